@@ -1,0 +1,1 @@
+//! The orchestrator: decide (pure), act, drive, undo, watchdog. It must never know HTML, clap or verdicts.

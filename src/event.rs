@@ -1,0 +1,534 @@
+//! What happened: every line that a journal can hold. Owned and serialisable, the only interface between those who act and those who
+//! read. Events must never know who produced them or who reads them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::base::{At, Digest, Interval, Span};
+
+/// The version of the journal's format, written in [`Event::RunStarted`].
+pub const SCHEMA: u32 = 1;
+
+/// One line of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Dense, from 0.
+    pub seq: u64,
+    /// When it was written, on the run's clock.
+    pub at: At,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Raw clocks read at one moment; ties the run's clock to the machine's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockAnchor {
+    /// Which boot of which machine.
+    pub boot_id: String,
+    /// CLOCK_MONOTONIC in nanoseconds.
+    pub mono_ns: u64,
+    /// CLOCK_BOOTTIME in nanoseconds.
+    pub boottime_ns: u64,
+    /// Wall time, RFC 3339 with nanoseconds: a label.
+    pub wall: String,
+}
+
+/// Enough for a fresh process, or a person, to undo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UndoRecord {
+    /// The fault kind that knows how.
+    pub kind: String,
+    /// The kind's own undo data.
+    pub detail: Value,
+    /// What a person types if firedrill is dead: one line for `sh`.
+    pub by_hand: String,
+    /// The scenario's own undo, where it declares one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<DeclaredUndo>,
+}
+
+/// An undo that the scenario declares.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DeclaredUndo {
+    /// A command that undoes, ready to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Vec<String>>,
+    /// Who else undoes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
+    /// A condition (`plan::Condition` as a value) that shows it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_when: Option<Value>,
+    /// Working directory of the command: relative paths in the scenario resolve against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// To the end of settle.
+    Completed,
+    /// Not steady beforehand: nothing was injected.
+    NotSteady,
+    /// Aborted, everything undone.
+    Aborted,
+    /// An undo failed: a fault may still be there.
+    Stuck,
+}
+
+/// What an armed item is: something the drill needs, or something it breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A `system:` process or a proxy: started first, stopped last.
+    Support,
+    /// A fault of the scenario.
+    Fault,
+}
+
+/// What a sample says of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As asked, in time.
+    Ok,
+    /// The target failed it.
+    Bad,
+    /// Our own failure: never the target's.
+    Local,
+    /// Planned but not sent, because too many were in flight: nobody's verdict.
+    Capped,
+}
+
+/// Why a sample is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Nothing to complain about.
+    Ok,
+    /// Connection refused.
+    Refused,
+    /// Connection reset or closed early.
+    Reset,
+    /// No full answer within the time-out.
+    Timeout,
+    /// The name did not resolve.
+    Dns,
+    /// TLS failed.
+    Tls,
+    /// Another failure of protocol or path (unreachable, malformed).
+    Error,
+    /// An answer with an unexpected status or exit code.
+    Status,
+    /// An answer that does not look as expected.
+    Assertion,
+    /// No data where data was expected.
+    NoData,
+    /// Our own limit: files, ports, memory, own resolver.
+    Local,
+    /// Cancelled by us at shutdown.
+    Cancelled,
+    /// Not sent: too many in flight.
+    Capped,
+}
+
+/// One probe sample with its four instants: planned ≤ woken ≤ sent ≤ done.
+/// `response = lag + wait + service`: (woken − planned) + (sent − woken) + (done − sent).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Number within the probe, from 0; a ledger's write number.
+    pub n: u64,
+    /// When it was due, by arithmetic.
+    pub planned: At,
+    /// When the prober woke for it.
+    pub woken: At,
+    /// When the first byte was handed to the kernel.
+    pub sent: At,
+    /// When it was classified.
+    pub done: At,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why.
+    pub class: Class,
+    /// Who answered, if the answer says so.
+    pub by: Option<String>,
+    /// A few words when it is not ok, for example `status 503`.
+    pub note: Option<String>,
+}
+
+impl Sample {
+    /// Done − planned: the headline latency.
+    pub fn response(&self) -> Span {
+        self.done.since(self.planned)
+    }
+    /// Done − sent.
+    pub fn service(&self) -> Span {
+        self.done.since(self.sent)
+    }
+    /// Woken − planned: the prober's own fault.
+    pub fn lag(&self) -> Span {
+        self.woken.since(self.planned)
+    }
+}
+
+type Row = (u64, u64, u64, u64, u64, Verdict, Class, Option<String>, Option<String>);
+
+impl Serialize for Sample {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let row: Row =
+            (self.n, self.planned.0, self.woken.0, self.sent.0, self.done.0, self.verdict, self.class, self.by.clone(), self.note.clone());
+        row.serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sample {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Sample, D::Error> {
+        let (n, planned, woken, sent, done, verdict, class, by, note) = Row::deserialize(d)?;
+        Ok(Sample { n, planned: At(planned), woken: At(woken), sent: At(sent), done: At(done), verdict, class, by, note })
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "events are few and short-lived; boxing would burden every reader")]
+/// Everything that can happen in a run. `id` of an item is a fault's id, `system/ID` or `proxy/ID`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// First line of every journal.
+    RunStarted {
+        /// Version of the journal's format.
+        schema: u32,
+        /// Version of firedrill.
+        firedrill: String,
+        /// The run's id.
+        run: String,
+        /// Digest of `plan.json`.
+        plan_digest: Digest,
+        /// The runner's process id.
+        pid: u32,
+    },
+    /// Raw clocks; repeated each second by whoever writes.
+    Anchor(ClockAnchor),
+    /// A fresh process took over from a dead or silent one.
+    TakenOver {
+        /// `watchdog` or `undo`.
+        by: String,
+        /// Bytes of a torn last line that were dropped.
+        dropped: u64,
+        /// What made it act.
+        why: String,
+    },
+    /// The watchdog is there and has acknowledged.
+    WatchdogStarted {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The watchdog went away.
+    WatchdogLost {},
+    /// Probes are running; baseline begins.
+    BaselineStarted {},
+    /// Steady state has held for its window.
+    SteadyShown {
+        /// First instant of the window that held.
+        since: At,
+        /// A sentence for people, for example `checkout 100 %, p99 11 ms, served by a`.
+        summary: String,
+    },
+    /// Steady state was not shown in time.
+    SteadyMissed {
+        /// Which bound was not met.
+        why: String,
+    },
+    /// Something of what was tested, before or after.
+    Subject {
+        /// `before` or `after`.
+        when: String,
+        /// The subject's id.
+        id: String,
+        /// What was seen; absent when it could not be seen.
+        value: Option<String>,
+    },
+    /// A target that is only known late was resolved.
+    TargetResolved {
+        /// The target's id.
+        id: String,
+        /// The candidates it is.
+        is: Vec<String>,
+    },
+    /// The undo is durable: the item may now be injected. The only event that waits for the disk.
+    Armed {
+        /// The item.
+        id: String,
+        /// Support or fault.
+        role: Role,
+        /// How to undo it.
+        undo: UndoRecord,
+        /// What exactly is hit, for people: `primary, pid 4121`.
+        targets: Vec<String>,
+        /// What will be done, for people: `SIGKILL to primary, pid 4121`.
+        summary: String,
+    },
+    /// The injector is about to be called: `t_cmd`.
+    Injecting {
+        /// The item.
+        id: String,
+    },
+    /// The injector returned well: `t_ack`.
+    Injected {
+        /// The item.
+        id: String,
+    },
+    /// The injector failed or ran out of time: the item is suspect and owes an undo at once.
+    InjectFailed {
+        /// The item.
+        id: String,
+        /// Why.
+        error: String,
+    },
+    /// The fault was seen to bite (or a support item to be ready): `t_eff`.
+    Effective {
+        /// The item.
+        id: String,
+        /// From the last look without effect to the first with it.
+        when: Interval,
+        /// What was seen.
+        seen: String,
+    },
+    /// No effect was seen in time: the run is invalid.
+    NotConfirmed {
+        /// The item.
+        id: String,
+        /// What was seen instead.
+        why: String,
+    },
+    /// An undo attempt begins: `t_undo` when it is the first.
+    Undoing {
+        /// The item.
+        id: String,
+        /// From 1.
+        attempt: u32,
+        /// Why now: `held 60 s`, `recovered`, `abort` …
+        why: String,
+    },
+    /// An undo attempt failed.
+    UndoFailed {
+        /// The item.
+        id: String,
+        /// From 1.
+        attempt: u32,
+        /// What was tried and what it answered.
+        error: String,
+        /// No more attempts by this process.
+        last: bool,
+    },
+    /// Somebody looked and agreed: the world is as it was.
+    Undone {
+        /// The item.
+        id: String,
+        /// From the last look without to the first with it.
+        when: Interval,
+        /// What was seen.
+        seen: String,
+    },
+    /// The undo is somebody else's, and it was not seen to happen.
+    LeftTo {
+        /// The item.
+        id: String,
+        /// Who.
+        who: String,
+    },
+    /// A batch of samples of one probe, in order of planned time within the batch.
+    Samples {
+        /// The probe.
+        probe: String,
+        /// The samples.
+        rows: Vec<Sample>,
+    },
+    /// A probe turned from up to down or back, for the eyes of people; numbers come from the samples.
+    Turned {
+        /// The probe.
+        probe: String,
+        /// Up or down.
+        up: bool,
+        /// When, with bounds.
+        when: Interval,
+        /// In a few words: `connection reset`, `answering again, served by b`.
+        seen: String,
+    },
+    /// All probes of the episode have been steady for `stable_for`.
+    Recovered {
+        /// The fault.
+        id: String,
+        /// First good sample of the stable time, with bounds.
+        when: Interval,
+    },
+    /// The episode's limit has passed without recovery.
+    NotRecovered {
+        /// The fault.
+        id: String,
+        /// Which bound was not met.
+        why: String,
+    },
+    /// A later fault is not injected.
+    NotRun {
+        /// The fault.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// A person let go of a fault that is held until released.
+    Released {
+        /// The fault.
+        id: String,
+        /// Who.
+        by: String,
+    },
+    /// A restore step ended.
+    Restored {
+        /// The step.
+        id: String,
+        /// When its command started.
+        started: At,
+        /// `done`, `failed`, `skipped`.
+        result: String,
+        /// Details for people.
+        detail: String,
+    },
+    /// A guard was asked; written when its answer changes and for the deciding one.
+    Guard {
+        /// The guard.
+        id: String,
+        /// `ok`, `bad`, `no_data`.
+        state: String,
+        /// What was seen.
+        seen: String,
+        /// When the deciding look began.
+        looked: At,
+    },
+    /// A guard failed as often as it may: the drill aborts.
+    GuardBreached {
+        /// The guard.
+        id: String,
+        /// What was seen.
+        why: String,
+    },
+    /// A `system:` process ended by itself or by a fault.
+    SystemExited {
+        /// `system/ID`.
+        id: String,
+        /// How: `signal 9`, `exit 1`.
+        how: String,
+    },
+    /// A `system:` process was started again by its own restart rule.
+    SystemRestarted {
+        /// `system/ID`.
+        id: String,
+        /// Its new process id.
+        pid: u32,
+    },
+    /// The last fault is undone; steady state must hold once more.
+    SettleStarted {},
+    /// Steady state held after the last undo.
+    SteadyAfter {
+        /// First instant of the window that held.
+        since: At,
+    },
+    /// Steady state did not come back after the last undo.
+    NotSteadyAfter {
+        /// Which bound was not met.
+        why: String,
+    },
+    /// Probes have stopped and drained.
+    ProbesStopped {},
+    /// One reader's answer about a ledger.
+    LedgerRead {
+        /// The ledger probe.
+        ledger: String,
+        /// The reader, for people.
+        reader: String,
+        /// Whether loss is judged here.
+        authority: bool,
+        /// Two successive full reads agreed.
+        settled: bool,
+        /// Write numbers found, as inclusive ranges.
+        found: Vec<(u64, u64)>,
+        /// Write numbers found more than once.
+        duplicated: Vec<u64>,
+        /// Keys found that this run never wrote.
+        unexpected: u64,
+        /// Why it could not be read, when it could not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// Ledger read-back is over.
+    LedgersRead {},
+    /// Somebody or something wants the drill to end now.
+    AbortRequested {
+        /// `signal INT`, `guard neighbours`, `watchdog lost`, a person.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The prober itself stood still: outages must not be read from this time.
+    Stall {
+        /// Last sign of life before.
+        from: At,
+        /// First sign of life after.
+        to: At,
+    },
+    /// Wall time jumped against the monotonic clock.
+    ClockStep {
+        /// By how much, in nanoseconds; positive when wall time jumped ahead.
+        by_ns: i64,
+    },
+    /// The machine slept.
+    Suspended {
+        /// How long.
+        slept: Span,
+    },
+    /// Disk trouble: no more faults are injected, undo goes on from memory.
+    JournalPoisoned {
+        /// What the disk answered.
+        why: String,
+    },
+    /// Anything that people should see in the timeline.
+    Note {
+        /// The text.
+        text: String,
+    },
+    /// Last line of a run; only undo entries may follow.
+    RunFinished {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_survive_json() {
+        let sample = Sample {
+            n: 3,
+            planned: At(1),
+            woken: At(2),
+            sent: At(3),
+            done: At(4),
+            verdict: Verdict::Bad,
+            class: Class::Status,
+            by: None,
+            note: Some("status 503".into()),
+        };
+        let entry = Entry { seq: 1, at: At(9), event: Event::Samples { probe: "checkout".into(), rows: vec![sample] } };
+        let text = serde_json::to_string(&entry).unwrap();
+        assert_eq!(
+            text,
+            r#"{"seq":1,"at":9,"event":{"type":"samples","probe":"checkout","rows":[[3,1,2,3,4,"bad","status",null,"status 503"]]}}"#
+        );
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
+        let bare = Entry { seq: 0, at: At(0), event: Event::LedgersRead {} };
+        assert_eq!(serde_json::from_str::<Entry>(&serde_json::to_string(&bare).unwrap()).unwrap(), bare);
+    }
+}

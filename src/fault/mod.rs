@@ -1,0 +1,273 @@
+//! What can be broken, and how each breakage is undone. Authors write [`Fault`] with their own types; one blanket implementation makes it
+//! the [`ErasedFault`] that the engine drives. This room must never know the engine or the probes.
+
+mod error;
+mod kinds;
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use error::FaultError;
+pub use kinds::{KINDS, by_kind};
+
+use crate::base::{Problem, Span};
+use crate::journal::Armed;
+use crate::plan::Plan;
+use crate::sys::Cx;
+
+/// A breakage with its undo. Every step must be safe to repeat; `undo` and `verify` work from the undo data alone, in a fresh process, from
+/// any phase: before the injection, half-way through it, after it, and twice.
+pub trait Fault: Send + Sync + 'static {
+    /// The name in scenarios, `family.name`.
+    const KIND: &'static str;
+    /// One sentence for `firedrill kinds`.
+    const ABOUT: &'static str;
+    /// A complete fault as YAML, as it would stand under `faults: { example: … }`.
+    const EXAMPLE: &'static str;
+    /// What undoing means, in one sentence.
+    const UNDO: &'static str;
+    /// Whether [`Fault::observe`] can tell; a kind that cannot must be given `confirm:`.
+    const READS_BACK: bool;
+    /// What a scenario writes under the kind's key.
+    type Spec: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static;
+    /// Enough to undo in a fresh process.
+    type Undo: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// What is wrong with a spec that decoded. Pure.
+    fn check(&self, spec: &Self::Spec) -> Vec<Problem>;
+    /// Whether this spec has no undo of its own, so that the scenario must declare one. Pure.
+    fn needs_declared_undo(&self, spec: &Self::Spec) -> bool;
+    /// What it needs from the machine. Pure.
+    fn needs(&self, spec: &Self::Spec) -> Vec<Privilege>;
+    /// What it will touch, as far as the spec tells. Pure; [`Prepared::claims`] decides.
+    fn claims(&self, spec: &Self::Spec) -> Vec<Resource>;
+    /// What a person types if firedrill is dead: one line for `sh`. Pure.
+    fn by_hand(&self, undo: &Self::Undo) -> String;
+    /// Finds and counts the targets and captures prior state. Only reads.
+    fn prepare(&self, spec: &Self::Spec, scene: &Scene<'_>) -> impl Future<Output = Result<Prepared<Self::Undo>, FaultError>> + Send;
+    /// Breaks it. The permit shows that the undo is durable.
+    fn inject(
+        &self,
+        spec: &Self::Spec,
+        undo: &Self::Undo,
+        permit: Permit<'_>,
+        cx: &Cx,
+    ) -> impl Future<Output = Result<(), FaultError>> + Send;
+    /// Whether it bites now: the kind's own read-back.
+    fn observe(&self, undo: &Self::Undo, cx: &Cx) -> impl Future<Output = Result<Seen, FaultError>> + Send;
+    /// Undoes it.
+    fn undo(&self, undo: &Self::Undo, cx: &Cx) -> impl Future<Output = Result<(), FaultError>> + Send;
+    /// Whether the world is as it was.
+    fn verify(&self, undo: &Self::Undo, cx: &Cx) -> impl Future<Output = Result<bool, FaultError>> + Send;
+}
+
+/// What a fault may read while it prepares.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The door to the world.
+    pub cx: &'a Cx,
+    /// The plan: recipes of `system:` processes, addresses of proxies.
+    pub plan: &'a Plan,
+}
+
+/// What `prepare` found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared<U> {
+    /// How to undo.
+    pub undo: U,
+    /// What exactly is hit, for people: `primary, pid 4121`. Empty refuses the run.
+    pub targets: Vec<String>,
+    /// What will be done, for people: `SIGKILL to primary, pid 4121`.
+    pub summary: String,
+    /// How many there are of that sort, when it is known: the population that `targets` is a part of.
+    pub population: Option<usize>,
+    /// What it touches.
+    pub claims: Vec<Resource>,
+}
+
+/// What the kind's own read-back saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// It bites; what was seen, for people.
+    Biting(String),
+    /// It does not (yet); what was seen.
+    NotBiting(String),
+    /// This kind cannot be read back.
+    CannotTell,
+}
+
+/// Something a fault touches. Two faults may not touch one thing at one time; containment counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// The whole host.
+    Host,
+    /// A `system:` process, by id.
+    System(String),
+    /// A process.
+    Process(u32),
+    /// A proxy, by id.
+    Proxy(String),
+    /// A directory tree.
+    Path(String),
+    /// A network interface.
+    Interface(String),
+    /// What a declared command touches, by the fault that runs it: only itself.
+    Command(String),
+    /// Nothing at all.
+    Nothing,
+}
+
+impl Resource {
+    /// Whether the two overlap.
+    pub fn overlaps(&self, other: &Resource) -> bool {
+        use Resource::{Host, Nothing, Path};
+        match (self, other) {
+            (Nothing, _) | (_, Nothing) => false,
+            (Host, _) | (_, Host) => true,
+            (Path(a), Path(b)) => std::path::Path::new(a).starts_with(b) || std::path::Path::new(b).starts_with(a),
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// What a fault needs from the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Privilege {
+    /// To signal a process of this user, or to be root for others.
+    SignalProcess,
+    /// To change user.
+    Root,
+    /// To run a program of this name.
+    Program(String),
+}
+
+/// The right to inject: made only from a durable undo.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    id: &'a str,
+    seal: PhantomData<&'a Armed>,
+}
+
+impl Permit<'_> {
+    /// The item it was given for.
+    pub fn id(&self) -> &str {
+        self.id
+    }
+}
+
+type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, FaultError>> + Send + 'a>>;
+
+/// A fault whose types are erased: what the engine and the command line drive. Specs are values whose `${…}` are filled already.
+pub trait ErasedFault: Send + Sync {
+    /// See [`Fault::KIND`].
+    fn kind(&self) -> &'static str;
+    /// See [`Fault::ABOUT`].
+    fn about(&self) -> &'static str;
+    /// See [`Fault::EXAMPLE`].
+    fn example(&self) -> &'static str;
+    /// See [`Fault::UNDO`].
+    fn undo_means(&self) -> &'static str;
+    /// See [`Fault::READS_BACK`].
+    fn reads_back(&self) -> bool;
+    /// JSON Schema of the spec.
+    fn schema(&self) -> schemars::Schema;
+    /// See [`Fault::check`]; a spec that does not decode is one problem.
+    fn check(&self, spec: &Value) -> Vec<Problem>;
+    /// See [`Fault::needs_declared_undo`]; false for a spec that does not decode.
+    fn needs_declared_undo(&self, spec: &Value) -> bool;
+    /// See [`Fault::needs`].
+    fn needs(&self, spec: &Value) -> Vec<Privilege>;
+    /// See [`Fault::claims`].
+    fn claims(&self, spec: &Value) -> Vec<Resource>;
+    /// See [`Fault::by_hand`].
+    fn by_hand(&self, undo: &Value) -> Result<String, FaultError>;
+    /// See [`Fault::prepare`].
+    fn prepare<'a>(&'a self, spec: &'a Value, scene: Scene<'a>) -> Step<'a, Prepared<Value>>;
+    /// See [`Fault::inject`].
+    fn inject<'a>(&'a self, spec: &'a Value, armed: &'a Armed, cx: &'a Cx) -> Step<'a, ()>;
+    /// See [`Fault::observe`].
+    fn observe<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Seen>;
+    /// See [`Fault::undo`].
+    fn undo<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, ()>;
+    /// See [`Fault::verify`].
+    fn verify<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, bool>;
+}
+
+fn decode<T: DeserializeOwned>(kind: &'static str, what: &'static str, value: &Value) -> Result<T, FaultError> {
+    serde_json::from_value(value.clone()).map_err(|source| FaultError::Decode { kind, what, source })
+}
+
+impl<F: Fault> ErasedFault for F {
+    fn kind(&self) -> &'static str {
+        F::KIND
+    }
+    fn about(&self) -> &'static str {
+        F::ABOUT
+    }
+    fn example(&self) -> &'static str {
+        F::EXAMPLE
+    }
+    fn undo_means(&self) -> &'static str {
+        F::UNDO
+    }
+    fn reads_back(&self) -> bool {
+        F::READS_BACK
+    }
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(F::Spec)
+    }
+    fn check(&self, spec: &Value) -> Vec<Problem> {
+        match decode::<F::Spec>(F::KIND, "spec", spec) {
+            Ok(spec) => Fault::check(self, &spec),
+            Err(error) => vec![Problem::new("", error.to_string())],
+        }
+    }
+    fn needs_declared_undo(&self, spec: &Value) -> bool {
+        decode::<F::Spec>(F::KIND, "spec", spec).is_ok_and(|spec| Fault::needs_declared_undo(self, &spec))
+    }
+    fn needs(&self, spec: &Value) -> Vec<Privilege> {
+        decode::<F::Spec>(F::KIND, "spec", spec).map(|spec| Fault::needs(self, &spec)).unwrap_or_default()
+    }
+    fn claims(&self, spec: &Value) -> Vec<Resource> {
+        decode::<F::Spec>(F::KIND, "spec", spec).map(|spec| Fault::claims(self, &spec)).unwrap_or_default()
+    }
+    fn by_hand(&self, undo: &Value) -> Result<String, FaultError> {
+        Ok(Fault::by_hand(self, &decode(F::KIND, "undo data", undo)?))
+    }
+    fn prepare<'a>(&'a self, spec: &'a Value, scene: Scene<'a>) -> Step<'a, Prepared<Value>> {
+        Box::pin(async move {
+            let spec = decode::<F::Spec>(F::KIND, "spec", spec)?;
+            let found = Fault::prepare(self, &spec, &scene).await?;
+            let undo =
+                serde_json::to_value(&found.undo).map_err(|source| FaultError::Decode { kind: F::KIND, what: "undo data", source })?;
+            Ok(Prepared { undo, targets: found.targets, summary: found.summary, population: found.population, claims: found.claims })
+        })
+    }
+    fn inject<'a>(&'a self, spec: &'a Value, armed: &'a Armed, cx: &'a Cx) -> Step<'a, ()> {
+        Box::pin(async move {
+            let spec = decode::<F::Spec>(F::KIND, "spec", spec)?;
+            let undo = decode::<F::Undo>(F::KIND, "undo data", &armed.undo().detail)?;
+            Fault::inject(self, &spec, &undo, Permit { id: armed.id(), seal: PhantomData }, cx).await
+        })
+    }
+    fn observe<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Seen> {
+        Box::pin(async move { Fault::observe(self, &decode(F::KIND, "undo data", undo)?, cx).await })
+    }
+    fn undo<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, ()> {
+        Box::pin(async move { Fault::undo(self, &decode(F::KIND, "undo data", undo)?, cx).await })
+    }
+    fn verify<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, bool> {
+        Box::pin(async move { Fault::verify(self, &decode(F::KIND, "undo data", undo)?, cx).await })
+    }
+}
+
+/// How long one step of a fault may take before it counts as failed.
+pub const STEP_LIMIT: Span = Span::secs(30);

@@ -1,0 +1,3 @@
+//! Readings of the journal that both the live drill and the report use. It must never know plans or do I/O.
+
+pub mod steady;

@@ -1,0 +1,18 @@
+//! Firedrill: a game-day chaos and failure-simulation runner.
+
+pub mod base;
+pub mod cli;
+pub mod demo;
+pub mod engine;
+pub mod event;
+pub mod fault;
+pub mod fold;
+pub mod journal;
+pub mod measure;
+pub mod plan;
+pub mod probe;
+pub mod report;
+pub mod scenario;
+pub mod score;
+pub mod state;
+pub mod sys;

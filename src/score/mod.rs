@@ -1,0 +1,1 @@
+//! How a run measures up: verdicts, findings. It must never know HTML or probes.

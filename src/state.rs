@@ -1,0 +1,1 @@
+//! Where we are: the only transition table.

@@ -1,0 +1,103 @@
+//! Raw clocks. The only place that reads one.
+
+use std::sync::OnceLock;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::base::{At, Span};
+use crate::event::ClockAnchor;
+
+/// The run's clock: CLOCK_MONOTONIC, counted from an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    origin_ns: i128,
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+pub fn mono_ns() -> u64 {
+    read(ClockId::Monotonic)
+}
+
+/// CLOCK_BOOTTIME in nanoseconds.
+pub fn boottime_ns() -> u64 {
+    read(ClockId::Boottime)
+}
+
+fn read(id: ClockId) -> u64 {
+    let t = clock_gettime(id);
+    (t.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(t.tv_nsec as u64)
+}
+
+/// Which boot of which machine this is. `FIREDRILL_TEST_BOOT_ID` stands in for it in tests of a reboot.
+pub fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| {
+        super::env::var("FIREDRILL_TEST_BOOT_ID")
+            .or_else(|| std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok())
+            .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
+    })
+}
+
+impl Clock {
+    /// A clock that reads zero now.
+    pub fn start() -> Clock {
+        Clock { origin_ns: i128::from(mono_ns()) }
+    }
+
+    /// The clock on which `at` was the same moment as CLOCK_MONOTONIC `mono_ns`: continues a journal.
+    pub fn continuing(at: At, mono_ns: u64) -> Clock {
+        Clock { origin_ns: i128::from(mono_ns) - i128::from(at.0) }
+    }
+
+    /// Now.
+    pub fn now(self) -> At {
+        At(u64::try_from(i128::from(mono_ns()) - self.origin_ns).unwrap_or(0))
+    }
+
+    /// Raw CLOCK_MONOTONIC of an instant of this clock.
+    pub fn mono_of(self, at: At) -> u64 {
+        u64::try_from(i128::from(at.0) + self.origin_ns).unwrap_or(0)
+    }
+
+    /// All raw clocks now.
+    pub fn anchor(self) -> ClockAnchor {
+        ClockAnchor { boot_id: boot_id().to_owned(), mono_ns: mono_ns(), boottime_ns: boottime_ns(), wall: wall() }
+    }
+
+    /// Sleeps until an instant; returns at once when it has passed.
+    pub async fn sleep_until(self, at: At) {
+        sleep(at.since(self.now())).await;
+    }
+}
+
+/// Wall time as RFC 3339 with nanoseconds, in UTC.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads wall time")]
+pub fn wall() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+/// Milliseconds since 1970, for run ids.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads wall time")]
+pub fn wall_ms() -> u64 {
+    jiff::Timestamp::now().as_millisecond().unsigned_abs()
+}
+
+/// Sleeps.
+#[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
+pub async fn sleep(span: Span) {
+    tokio::time::sleep(span.std()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_continues_where_another_stopped() {
+        let first = Clock::start();
+        let at = first.now();
+        let second = Clock::continuing(at, first.mono_of(at));
+        assert_eq!(second, first);
+        assert!(second.now() >= at);
+    }
+}

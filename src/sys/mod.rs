@@ -1,0 +1,45 @@
+//! The only door to the world: clocks, processes, files, sockets, secrets. Thin and boring, a limit on every wait.
+//! It must never know what a drill is.
+
+pub mod clock;
+pub mod env;
+mod fill;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
+
+pub use clock::Clock;
+pub use fill::FillError;
+
+/// What everything that acts on the world is given. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cx {
+    /// The run's clock.
+    pub clock: Clock,
+    /// The run's id.
+    pub run: Arc<str>,
+    /// The run's own directory, `${run.dir}`: absolute, private.
+    pub run_dir: Arc<PathBuf>,
+    /// Directory that relative paths in commands resolve against.
+    pub base_dir: Arc<PathBuf>,
+    /// The running binary, `${firedrill}`.
+    pub exe: Arc<PathBuf>,
+    /// Where secrets come from: id → reference.
+    pub secrets: Arc<IndexMap<String, Secret>>,
+    /// Cancelled when the present action must end now.
+    pub cancel: CancellationToken,
+}
+
+/// Where a secret comes from; its value is read at the moment of use and never kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// An environment variable.
+    Env(String),
+    /// A file.
+    File(PathBuf),
+    /// Known by name only: this version cannot fetch it.
+    Other(String),
+}
