@@ -80,6 +80,7 @@ pub fn known() -> Known {
         }),
         &["write", "readers"],
     );
+    let prometheus = object(json!({ "url": { "type": "string" }, "query": { "type": "string" } }), &["url", "query"]);
     let tcp = KnownKind {
         check: Box::new(port),
         ..KnownKind::plain("tcp", "opens a TCP connection", object(json!({ "address": { "type": "string" } }), &["address"]))
@@ -105,6 +106,7 @@ pub fn known() -> Known {
                 KnownKind::plain("command", "runs a command", object(json!({ "run": argv() }), &["run"])),
                 &["outcome", "exit", "answer", "json"],
             ),
+            fields(KnownKind::plain("prometheus", "asks a Prometheus server", prometheus), &["outcome", "value"]),
             KnownKind { ledger: true, ..KnownKind::plain("ledger.http", "numbered writes over HTTP", ledger) },
         ],
     }
