@@ -69,6 +69,10 @@ pub(super) fn tidy(schema: &mut Value, name: Option<&str>) {
                 }
             }
             for word in ["anyOf", "oneOf"] {
+                // Beside properties it says which keys go together, not which forms there are.
+                if object.contains_key("properties") {
+                    continue;
+                }
                 let Some(Value::Array(branches)) = object.get_mut(word) else { continue };
                 branches.retain(|branch| branch.get("type").is_none_or(|t| t != "null"));
                 if branches.len() == 1

@@ -6,7 +6,7 @@ use super::scalar::{id_help, listed};
 use super::{Object, Walk, Where, name_of};
 use crate::base::Id;
 use crate::scenario::finding::{Finding, did_you_mean, pointer_part};
-use crate::scenario::node::Node;
+use crate::scenario::node::{Node, Raw};
 
 /// Words of the language that are not ids, because a moment could not be told from them.
 const RESERVED: [&str; 7] = ["steady", "effective", "recovered", "undone", "released", "command", "impact"];
@@ -106,10 +106,14 @@ impl<'a> Walk<'a> {
     }
 
     fn missing_sections(&mut self, node: &Node, form: &Object) {
-        let mut lack = |key: &str, title: &str, help: &str| {
-            if node.entry(key).is_none() && !is_misspelt(key, node, form) {
+        let mut lack = |key: &str, title: &str, help: &str| match node.get(key).map(|node| &node.raw) {
+            None if !is_misspelt(key, node, form) => {
                 self.findings.push(Finding::error("", title, format!("has no `{key}:`")).on_key().help(help));
             }
+            Some(Raw::Map(entries)) if entries.is_empty() => {
+                self.findings.push(Finding::error(format!("/{key}"), title, "is empty").on_key().help(help));
+            }
+            _ => {}
         };
         if node.entry("workload").is_none() {
             lack("probes", "a scenario needs a probe", "add for example `probes: { web: { http: { url: … } } }`");
