@@ -36,11 +36,11 @@ fn fields(mut kind: KnownKind, fields: &[&str]) -> KnownKind {
 }
 
 fn one_target(spec: &Value) -> Vec<Problem> {
-    let named = ["system", "pid_file"].iter().filter(|key| spec.get(**key).is_some()).count();
+    let named = ["system", "pid_file", "target"].iter().filter(|key| spec.get(**key).is_some()).count();
     if named == 1 {
         Vec::new()
     } else {
-        vec![Problem::new("", "name the process exactly once").help("write `system: ID` or `pid_file: PATH`")]
+        vec![Problem::new("", "name the process exactly once").help("write `system: ID`, `target: ID` or `pid_file: PATH`")]
     }
 }
 
@@ -56,15 +56,16 @@ pub fn known() -> Known {
     let kill = object(
         json!({
             "system": { "$ref": "#/$defs/Id", "description": "A process of `system:`." },
+            "target": { "$ref": "#/$defs/Id" },
             "pid_file": { "type": ["string", "null"] },
             "signal": { "$ref": "#/$defs/Signal", "default": "KILL" },
         }),
         &[],
     );
     let latency = object(
-        json!({ "proxy": { "$ref": "#/$defs/Id" }, "add": { "$ref": "#/$defs/Duration", "description": "How much is added." },
+        json!({ "proxy": { "$ref": "#/$defs/Id" }, "delay": { "$ref": "#/$defs/Duration", "description": "How much is added." },
             "rate": { "anyOf": [{ "$ref": "#/$defs/Bytes" }, { "type": "null" }] } }),
-        &["proxy", "add"],
+        &["proxy", "delay"],
     );
     let http = object(
         json!({
