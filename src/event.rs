@@ -256,6 +256,19 @@ pub enum Event {
         /// The candidates it is.
         is: Vec<String>,
     },
+    /// Targets were looked for before anything was touched.
+    Previewed {
+        /// The fault.
+        id: String,
+        /// What would be hit, for people.
+        targets: Vec<String>,
+        /// How many there are of that sort, when it is known.
+        population: Option<u64>,
+        /// What would be done, for people.
+        summary: String,
+        /// How to undo it by hand.
+        by_hand: String,
+    },
     /// The undo is durable: the item may now be injected. The only event that waits for the disk.
     Armed {
         /// The item.
