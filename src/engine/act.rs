@@ -33,6 +33,17 @@ pub enum Msg {
         /// The proof, or why not.
         reply: oneshot::Sender<Result<Arc<Armed>, String>>,
     },
+    /// A `system:` process that is to be looked after.
+    Keep(Arc<Armed>),
+    /// Whether a `system:` process is alive.
+    SupportSeen {
+        /// The item.
+        id: String,
+        /// It is.
+        alive: bool,
+        /// What was seen.
+        how: String,
+    },
     /// The drill cannot go on: before the first fault it could not start, afterwards it aborts.
     Refuse(String),
     /// The effect of that key is over.
@@ -375,6 +386,29 @@ impl Act {
             Ok(output) if output.exit.is_success() => ("done", output.describe()),
             Ok(output) => ("failed", output.describe()),
             Err(error) => ("failed", format!("failed to {error}")),
+        }
+    }
+
+    /// Looks whether a `system:` process is alive.
+    pub async fn look_after(&self, armed: Arc<Armed>) {
+        let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
+        let (alive, how) = match within(STEP_LIMIT, fault.observe(&armed.undo().detail, &self.cx)).await {
+            Ok(Seen::Biting(how)) => (true, how),
+            Ok(Seen::NotBiting(how)) => (false, how),
+            // What cannot be seen is no news.
+            Ok(Seen::CannotTell) | Err(_) => return,
+        };
+        let _ = self.tell.send(Msg::SupportSeen { id: armed.id().to_owned(), alive, how });
+    }
+
+    /// Starts an ended `system:` process again; its undo stands since it was first started.
+    pub async fn start_again(&self, armed: Arc<Armed>) {
+        let id = armed.id();
+        let spec = serde_json::json!({ "id": id.trim_start_matches("system/") });
+        let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
+        match within(STEP_LIMIT, fault.inject(&spec, &armed, &self.cx)).await {
+            Ok(()) => self.happened(Event::SystemRestarted { id: id.to_owned(), pid: 0 }),
+            Err(error) => self.happened(Event::Note { text: format!("{id} could not be started again: failed to {error}") }),
         }
     }
 

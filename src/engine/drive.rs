@@ -13,12 +13,12 @@ use super::watchdog::Guardian;
 use super::{guard, health};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
-use crate::fault::{self, Resource, Seen};
+use crate::fault::{self, Resource};
 use crate::journal::{Armed, Journal};
 use crate::plan::{Plan, Restart};
 use crate::probe::{self, News, Prober};
 use crate::state::{ItemPhase, RunState};
-use crate::sys::{Cx, clock};
+use crate::sys::Cx;
 
 /// What people or other processes ask of a running drill.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +79,16 @@ struct Engine {
     /// Cancels whatever still injects or confirms.
     pushing: CancellationToken,
     claims: BTreeMap<String, Vec<Resource>>,
-    supports: BTreeMap<String, (Arc<Armed>, bool)>,
+    supports: BTreeMap<String, Support>,
+    supports_due: At,
     guardian: Option<Guardian>,
     attempts: u32,
+}
+
+/// A `system:` process as it was last seen.
+struct Support {
+    armed: Arc<Armed>,
+    alive: bool,
 }
 
 /// Runs a drill, or what is left of one, to its end.
@@ -102,6 +109,7 @@ pub async fn run(setup: Setup) -> Outcome {
         pushing: CancellationToken::new(),
         claims: BTreeMap::new(),
         supports: BTreeMap::new(),
+        supports_due: At(0),
         guardian: setup.guardian,
         attempts: setup.attempts,
     };
@@ -145,6 +153,8 @@ pub async fn run(setup: Setup) -> Outcome {
 }
 
 const TICK: Span = Span::millis(100);
+/// How often `system:` processes are looked at.
+const LOOK_AFTER: Span = Span::millis(300);
 
 async fn next_news(prober: &mut Option<Prober>) -> Option<News> {
     match prober {
@@ -191,6 +201,10 @@ impl Engine {
             Msg::Done(key) => {
                 self.busy.remove(&key);
             }
+            Msg::Keep(armed) => {
+                self.supports.insert(armed.id().to_owned(), Support { armed, alive: true });
+            }
+            Msg::SupportSeen { id, alive, how } => self.support_seen(&id, alive, how),
             Msg::Refuse(reason) => {
                 let touched = self.state.items.values().any(|item| item.role == Role::Fault);
                 let by = if touched { "engine" } else { "start" };
@@ -206,13 +220,14 @@ impl Engine {
                 self.claims.insert(id.clone(), claims);
                 let (entry, ack) = self.journal.append_durable(at, event);
                 self.fold(entry);
+                let tell = (role == Role::Support && id.starts_with("system/")).then(|| self.tell.clone());
                 tokio::spawn(async move {
                     let answer = ack.durable().await.map(Arc::new).map_err(|error| error.to_string());
+                    if let (Some(tell), Ok(armed)) = (tell, &answer) {
+                        let _ = tell.send(Msg::Keep(Arc::clone(armed)));
+                    }
                     let _ = reply.send(answer);
                 });
-                if role == Role::Support {
-                    self.busy.insert(id);
-                }
             }
         }
     }
@@ -408,13 +423,40 @@ impl Engine {
 
     /// Sees `system:` processes end, and starts them again where their own rule says so and no fault owns them.
     fn look_after_supports(&mut self) {
-        let due: Vec<String> = self
-            .state
-            .items
-            .iter()
-            .filter(|(id, item)| id.starts_with("system/") && item.phase == ItemPhase::Active && !self.busy.contains(*id))
-            .map(|(id, _)| id.clone())
-            .collect();
-        let _ = (&self.supports, due, Restart::Never, Seen::CannotTell, clock::boot_id);
+        let now = self.cx.clock.now();
+        if now < self.supports_due || self.state.abort.is_some() || self.state.probes_stopped {
+            return;
+        }
+        self.supports_due = now + LOOK_AFTER;
+        let active = |id: &String| self.state.items.get(id).is_some_and(|item| item.phase == ItemPhase::Active && item.effective.is_some());
+        let due: Vec<String> = self.supports.keys().filter(|id| active(id) && !self.busy.contains(*id)).cloned().collect();
+        for id in due {
+            let Some(armed) = self.supports.get(&id).map(|support| Arc::clone(&support.armed)) else { continue };
+            let act = self.act(CancellationToken::new());
+            tokio::spawn(async move { act.look_after(armed).await });
+        }
+    }
+
+    /// What was seen of a `system:` process.
+    fn support_seen(&mut self, id: &str, alive: bool, how: String) {
+        let Some(support) = self.supports.get_mut(id) else { return };
+        let was = std::mem::replace(&mut support.alive, alive);
+        let armed = Arc::clone(&support.armed);
+        if was && !alive {
+            self.record(Event::SystemExited { id: id.to_owned(), how });
+        }
+        let Some(plan) = id.strip_prefix("system/").and_then(|name| self.plan.system.get(name)) else { return };
+        let owned = plan.how.supervised || !self.state.owed().any(|(other, item)| {
+            let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
+            item.role == Role::Fault && held.contains(&Resource::System(id.trim_start_matches("system/").to_owned()))
+        });
+        if !alive && owned && plan.how.restart != Restart::Never && self.state.abort.is_none() && self.busy.insert(id.to_owned()) {
+            let act = self.act(self.pushing.clone());
+            let (key, tell) = (id.to_owned(), self.tell.clone());
+            tokio::spawn(async move {
+                act.start_again(armed).await;
+                let _ = tell.send(Msg::Done(key));
+            });
+        }
     }
 }
