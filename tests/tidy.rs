@@ -53,7 +53,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("measure", "base event fold plan"),
         ("score", "base event plan measure"),
         ("report", "base event plan measure score"),
-        ("sys", "base event"),
+        ("sys", "base"),
         ("journal", "base event sys"),
         ("fault", "base event plan sys journal"),
         ("probe", "base event fold plan sys"),
