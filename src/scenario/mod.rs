@@ -2,6 +2,8 @@
 //! what kinds are known; it must never know fault kinds, AWS or files.
 
 pub mod diagnostic;
+pub mod check;
+pub mod defaults;
 pub mod finding;
 pub mod known;
 pub mod matcher;
@@ -9,3 +11,6 @@ pub mod model;
 pub mod node;
 pub mod parse;
 mod syntax;
+pub mod moment;
+
+pub use check::check;
