@@ -4,6 +4,8 @@
 pub mod clock;
 pub mod env;
 mod fill;
+pub mod http;
+pub mod timer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
