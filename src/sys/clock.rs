@@ -88,6 +88,12 @@ pub async fn sleep(span: Span) {
     tokio::time::sleep(span.std()).await;
 }
 
+/// Sleeps, and holds up its thread: for helper processes that have no runtime.
+#[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
+pub fn block(span: Span) {
+    std::thread::sleep(span.std());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
