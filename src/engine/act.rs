@@ -151,8 +151,8 @@ impl Act {
     fn by_hand(&self, fault: &dyn ErasedFault, undo: &Value, declared: Option<&UndoPlan>) -> String {
         match declared {
             Some(UndoPlan { run: Some(argv), .. }) => {
-                let words: Vec<String> = argv.iter().map(|word| exec::quote(&self.cx.fill(word))).collect();
-                format!("cd {} && {}", exec::quote(&self.cx.base_dir.display().to_string()), words.join(" "))
+                let words: Vec<String> = argv.iter().map(|word| fault::shell::quote(&self.cx.fill(word))).collect();
+                format!("cd {} && {}", fault::shell::quote(&self.cx.base_dir.display().to_string()), words.join(" "))
             }
             Some(UndoPlan { left_to: Some(who), .. }) => format!("true  # left to {who}"),
             _ => fault.by_hand(undo).unwrap_or_else(|error| format!("true  # no line: {error}")),
@@ -322,9 +322,9 @@ impl Act {
         match &record.declared {
             Some(DeclaredUndo { run: Some(argv), cwd, .. }) => {
                 let cwd = cwd.as_ref().map_or_else(|| self.cx.base_dir.to_path_buf(), Into::into);
-                let command = exec::Exec::new(argv.clone()).cwd(cwd).limit(STEP_LIMIT);
+                let command = exec::Exec { argv: argv.clone(), cwd: Some(cwd), limit: STEP_LIMIT, ..exec::Exec::default() };
                 let output = exec::run(command, &self.cx).await.map_err(|error| format!("failed to {error}"))?;
-                if output.exit.is_success() { Ok(()) } else { Err(format!("{} ended with {}", argv.join(" "), output.describe())) }
+                if output.ok() { Ok(()) } else { Err(format!("{} ended with {}", argv.join(" "), output.summary())) }
             }
             Some(DeclaredUndo { left_to: Some(_), .. }) => Ok(()),
             _ => {
@@ -338,7 +338,7 @@ impl Act {
     async fn is_undone(&self, record: &UndoRecord) -> Result<Option<String>, String> {
         if let Some(condition) = done_when(record)? {
             let looked = probe::look(&condition, None, &self.cx).await;
-            return Ok(looked.holds.is_yes().then(|| format!("`done_when` holds: {}", looked.seen)));
+            return Ok((looked.holds == probe::Holds::Yes).then(|| format!("`done_when` holds: {}", looked.seen)));
         }
         let fault = fault::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
         let verified = within(STEP_LIMIT, fault.verify(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))?;
@@ -375,16 +375,14 @@ impl Act {
     async fn restore_step(&self, step: &crate::plan::RestorePlan) -> (&'static str, String) {
         if let Some(condition) = &step.only_if {
             let looked = probe::look(condition, None, &self.cx).await;
-            if !looked.holds.is_yes() {
+            if !(looked.holds == probe::Holds::Yes) {
                 return ("skipped", format!("its precondition does not hold: {}", looked.seen));
             }
         }
-        let command = exec::Exec::new(step.run.iter().map(|word| self.cx.fill(word)).collect())
-            .cwd(self.cx.base_dir.to_path_buf())
-            .limit(step.within);
+        let command = exec::Exec { argv: step.run.clone(), limit: step.within, ..exec::Exec::default() };
         match exec::run(command, &self.cx).await {
-            Ok(output) if output.exit.is_success() => ("done", output.describe()),
-            Ok(output) => ("failed", output.describe()),
+            Ok(output) if output.ok() => ("done", output.summary()),
+            Ok(output) => ("failed", output.summary()),
             Err(error) => ("failed", format!("failed to {error}")),
         }
     }

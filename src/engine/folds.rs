@@ -46,7 +46,7 @@ impl Folds {
         Folds {
             steady: SteadyFold::new(plan.steady.over, plan.steady.over + Span::secs(30), normal),
             episodes: SteadyFold::new(plan.steady.over, keep, all),
-            turns: plan.probes.keys().map(|id| (id.to_string(), Turns::new())).collect(),
+            turns: plan.probes.iter().map(|(id, probe)| (id.to_string(), Turns::new(probe.timeout))).collect(),
             written: plan.probes.iter().filter(|(_, probe)| probe.ledger).map(|(id, _)| (id.to_string(), 0)).collect(),
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::base::Span;
 use crate::event::Event;
-use crate::plan::{GuardPlan, Match};
-use crate::probe;
+use crate::plan::GuardPlan;
+use crate::probe::{self, Holds};
 use crate::sys::clock;
 
 use super::act::Act;
@@ -18,20 +18,20 @@ pub async fn watch(act: Act, id: String, guard: GuardPlan) {
     while !act.cx.cancel.is_cancelled() {
         let looked = probe::look(&guard.look, first.as_ref(), &act.cx).await;
         first.get_or_insert_with(|| looked.fields.clone());
-        let (now_state, breach) = match &looked.holds {
-            Match::Yes => {
+        let (now_state, breach) = match looked.holds {
+            Holds::Yes => {
                 bad = 0;
                 last_data = looked.ended;
                 ("ok", None)
             }
-            Match::No(why) => {
+            Holds::No => {
                 bad += 1;
                 last_data = looked.ended;
-                ("bad", (bad >= guard.breaches).then(|| format!("{why}, {bad} times in a row")))
+                ("bad", (bad >= guard.breaches).then(|| format!("{}, {bad} times in a row", looked.seen)))
             }
-            Match::NoData(why) => {
+            Holds::NoData => {
                 let silent = looked.ended.since(last_data);
-                ("no_data", (silent >= guard.grace).then(|| format!("no data for {}: {why}", silent.human())))
+                ("no_data", (silent >= guard.grace).then(|| format!("no data for {}: {}", silent.human(), looked.seen)))
             }
         };
         if act.cx.cancel.is_cancelled() {

@@ -1,17 +1,16 @@
 //! The process that undoes when the runner dies: started and acknowledged before the first injection, in a session of its own, with a socket to the
 //! runner as its standard input. The runner's side is [`Guardian`]; the watchdog's side is [`watch`].
 
-use std::os::fd::OwnedFd;
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::base::Span;
-use crate::sys::process::ProcessId;
-use crate::sys::{Cx, clock, exec};
+use crate::sys::process::{self, ProcessId};
+use crate::sys::{Cx, clock, helper};
 
 /// Silence after which the watchdog acts while something is overdue.
 const SILENT_OVERDUE: Span = Span::secs(3);
@@ -41,16 +40,11 @@ impl Guardian {
     /// It cannot be started or does not answer in time.
     pub async fn start(cx: &Cx) -> Result<Guardian, NoWatchdog> {
         let no = |why: String| NoWatchdog(why);
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(|e| no(e.to_string()))?;
-        ours.set_nonblocking(true).map_err(|e| no(e.to_string()))?;
-        let me = ProcessId::own().map_err(|e| no(e.to_string()))?;
+        let me = process::find(std::process::id()).ok_or_else(|| no("this process is not in /proc".into()))?;
         let me = serde_json::to_string(&me).map_err(|e| no(e.to_string()))?;
-        let mut command = exec::helper(cx, "__watchdog");
-        command.arg(cx.run_dir.as_os_str()).arg(me).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().map_err(|e| no(e.to_string()))?;
+        let arguments = [cx.run_dir.as_os_str(), OsStr::new(&me)];
+        let (child, ours) = helper::start(cx, "__watchdog", &arguments).map_err(|e| no(e.to_string()))?;
         let pid = child.id().ok_or_else(|| no("it ended at once".into()))?;
-        // The command still holds the far end; while it does, a dead watchdog would not show.
-        drop(command);
         let stream = UnixStream::from_std(ours).map_err(|e| no(e.to_string()))?;
         let (from, to) = stream.into_split();
         let mut from = BufReader::new(from).lines();
@@ -128,8 +122,8 @@ pub async fn watch(stream: UnixStream, runner: &ProcessId) -> Duty {
 
 /// Kills the runner by what it is, not by a number that may be somebody else's by now, and waits for its death: no two writers.
 async fn end_runner(runner: &ProcessId) {
-    while crate::sys::process::alive(runner) {
-        let _ = crate::sys::process::kill(runner);
+    while process::alive(runner) {
+        let _ = process::signal(runner, rustix::process::Signal::KILL);
         clock::sleep(Span::millis(10)).await;
     }
 }

@@ -7,6 +7,7 @@ mod detached;
 pub mod env;
 pub mod exec;
 mod fill;
+pub mod helper;
 pub mod http;
 pub mod timer;
 pub mod process;
