@@ -109,10 +109,8 @@ pub struct Judged {
 impl Wanted {
     /// Several expectations in one; all must hold.
     pub fn new(expectations: &[&Expect], served_by: Option<ServedBy>, hidden: Vec<String>) -> Wanted {
-        let mut expect: Vec<(String, Matcher)> = expectations
-            .iter()
-            .flat_map(|expect| expect.iter().map(|(field, matcher)| (field.clone(), matcher.clone())))
-            .collect();
+        let mut expect: Vec<(String, Matcher)> =
+            expectations.iter().flat_map(|expect| expect.iter().map(|(field, matcher)| (field.clone(), matcher.clone()))).collect();
         // Whether there was an answer at all, and its status, explain more than a body that therefore looks different.
         expect.sort_by_key(|(field, _)| match field.as_str() {
             "outcome" => 0,
@@ -134,7 +132,8 @@ impl Wanted {
     /// Judges an answer; `first` holds the fields of the first one.
     pub fn judge(&self, answer: &Answer, first: Option<&Value>) -> Judged {
         let by = self.by(answer);
-        let with = |verdict, class, note: Option<String>| Judged { verdict, class, by: by.clone(), note: note.map(|note| self.clean(&note)) };
+        let with =
+            |verdict, class, note: Option<String>| Judged { verdict, class, by: by.clone(), note: note.map(|note| self.clean(&note)) };
         let failed = || answer.note.clone().or_else(|| Some(outcome_word(answer.class).to_owned()));
         if matches!(answer.class, Class::Local | Class::Cancelled | Class::Capped) {
             return with(Verdict::Local, answer.class, failed());

@@ -70,7 +70,8 @@ pub fn number_of_key(key: &str, run: &str, writer: &str) -> Option<u64> {
 pub(super) fn is_of_another_run(key: &str, run: &str) -> bool {
     let Some((other, rest)) = key.split_once('-') else { return false };
     let shaped = other.len() == run.len() && other.bytes().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase());
-    let numbered = rest.rsplit_once('-').is_some_and(|(writer, n)| !writer.is_empty() && !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()));
+    let numbered =
+        rest.rsplit_once('-').is_some_and(|(writer, n)| !writer.is_empty() && !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()));
     shaped && numbered && other != run.to_ascii_lowercase()
 }
 
@@ -182,7 +183,9 @@ mod tests {
         assert_eq!(key, "01jd-w1-42");
         assert_eq!(number_of_key(&key, "01JD", "w1"), Some(42));
         assert_eq!(number_of_key("01jd-w1-0", "01jd", "w1"), Some(0));
-        for foreign in ["01jd-w1-042", "01jd-w1-+4", "01jd-w1-", "01jd-w10-4", "01jd-w2-4", "02jd-w1-4", "01jd-w1-4x", "", "99999999999999999999"] {
+        for foreign in
+            ["01jd-w1-042", "01jd-w1-+4", "01jd-w1-", "01jd-w10-4", "01jd-w2-4", "02jd-w1-4", "01jd-w1-4x", "", "99999999999999999999"]
+        {
             assert_eq!(number_of_key(foreign, "01jd", "w1"), None, "{foreign}");
         }
         assert!(is_of_another_run("02jd-w1-4", "01jd"));

@@ -99,37 +99,38 @@ pub async fn read_ledger(id: &str, probe: &ProbePlan, written: u64, cx: &Cx) -> 
 /// Reads one reader until two successive reads agree, or the limits are reached.
 async fn settle(id: &str, reader: &Reader, authority: bool, writer: &str, written: u64, cx: &Cx) -> Event {
     let end = cx.clock.now() + LIMIT;
-    let mut last: Option<BTreeMap<String, u64>> = None;
+    let (mut previous, mut best): (Option<BTreeMap<String, u64>>, _) = (None, None);
     let (mut settled, mut error) = (false, None);
     for turn in 0..READS {
+        if turn > 0 {
+            pause_before(end, cx).await;
+        }
         let left = end.since(cx.clock.now());
         if left == Span::ZERO || cx.cancel.is_cancelled() {
             break;
         }
-        if turn > 0 {
-            pause_before(end, cx).await;
-        }
         let one = tokio::select! {
             one = read(reader, left.min(ONE_READ), cx) => one,
-            () = cx.cancel.cancelled() => Err("be cancelled".to_owned()),
+            () = cx.cancel.cancelled() => break,
         };
         match one {
             Ok(keys) => {
-                error = None;
-                settled = last.as_ref() == Some(&keys);
-                last = Some(keys);
+                settled = previous.as_ref() == Some(&keys);
+                best = Some(keys.clone());
+                previous = Some(keys);
             }
             // A read that failed is no read: the ones around it are not successive.
             Err(why) => {
                 error = Some(why);
-                last = None;
+                previous = None;
             }
         }
         if settled {
             break;
         }
     }
-    let sorted = sort(&last.unwrap_or_default(), &cx.run, writer, written);
+    let error = if best.is_some() { None } else { error.or_else(|| Some("read it: cancelled".to_owned())) };
+    let sorted = sort(&best.unwrap_or_default(), &cx.run, writer, written);
     Event::LedgerRead {
         ledger: id.to_owned(),
         reader: reader.url.clone(),
@@ -251,6 +252,20 @@ mod tests {
             })
             .collect();
         assert_eq!(founds, [(vec![(0, 1)], true, true), (vec![(0, 0)], false, true)]);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_fails_between_two_is_not_counted() {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&reads);
+        let url = serve(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            1 => reply("503 Down", "", ""),
+            _ => reply("200 OK", "", &json!({"ids": [format!("{RUN}-w1-0")]}).to_string()),
+        })
+        .await;
+        let events = read_ledger("orders", &ledger(json!([{"url": url, "ids": "$.ids[*]"}])), 2, &cx()).await;
+        let [Event::LedgerRead { settled: true, error: None, found, .. }] = &events[..] else { panic!("{events:?}") };
+        assert_eq!((found.as_slice(), reads.load(Ordering::SeqCst)), (&[(0, 0)][..], 4));
     }
 
     #[tokio::test]

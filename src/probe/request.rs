@@ -163,7 +163,8 @@ impl Client {
     pub(super) fn new(spec: &HttpSpec, cx: &Cx) -> Result<Client, Why> {
         let tls = if cx.reveal(&spec.url, Some("1"))?.starts_with("https:") {
             let name = spec.tls.server_name.as_deref().map(|name| cx.reveal(name, None)).transpose()?;
-            let name = name.map(|name| ServerName::try_from(name).map_err(|_| Why::Spec("`server_name` is not a name".into()))).transpose()?;
+            let name =
+                name.map(|name| ServerName::try_from(name).map_err(|_| Why::Spec("`server_name` is not a name".into()))).transpose()?;
             Some((client_config(&spec.tls.trust(cx)?)?, name))
         } else {
             None

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Judged, by_kind};
 use crate::base::{Rate, Span};
-use crate::plan::{Condition, Expect, ProbePlan};
+use crate::plan::{Condition, Expect, Plan, ProbePlan};
 use crate::sys::{Clock, Cx, Secret};
 
 pub(super) fn cx() -> Cx {
@@ -108,4 +108,17 @@ pub(super) async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'stat
         }
     });
     url
+}
+
+/// A plan with nothing but probes.
+pub(super) fn plan(probes: impl IntoIterator<Item = (&'static str, ProbePlan)>) -> Plan {
+    let probes: serde_json::Map<String, Value> =
+        probes.into_iter().map(|(id, probe)| (id.to_owned(), serde_json::to_value(probe).unwrap())).collect();
+    serde_json::from_value(serde_json::json!({
+        "schema": 1, "name": "x", "base_dir": "/", "title": "x", "why": null, "owner": null, "environment": "laptop", "test": "recovery",
+        "mode": "normal", "scenario_digest": crate::base::digest_of(b"x"), "workload_digest": null, "secrets": {}, "system": {},
+        "proxies": {}, "targets": {}, "probes": probes, "steady": {"over": "1s", "probes": {}}, "guards": {}, "faults": {}, "restore": {},
+        "claims": {}, "subject": {}, "baseline_within": "1s", "settle_within": "1s", "reset": null, "not_judged": [], "carried": {},
+    }))
+    .unwrap()
 }

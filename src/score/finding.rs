@@ -96,7 +96,11 @@ impl Maker<'_> {
             id: format!("{id}.rto"),
             risk: Risk::Hri,
             title,
-            observed: rto.measured.as_ref().map_or_else(|| rto.part.why.clone(), |m| format!("recovery took {}", range(m))),
+            observed: match rto.measured.as_ref() {
+                Some(m) if never => format!("not back {} after the fault", m.lo.human()),
+                Some(m) => format!("recovery took {}", range(m)),
+                None => rto.part.why.clone(),
+            },
             expected: format!("back within {}", rto.claimed.human()),
             impact: "Users are without the service for longer than the business agreed to.",
             remediation,

@@ -232,7 +232,7 @@ mod tests {
         let s = named("censored");
         let found = score(&s.plan, &s.facts).findings;
         assert_eq!(found[0].practice, catalogue::AUTO_HEAL);
-        assert_eq!(found[0].observed, "recovery took more than 89.9 s");
+        assert_eq!(found[0].observed, "not back 89.9 s after the fault");
         assert_eq!(found[1].id, "steady-after");
     }
 

@@ -407,6 +407,7 @@ pub(crate) fn all() -> Vec<Sample> {
             undecided(f, "the fault was not confirmed");
             without_fault(f, "undone", "127.0.0.1:6001 still accepts connections after 5 s");
             checkout(f).verdict = Judged::Invalid;
+            checkout(f).rto.as_mut().unwrap().part.verdict = Judged::Invalid;
             f.validity = Validity { valid: false, reasons: vec!["fault lose-primary was not confirmed".into()], tainted_seconds: 0 };
         }),
         make("stuck", stuck),

@@ -5,9 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::thread::clock_nanosleep_absolute;
-use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
+use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -31,7 +29,12 @@ impl Timer {
     /// The process has no file descriptor left.
     pub fn new() -> io::Result<Timer> {
         let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        Ok(Timer { fd: AsyncFd::with_interest(fd, Interest::READABLE)? })
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe, for types that may lose their descriptor; an OwnedFd that we alone hold cannot"
+        )]
+        let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
+        Ok(Timer { fd })
     }
 
     /// Waits until the instant has come; returns at once when it has passed. May be dropped half-way and asked again.
