@@ -52,7 +52,7 @@ pub(super) fn expect(expect: &Expect) -> String {
     let one = |(field, matcher): (&String, &super::Matcher)| {
         let text = serde_json::to_string(matcher).unwrap_or_default();
         let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(&text);
-        format!("{field} {}", inner.replace("\":", ": ").replace('"', ""))
+        format!("{field} {}", inner.replace(",\"", ", \"").replace("\":", ": ").replace('"', ""))
     };
     expect.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
