@@ -17,7 +17,7 @@ pub struct World {
 impl World {
     /// A new one.
     pub fn new() -> World {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let run = format!("test-{}-{}", std::process::id(), clock::mono_ns());
         let cx = Cx {
             clock: Clock::start(),
