@@ -3,6 +3,8 @@
 
 mod decode;
 pub mod diagnostic;
+pub mod check;
+pub mod defaults;
 pub mod finding;
 pub mod known;
 pub mod matcher;
@@ -13,6 +15,9 @@ pub mod read;
 pub mod schema;
 pub mod shape;
 mod syntax;
+pub mod moment;
+
+pub use check::check;
 pub mod team;
 pub mod vars;
 mod version;
