@@ -7,7 +7,7 @@ mod kinds;
 pub mod process;
 pub mod proxy;
 mod rehearse;
-mod shell;
+pub mod shell;
 pub mod system;
 
 use std::future::Future;
