@@ -1,3 +1,5 @@
 //! Readings of the journal that both the live drill and the report use. It must never know plans or do I/O.
 
+pub mod series;
 pub mod steady;
+pub mod turns;

@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::base::{At, Span};
-use crate::event::ClockAnchor;
+use crate::base::{At, ClockAnchor, Span};
 
 /// The run's clock: CLOCK_MONOTONIC, counted from an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,9 @@ mod detached;
 pub mod env;
 pub mod exec;
 mod fill;
+pub mod helper;
+pub mod http;
+pub mod timer;
 pub mod process;
 pub mod shim;
 

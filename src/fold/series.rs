@@ -1,0 +1,340 @@
+//! One probe's samples as observations in order, and the search for the moment from which several probes stayed up.
+//!
+//! A sample that says nothing of the target (our own failure, not sent, lost with the process) is *unknown*. Every question about
+//! recovery is asked twice: once as if the unknown had been good, which gives the lower bound, and once as if they had been bad,
+//! which gives the upper one. So losing samples can only widen an answer.
+
+use crate::base::{At, Interval, Span};
+use crate::event::{Sample, Verdict};
+
+/// What an observation says of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Up at some moment between sent and done.
+    Ok,
+    /// Down at some moment between sent and done.
+    Bad,
+    /// Nothing.
+    Unknown,
+}
+
+/// One observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    /// Number within the probe.
+    pub n: u64,
+    /// When it was due.
+    pub planned: At,
+    /// Not before this.
+    pub sent: At,
+    /// Not after this.
+    pub done: At,
+    /// What it says.
+    pub state: State,
+}
+
+impl Point {
+    /// The observation that a sample is.
+    pub fn of(sample: &Sample) -> Point {
+        let state = match sample.verdict {
+            Verdict::Ok => State::Ok,
+            Verdict::Bad => State::Bad,
+            Verdict::Local | Verdict::Capped => State::Unknown,
+        };
+        Point { n: sample.n, planned: sample.planned, sent: sample.sent, done: sample.done, state }
+    }
+
+    /// Done − planned.
+    pub fn response(&self) -> Span {
+        self.done.since(self.planned)
+    }
+}
+
+/// A probe's observations in order of sending, with what questions need summed up beforehand.
+#[derive(Debug, Clone)]
+pub struct Series {
+    interval: Span,
+    quantiles: Vec<(f64, Span)>,
+    points: Vec<Point>,
+    ok: Vec<u32>,
+    over: Vec<Vec<u32>>,
+    /// Per position: one more than the index of the last bad one before it, and of the last one that is not good.
+    last_bad: Vec<(u32, u32)>,
+    upto: At,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    IsGood,
+    IsBad,
+}
+
+enum Objection {
+    /// This observation speaks against it.
+    Point(usize),
+    /// Not enough has been seen yet.
+    Early,
+}
+
+/// From when on everything stayed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stable {
+    /// With bounds; `hi` is absent while it is not shown.
+    pub when: Interval,
+    /// When the first good observation of the stable time was sent; the best single estimate.
+    pub point: Option<At>,
+}
+
+impl Series {
+    /// From observations in any order. Numbers that are missing between the first and the last become unknown observations.
+    /// `quantiles` are the latency bounds that must be met to be recovered.
+    pub fn new(interval: Span, timeout: Span, quantiles: &[(f64, Span)], mut points: Vec<Point>) -> Series {
+        let interval = Span(interval.0.max(1));
+        points.sort_by_key(|p| p.n);
+        points.dedup_by_key(|p| p.n);
+        let mut holes = Vec::new();
+        for pair in points.windows(2) {
+            let missing = pair[1].n - pair[0].n - 1;
+            // Two ends stand for a hole of any length: between them there is nothing good to be found.
+            let ends: &[u64] = if missing > 1 { &[1, missing] } else { &[1] };
+            for &k in ends.iter().filter(|_| missing > 0) {
+                let planned = pair[0].planned + interval.times(k);
+                let planned = planned.min(pair[1].planned);
+                holes.push(Point { n: pair[0].n + k, planned, sent: planned, done: planned + timeout, state: State::Unknown });
+            }
+        }
+        let upto = points.last().map_or(At(0), |last| last.planned + interval);
+        points.append(&mut holes);
+        points.sort_by_key(|p| (p.sent, p.n));
+        let mut ok = vec![0u32];
+        let mut over = vec![vec![0u32]; quantiles.len()];
+        let mut last_bad = vec![(0u32, 0u32)];
+        for (index, point) in points.iter().enumerate() {
+            let (bad, not_ok) = last_bad.last().copied().unwrap_or_default();
+            let here = index as u32 + 1;
+            last_bad.push(match point.state {
+                State::Ok => (bad, not_ok),
+                State::Unknown => (bad, here),
+                State::Bad => (here, here),
+            });
+            let add = |sums: &mut Vec<u32>, yes: bool| sums.push(sums.last().copied().unwrap_or(0) + u32::from(yes));
+            add(&mut ok, point.state == State::Ok);
+            for ((_, most), sums) in quantiles.iter().zip(&mut over) {
+                add(sums, point.state == State::Ok && point.response() > *most);
+            }
+        }
+        Series { interval, quantiles: quantiles.to_vec(), points, ok, over, last_bad, upto }
+    }
+
+    /// The observations in order of sending.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// The same, but nothing planned at or after `end` is known: the clock was stopped there.
+    #[must_use]
+    pub fn until(&self, end: At) -> Series {
+        if self.upto <= end {
+            return self.clone();
+        }
+        let points = self.points.iter().filter(|p| p.planned < end).copied().collect();
+        let mut cut = Series::new(self.interval, Span::ZERO, &self.quantiles, points);
+        cut.upto = cut.upto.min(end);
+        cut
+    }
+
+    fn first_at(&self, t: At) -> usize {
+        self.points.partition_point(|p| p.sent < t)
+    }
+
+    /// What speaks against being up from `t` for `span`; the latest such observation.
+    fn objection(&self, t: At, span: Span, unknown: Unknown) -> Option<Objection> {
+        let (from, to) = (self.first_at(t), self.first_at(t + span));
+        let last = match unknown {
+            Unknown::IsGood => self.last_bad[to].0,
+            Unknown::IsBad => self.last_bad[to].1,
+        } as usize;
+        // The last one of the window: the whole stretch before it is left behind for good.
+        if last > from {
+            return Some(Objection::Point(last - 1));
+        }
+        let expected = (span.0 / self.interval.0) as usize;
+        let good = (self.ok[to] - self.ok[from]) as usize;
+        let count = match unknown {
+            Unknown::IsBad if self.upto < t + span => return Some(Objection::Early),
+            Unknown::IsBad if good < 5.max(expected * 9 / 10) => {
+                return Some(if from < self.points.len() { Objection::Point(from) } else { Objection::Early });
+            }
+            Unknown::IsBad => good,
+            Unknown::IsGood => expected.max(to - from),
+        };
+        let slow = self.quantiles.iter().zip(&self.over).any(|((q, _), sums)| {
+            let allowed = count - rank(*q, count);
+            (sums[to] - sums[from]) as usize > allowed
+        });
+        (slow && from < to).then_some(Objection::Point(from))
+    }
+
+    /// The first observation after `index` that may begin a stable time.
+    fn next_start(&self, index: usize, unknown: Unknown) -> Option<usize> {
+        let may = |p: &Point| p.state == State::Ok || (p.state == State::Unknown && unknown == Unknown::IsGood);
+        self.points[index + 1..].iter().position(may).map(|offset| index + 1 + offset)
+    }
+
+    /// The window that shows stability: `stable_for`, or longer where that would hold too few samples to say anything.
+    fn span(&self, stable_for: Span) -> Span {
+        stable_for.max(self.interval.times(6))
+    }
+}
+
+/// The rank (from 1) of a quantile among `n` values, by the nearest-rank method.
+pub fn rank(q: f64, n: usize) -> usize {
+    // The small term keeps 0.99 × 100 from becoming 100 by rounding.
+    ((q * n as f64 - 1e-9).ceil().max(1.0) as usize).min(n)
+}
+
+/// Last evidence against, per probe; and whether the search came to an end.
+fn search(series: &[&Series], from: At, stable_for: Span, unknown: Unknown) -> (Vec<Option<At>>, bool) {
+    let mut against: Vec<Option<At>> = vec![None; series.len()];
+    let mut t = from;
+    loop {
+        let mut moved = false;
+        for (one, last) in series.iter().zip(&mut against) {
+            match one.objection(t, one.span(stable_for), unknown) {
+                None => {}
+                Some(Objection::Early) => return (against, false),
+                Some(Objection::Point(index)) => {
+                    // All that lies between it and the next possible start speaks against it as well.
+                    let next = one.next_start(index, unknown);
+                    *last = one.points.get(next.unwrap_or(one.points.len()) - 1).map(|p| p.sent);
+                    let Some(next) = next else { return (against, false) };
+                    // Several observations may share an instant; a search must move on all the same.
+                    t = t.max(one.points[next].sent).max(At(one.points[index].sent.0 + 1));
+                    moved = true;
+                }
+            }
+        }
+        if !moved {
+            return (against, true);
+        }
+    }
+}
+
+/// From when on, not before `from`, all series stayed up for `stable_for` (design 1.5): no bad sample, enough samples, latency bounds
+/// met. The lower bound is the sending of the last observation against it (or `from`), the upper one the completion of the first good
+/// observation after it. Without any upper bound it has not been shown.
+pub fn stable_up(series: &[&Series], from: At, stable_for: Span) -> Stable {
+    let (doubts, _) = search(series, from, stable_for, Unknown::IsGood);
+    let lo = doubts.iter().flatten().copied().max().unwrap_or(from).max(from);
+    let (against, shown) = search(series, from, stable_for, Unknown::IsBad);
+    let mut stable = Stable { when: Interval { lo, hi: None }, point: None };
+    if !shown || series.is_empty() {
+        return stable;
+    }
+    for (one, last) in series.iter().zip(&against) {
+        let begin = last.map_or_else(|| one.first_at(from), |at| one.points.partition_point(|p| p.sent <= at));
+        if let Some(first) = one.points[begin..].iter().find(|p| p.state == State::Ok) {
+            stable.when.hi = stable.when.hi.max(Some(first.done));
+            stable.point = stable.point.max(Some(first.sent));
+        }
+    }
+    stable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn series(states: &[State]) -> Series {
+        let points = states.iter().enumerate().map(|(i, state)| {
+            let sent = At(i as u64 * 100_000_000);
+            Point { n: i as u64, planned: sent, sent, done: sent + Span::millis(10), state: *state }
+        });
+        Series::new(Span::millis(100), Span::secs(1), &[], points.collect())
+    }
+
+    fn of(text: &str) -> Vec<State> {
+        let one = |c| match c {
+            '.' => State::Ok,
+            'x' => State::Bad,
+            _ => State::Unknown,
+        };
+        text.chars().map(one).collect()
+    }
+
+    fn ms(n: u64) -> At {
+        At(n * 1_000_000)
+    }
+
+    #[test]
+    fn a_flap_is_not_recovery_and_the_time_is_backdated() {
+        let s = series(&of("..xxx.x.............."));
+        let up = stable_up(&[&s], ms(200), Span::secs(1));
+        assert_eq!(up, Stable { when: Interval::new(ms(600), ms(710)), point: Some(ms(700)) });
+    }
+
+    #[test]
+    fn it_is_not_shown_before_the_hold_window_is_full() {
+        assert_eq!(stable_up(&[&series(&of("xx........"))], ms(0), Span::secs(1)).when, Interval { lo: ms(100), hi: None });
+        assert!(stable_up(&[&series(&of("xx.........."))], ms(0), Span::secs(1)).when.hi.is_some());
+        assert_eq!(stable_up(&[&series(&of("xxxx"))], ms(0), Span::secs(1)).when, Interval { lo: ms(300), hi: None });
+        assert_eq!(stable_up(&[&series(&[])], ms(7), Span::secs(1)).when, Interval { lo: ms(7), hi: None });
+    }
+
+    #[test]
+    fn unknown_samples_widen_both_ways() {
+        let up = stable_up(&[&series(&of("xx..?............"))], ms(0), Span::secs(1));
+        assert_eq!(up.when, Interval::new(ms(100), ms(510)));
+        let up = stable_up(&[&series(&of("xx..?..?..?..?..?"))], ms(0), Span::secs(1));
+        assert_eq!(up.when, Interval { lo: ms(100), hi: None });
+    }
+
+    #[test]
+    fn missing_numbers_are_unknown() {
+        let all = series(&of("xx..x............"));
+        let points = all.points().iter().filter(|p| p.n != 4).copied().collect();
+        let dropped = Series::new(Span::millis(100), Span::secs(1), &[], points);
+        assert_eq!(stable_up(&[&dropped], ms(0), Span::secs(1)).when, Interval::new(ms(100), ms(510)));
+    }
+
+    #[test]
+    fn all_probes_must_be_up_at_once() {
+        let a = series(&of("xx......x................."));
+        let b = series(&of("xxxxxxxxxx................"));
+        assert_eq!(stable_up(&[&a, &b], ms(0), Span::secs(1)).when, Interval::new(ms(900), ms(1010)));
+        let c = series(&of("xx...........xx..........."));
+        assert_eq!(stable_up(&[&b, &c], ms(0), Span::secs(1)).when, Interval::new(ms(1400), ms(1510)));
+    }
+
+    #[test]
+    fn latency_bounds_are_part_of_recovery() {
+        let points = (0..40u64).map(|i| {
+            let sent = ms(i * 100);
+            let took = if (5..15).contains(&i) { 90 } else { 10 };
+            Point { n: i, planned: sent, sent, done: sent + Span::millis(took), state: if i < 5 { State::Bad } else { State::Ok } }
+        });
+        let s = Series::new(Span::millis(100), Span::secs(1), &[(0.99, Span::millis(50))], points.collect());
+        assert_eq!(stable_up(&[&s], ms(0), Span::secs(1)).when, Interval::new(ms(1400), ms(1510)));
+    }
+
+    #[test]
+    fn ranks_are_nearest_ranks() {
+        for (q, n, want) in [(0.99, 100, 99), (0.99, 101, 100), (0.5, 1, 1), (0.5, 4, 2), (1.0, 7, 7), (0.99, 0, 0)] {
+            assert_eq!(rank(q, n), want, "{q} of {n}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn losing_samples_only_widens(text in "[.x?]{0,80}", lost in prop::collection::vec(any::<bool>(), 80)) {
+            let states = of(&text);
+            let fewer: Vec<State> = states.iter().zip(&lost).map(|(s, l)| if *l { State::Unknown } else { *s }).collect();
+            let a = stable_up(&[&series(&states)], ms(0), Span::millis(800)).when;
+            let b = stable_up(&[&series(&fewer)], ms(0), Span::millis(800)).when;
+            prop_assert!(b.lo <= a.lo, "{a:?} {b:?}");
+            prop_assert!(b.hi.is_none() || a.hi.is_some_and(|hi| hi <= b.hi.unwrap()), "{a:?} {b:?}");
+            prop_assert!(a.hi.is_none_or(|hi| hi > a.lo));
+        }
+    }
+}
