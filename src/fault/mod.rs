@@ -21,6 +21,7 @@ use serde_json::Value;
 
 pub use error::FaultError;
 pub use kinds::{KINDS, by_kind};
+pub use proxy::{proxy_main, renew as renew_proxy};
 
 use crate::base::{Problem, Span};
 use crate::journal::Armed;
