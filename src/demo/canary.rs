@@ -1,5 +1,5 @@
 //! The truth about an outage: would the balancer answer well a request that arrives now? It asks itself through the very path that it forwards
-//! clients on, every millisecond, and logs each change with the arrival of the last request that was answered the old way and of the first
+//! clients on, every millisecond or two, and logs each change with the arrival of the last request that was answered the old way and of the first
 //! that was answered the new way. The moment of truth lies between the two, whenever the answers came: a request is judged by when it came in,
 //! as its sender judges it.
 

@@ -1,5 +1,6 @@
 //! A node of the order service: its HTTP face, and the state that its tasks share.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,9 +49,9 @@ pub(super) struct Args {
     /// How long the primary may be silent before the replica takes over.
     #[arg(long, default_value = "300ms")]
     pub(super) lease: Span,
-    /// How often an asynchronous primary ships.
+    /// How far an asynchronous replica stays behind.
     #[arg(long, default_value = "400ms")]
-    pub(super) ship_every: Span,
+    lag: Span,
     /// Lead when nothing else decides: the pair is new, and the other is not there.
     #[arg(long)]
     first: bool,
@@ -79,6 +80,20 @@ pub(super) struct Inner {
     pub(super) member: Member,
     pub(super) store: Store,
     orders: u64,
+    /// When there were how many entries, for those that are not old enough to be shipped asynchronously.
+    young: VecDeque<(At, usize)>,
+    /// How many entries are.
+    old: usize,
+}
+
+impl Inner {
+    /// How many entries were written at least `lag` ago.
+    pub(super) fn older_than(&mut self, lag: Span, now: At) -> usize {
+        while let Some((_, entries)) = self.young.pop_front_if(|(written, _)| now.since(*written) >= lag) {
+            self.old = entries;
+        }
+        self.old
+    }
 }
 
 impl Node {
@@ -87,13 +102,13 @@ impl Node {
         let truth = Truth::open(args.truth.as_deref())?;
         let rules = Rules { lease: args.lease, first: args.first, sync: args.replication == Replication::Sync };
         let member = Member::new(rules, store.standing(), now());
-        let inner = Mutex::new(Inner { member, store, orders: 0 });
+        let inner = Mutex::new(Inner { member, store, orders: 0, young: VecDeque::new(), old: 0 });
         Ok(Node { args, inner, changed: watch::Sender::new(0), truth })
     }
 
-    /// Asynchronous replication.
-    pub(super) fn ships_late(&self) -> bool {
-        self.args.replication == Replication::Async
+    /// How far the replica stays behind, with asynchronous replication.
+    pub(super) fn lag(&self) -> Option<Span> {
+        (self.args.replication == Replication::Async).then_some(self.args.lag)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -168,6 +183,9 @@ impl Node {
             inner.orders += 1;
             let entry = key.clone().map_or_else(|| Entry::Order(format!("{}-{term}-{}", self.args.name, inner.orders)), Entry::Ledger);
             inner.store.append(&[entry])?;
+            if self.lag().is_some() {
+                inner.young.push_back((now, inner.store.len()));
+            }
             Ok(Some((inner.store.len() - 1, term)))
         });
         let accepted = accepted.and_then(|inner| inner).map_err(|error| broken(&error))?;
@@ -248,7 +266,7 @@ async fn status(State(node): Shared) -> Response {
 
 /// The same on every node: what was built, not who answers.
 async fn version(State(node): Shared) -> Response {
-    let replication = if node.ships_late() { "async" } else { "sync" };
+    let replication = if node.lag().is_some() { "async" } else { "sync" };
     Json(json!({ "service": "firedrill-demo-orders", "version": env!("CARGO_PKG_VERSION"), "replication": replication })).into_response()
 }
 
@@ -258,6 +276,8 @@ async fn replicate(State(node): Shared, Json(message): Json<Ship>) -> Response {
         if reception == Reception::Take {
             if message.reset {
                 inner.store.reset(inner.member.standing())?;
+                inner.young.clear();
+                inner.old = 0;
             }
             // What is here already came with an earlier try of the same message; a gap is answered with what there is.
             let known = inner.store.len().saturating_sub(message.start);
@@ -322,7 +342,7 @@ mod tests {
             data: directory.join("data"),
             replication: Replication::Sync,
             lease: Span::secs(30),
-            ship_every: Span::millis(400),
+            lag: Span::millis(400),
             first: true,
             truth: Some(directory.join("truth.jsonl")),
         };

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::node::Node;
 use super::wire::{Link, NoAnswer, Ship, Shipped, Status, once, request};
-use crate::base::Span;
+use crate::base::{At, Span};
 use crate::sys::clock;
 
 /// Entries in one message; a full copy takes several.
@@ -42,42 +42,37 @@ async fn watch_time(node: &Node) -> io::Result<std::convert::Infallible> {
     }
 }
 
+/// A message, and how many entries there were when it was made.
 struct Batch {
     message: Ship,
-    /// Entries that there were when it was made.
     entries: usize,
-    /// Everything there was is in it.
-    complete: bool,
 }
 
 impl Node {
-    fn next_batch(&self, with_entries: bool) -> Option<Batch> {
-        let inner = self.lock();
+    fn next_batch(&self) -> Option<Batch> {
+        let mut inner = self.lock();
+        let (start, reset) = inner.member.to_ship()?;
+        let end = match self.lag() {
+            Some(lag) if !inner.member.alone() => inner.older_than(lag, At(clock::mono_ns())),
+            Some(_) | None => inner.store.len(),
+        };
+        let entries = inner.store.from(start, BATCH.min(end.saturating_sub(start))).to_vec();
         let member = &inner.member;
-        let (start, reset) = member.to_ship()?;
-        let entries = if with_entries || member.alone() { inner.store.from(start, BATCH).to_vec() } else { Vec::new() };
-        let complete = start + entries.len() >= inner.store.len();
         let message = Ship { term: member.term(), reset, synced: !member.alone(), wakes: member.peer_wakes(), start, entries };
-        Some(Batch { message, entries: inner.store.len(), complete })
+        Some(Batch { message, entries: inner.store.len() })
     }
 }
 
 async fn ship(node: &Node) -> io::Result<std::convert::Infallible> {
     let heartbeat = fraction(node.args.lease, 6);
     let mut link = None;
-    let mut last_shipped = 0;
     let mut changed = node.changed.subscribe();
     loop {
-        let due = !node.ships_late() || clock::mono_ns().saturating_sub(last_shipped) >= node.args.ship_every.0;
-        changed.mark_unchanged();
-        let Some(batch) = node.next_batch(due) else {
+        let Some(batch) = node.next_batch() else {
             link = None;
             clock::sleep(heartbeat).await;
             continue;
         };
-        if due {
-            last_shipped = clock::mono_ns();
-        }
         let (term, sent) = (batch.message.term, batch.entries);
         let answer = send(node, &mut link, &batch.message).await;
         let reached = answer.is_ok();
@@ -92,10 +87,6 @@ async fn ship(node: &Node) -> io::Result<std::convert::Infallible> {
         if !reached {
             link = None;
             clock::sleep(heartbeat).await;
-        } else if node.ships_late() {
-            if batch.complete || !due {
-                clock::sleep(heartbeat).await;
-            }
         } else if node.all_shipped() {
             // Whatever is written meanwhile ends the wait.
             wait_for_entries(node, &mut changed, heartbeat).await;
@@ -104,9 +95,11 @@ async fn ship(node: &Node) -> io::Result<std::convert::Infallible> {
 }
 
 impl Node {
+    /// Nothing is to be shipped at once. An asynchronous replica that has had everything gets the rest with the heartbeats.
     fn all_shipped(&self) -> bool {
         let inner = self.lock();
-        inner.member.to_ship().is_none_or(|(start, reset)| !reset && start >= inner.store.len())
+        let late = self.lag().is_some() && !inner.member.alone();
+        inner.member.to_ship().is_none_or(|(start, reset)| !reset && (late || start >= inner.store.len()))
     }
 }
 

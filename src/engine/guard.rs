@@ -24,12 +24,12 @@ pub async fn watch(act: Act, id: String, guard: GuardPlan) {
                 last_data = looked.ended;
                 ("ok", None)
             }
-            Holds::No => {
+            Holds::No(_) => {
                 bad += 1;
                 last_data = looked.ended;
                 ("bad", (bad >= guard.breaches).then(|| format!("{}, {bad} times in a row", looked.seen)))
             }
-            Holds::NoData => {
+            Holds::NoData(_) => {
                 let silent = looked.ended.since(last_data);
                 ("no_data", (silent >= guard.grace).then(|| format!("no data for {}: {}", silent.human(), looked.seen)))
             }

@@ -3,12 +3,14 @@
 //! kind checks its spec, nor read a clock or a file.
 
 mod build;
+pub mod preview;
+mod words;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use build::{build, default_rate};
+pub use build::{Origin, build, default_rate};
 
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};

@@ -240,7 +240,7 @@ error: no probe is called `chekout`
         let shown = one(&long, 10_005..10_008).render(false);
         assert!(shown.lines().all(|line| line.chars().count() < 300), "{shown}");
         assert!(shown.contains("end"), "{shown}");
-        for place in [0..0, 6..6, 7..7, 10_009..10_009, 99_999..100_000, 3..2] {
+        for place in [0..0, 6..6, 7..7, 10_009..10_009, 99_999..100_000, Place { start: 3, end: 2 }] {
             assert!(one(&long, place.clone()).render(false).contains("s.yaml:"), "{place:?}");
         }
         assert!(one("", 0..0).render(false).contains("error"));

@@ -59,22 +59,22 @@ impl Slip {
 }
 
 /// The text of a file, or why it is none. The text to show is given back in either case.
-pub fn text_of(bytes: &[u8]) -> Result<String, (String, Slip)> {
+pub fn text_of(bytes: &[u8]) -> Result<String, Box<(String, Slip)>> {
     if bytes.len() > MOST_BYTES {
-        return Err((String::new(), Slip::whole("the file is larger than 1 MiB")));
+        return Err(Box::new((String::new(), Slip::whole("the file is larger than 1 MiB"))));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err((String::new(), Slip::whole("the file is UTF-16, not UTF-8").help("save it as UTF-8")));
+        return Err(Box::new((String::new(), Slip::whole("the file is UTF-16, not UTF-8").help("save it as UTF-8"))));
     }
     if bytes.contains(&0) {
-        return Err((String::new(), Slip::whole("this is a binary file, not YAML").help("give a text file in UTF-8")));
+        return Err(Box::new((String::new(), Slip::whole("this is a binary file, not YAML").help("give a text file in UTF-8"))));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.to_owned()),
         Err(error) => {
             let at = error.valid_up_to();
             let slip = Slip::at(at..at + 3, "the file is not UTF-8", "this byte begins no UTF-8 character").help("save it as UTF-8");
-            Err((String::from_utf8_lossy(bytes).into_owned(), slip))
+            Err(Box::new((String::from_utf8_lossy(bytes).into_owned(), slip)))
         }
     }
 }

@@ -53,6 +53,11 @@ pub fn explain(kind: &ErrorKind, at: usize, text: &str, open: Option<Place>) -> 
         }
         other => Slip::at(here, format!("this is not YAML: {other}"), "here"),
     };
+    if open.is_some() && unquoted_var(text, at) {
+        let start = text[..at].rfind("${").unwrap_or(at);
+        return Slip::at(start..start + 2, "`${` needs quotes inside `[ ]` and `{ }`", "begins a mapping here, for YAML")
+            .help("write `\"${name}\"`");
+    }
     match open {
         Some(bracket) if slip.also.is_empty() && slip.place.as_ref() != Some(&bracket) => {
             let character = text.get(bracket.clone()).unwrap_or("[").to_owned();
@@ -73,6 +78,13 @@ fn indenting_tab(text: &str, at: usize) -> Option<usize> {
         start += line.len();
     }
     text[at..].find('\t').map(|n| at + n)
+}
+
+/// Whether the scanner stumbled over a template without quotes: `${` stands on this line shortly before.
+fn unquoted_var(text: &str, at: usize) -> bool {
+    let line = text[..at].rfind('\n').map_or(0, |n| n + 1);
+    let near = text.get(at..at + 1).map_or(at, |c| if c == "{" { at + 1 } else { at });
+    text[line..near].rfind("${").is_some_and(|n| !text[line + n..near].contains(['"', '\'']) && !text[line + n..at].contains(','))
 }
 
 /// The last quote that could have opened before `at`.

@@ -111,7 +111,7 @@ fn measured(s: &Scenario, known: &Known, place: &str, claim: &ClaimDecl) -> Vec<
             );
         } else if claim.how.measured_by[..n].contains(id) {
             out.push(Finding::warning(place, format!("`{id}` is listed twice"), "already measures it"));
-        } else if !s.steady_state.probes.contains_key(id) {
+        } else if !s.steady_state.probes.contains_key(id) && !misspelt(s, id) {
             out.push(
                 Finding::error(
                     place,
@@ -124,6 +124,12 @@ fn measured(s: &Scenario, known: &Known, place: &str, claim: &ClaimDecl) -> Vec<
         }
     }
     out
+}
+
+/// Whether `steady_state` means this probe by a slip of the pen, which is reported there.
+fn misspelt(s: &Scenario, id: &Id) -> bool {
+    let undeclared = names(&s.steady_state.probes).into_iter().filter(|name| !s.probes.contains_key(*name));
+    did_you_mean(id.as_str(), undeclared).is_some()
 }
 
 fn by(s: &Scenario, place: &str, claim: &ClaimDecl) -> Option<Finding> {

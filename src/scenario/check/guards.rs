@@ -1,6 +1,6 @@
 //! What may never fail, and how fast a failure ends the drill.
 
-use super::super::defaults::{GUARD_BREACHES, GUARD_EVERY, longest_hold, look_timeout, recovery};
+use super::super::defaults::{GUARD_BREACHES, GUARD_EVERY, TIMEOUT, longest_hold, look_timeout, probe_timeout, recovery};
 use super::super::finding::Finding;
 use super::super::known::Known;
 use super::super::model::{GuardDecl, Observed, Scenario};
@@ -37,12 +37,12 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
 
 /// How long a breach may go on before the drill aborts.
 fn reaction(s: &Scenario, guard: &GuardDecl) -> Span {
-    let kind = match &guard.what {
-        Observed::Kind(kinded) => kinded.kind.as_str(),
-        Observed::Probe(id) => s.probes.get(id).map_or("", |probe| probe.what.kind.as_str()),
+    let timeout = match &guard.what {
+        Observed::Kind(kinded) => look_timeout(&kinded.kind),
+        Observed::Probe(id) => s.probes.get(id).map_or(TIMEOUT, probe_timeout),
     };
     let every = guard.how.every.unwrap_or(GUARD_EVERY);
-    every.times(u64::from(guard.how.breaches.unwrap_or(GUARD_BREACHES))) + look_timeout(kind)
+    every.times(u64::from(guard.how.breaches.unwrap_or(GUARD_BREACHES))) + timeout
 }
 
 fn too_slow(s: &Scenario, id: &Id, guard: &GuardDecl) -> Option<Finding> {

@@ -15,10 +15,9 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
             let place = at(&["faults", id.as_str(), "at", "after"]);
             match named(s, &place, &moment.after) {
                 Err(finding) => out.push(*finding),
-                Ok(anchor) if anchor.fault() == Some(id) => out.push(
-                    Finding::error(place, format!("the fault `{id}` waits for itself"), "itself")
-                        .help(format!("count from `steady`, or from {}", others(s, id.as_str()))),
-                ),
+                Ok(anchor) if anchor.fault() == Some(id) => {
+                    out.push(Finding::error(place, format!("the fault `{id}` waits for itself"), "itself").help(others(s, id.as_str())))
+                }
                 Ok(Anchor::Expectation(of)) => out.push(
                     Finding::warning(
                         place,
@@ -58,7 +57,7 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
 
 fn others(s: &Scenario, id: &str) -> String {
     let others: Vec<&str> = names(&s.faults).into_iter().filter(|other| *other != id).collect();
-    if others.is_empty() { "an expectation".to_owned() } else { format!("another fault: {}", list(&others)) }
+    if others.is_empty() { "count from `steady`".into() } else { format!("count from `steady`, or from another fault: {}", list(&others)) }
 }
 
 /// What a word names, or what is wrong with it.

@@ -9,17 +9,33 @@ use super::at;
 use crate::base::{Id, Span};
 
 pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
-    let claimed: Vec<&Id> = s.faults.keys().filter(|id| claims_on(s, id).next().is_some()).collect();
+    let claimed: Vec<&Id> = s.faults.keys().filter(|id| claims_on(s, id).next().is_some() && is_planned(s, id)).collect();
     let mut out = Vec::new();
     for (n, later) in claimed.iter().enumerate() {
         for earlier in &claimed[..n] {
             let (forth, back) = (apart(s, earlier, later), apart(s, later, earlier));
             let (Err(why), Err(other)) = (forth, back) else { continue };
-            let (first, second, why) = if starts(s, earlier) <= starts(s, later) { (earlier, later, why) } else { (later, earlier, other) };
+            // What comes at an unknown time is named as the second.
+            let when = |id: &Id| starts(s, id).unwrap_or(Span(u64::MAX));
+            let (first, second, why) = if when(earlier) <= when(later) { (earlier, later, why) } else { (later, earlier, other) };
             out.push(finding(s, first, second, &why));
         }
     }
     out
+}
+
+/// Whether every moment that a fault waits for can be told; what cannot was reported where it stands.
+fn is_planned(s: &Scenario, fault: &Id) -> bool {
+    let mut at = fault.clone();
+    for _ in 0..=s.faults.len() {
+        let (word, _) = start(s.faults.get(&at).and_then(|fault| fault.how.at.as_ref()));
+        match resolve(word, s).map(|anchor| anchor.fault().cloned()) {
+            Err(_) => return false,
+            Ok(None) => return true,
+            Ok(Some(next)) => at = next,
+        }
+    }
+    false
 }
 
 /// Why two episodes are not apart.
@@ -209,6 +225,20 @@ mod tests {
         s.faults[0].how.hold = HoldDecl::Time(Span::secs(60));
         assert_eq!(found(&s), vec![]);
         s.faults[1].how.at = Some(after("lose-primary.effective", 30));
+        refuses(&s, "/faults/slow-link/at", "may overlap");
+    }
+
+    #[test]
+    fn a_slip_in_a_moment_is_told_once() {
+        for word in ["lose-primry.recovered", "recovered", "slow-link.recovered"] {
+            assert_eq!(found(&second_at(after(word, 900))).len(), 1, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_waits_for_people_may_come_at_any_time() {
+        let mut s = second_at(after("detected", 900));
+        s.team = Some(serde_json::json!({ "expect": { "detected": { "ack": {}, "within": "30s" } } }));
         refuses(&s, "/faults/slow-link/at", "may overlap");
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::finding::Finding;
+use super::super::finding::{Finding, did_you_mean};
 use super::super::known::Known;
 use super::super::model::{Scenario, SecretRef};
 use super::places::{Use, secrets_in, texts};
@@ -87,6 +87,8 @@ pub(super) fn unused(s: &Scenario, _: &Known) -> Vec<Finding> {
         .secrets
         .keys()
         .filter(|id| !used.contains(id.as_str()))
+        // A slip of the pen is reported where it stands, and only there.
+        .filter(|id| did_you_mean(id.as_str(), used.iter().copied().filter(|name| !s.secrets.contains_key(*name))).is_none())
         .map(|id| {
             Finding::warning(at(&["secrets", id.as_str()]), format!("the secret `{id}` is never used"), "not used")
                 .on_key()
@@ -134,6 +136,7 @@ mod tests {
         s.secrets.insert(id("token"), SecretRef::Env("TOKEN".into()));
         let finding = refuses(&s, "/probes/checkout/http/headers/authorization", "no secret is called `tokn`");
         assert_eq!(finding.help.as_deref(), Some("did you mean `token`?"));
+        assert_eq!(super::super::sample::found(&s).len(), 1);
         s.probes[0].what.spec = json!({ "url": "http://h/${secret:token}" });
         assert!(super::super::sample::found(&s).is_empty());
         s.secrets[0] = SecretRef::SsmParameter("/p".into());
