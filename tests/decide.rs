@@ -108,7 +108,9 @@ impl World {
                     self.record(Event::Injected { id: id.to_string() });
                 }
             }
-            Effect::Confirm(id) if self.trouble.never_effective => self.record(Event::NotConfirmed { id: id.to_string(), why: "no".into() }),
+            Effect::Confirm(id) if self.trouble.never_effective => {
+                self.record(Event::NotConfirmed { id: id.to_string(), why: "no".into() })
+            }
             Effect::Confirm(id) => {
                 self.record(Event::Effective { id: id.to_string(), when, seen: String::new() });
                 if !self.trouble.never_recovers {

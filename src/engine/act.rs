@@ -103,9 +103,10 @@ impl Act {
         let began = self.now();
         let ready = self.plan.system.get(id).and_then(|system| system.ready.clone());
         let seen = match ready {
-            Some(ready) => probe::wait_for(&ready, &self.cx).await.map(|when| (when, "ready".to_owned())).map_err(|missed| {
-                format!("{item} was not ready within {}: {}", ready.within.human(), missed.last.seen)
-            }),
+            Some(ready) => probe::wait_for(&ready, &self.cx)
+                .await
+                .map(|when| (when, "ready".to_owned()))
+                .map_err(|missed| format!("{item} was not ready within {}: {}", ready.within.human(), missed.last.seen)),
             None => self.see_biting(fault, &armed.undo().detail, began, VERIFY_EVERY, VERIFY_WITHIN).await,
         };
         match seen {
@@ -167,7 +168,9 @@ impl Act {
             Err(why) => return self.refuse(format!("{id}: failed to resolve its target: {why}")),
         };
         let known = self.plan.targets.is_empty().then_some(id);
-        let Some((armed, fault)) = self.arm_item(id.as_str(), &plan.kind, &spec, Role::Fault, plan.undo.as_ref(), known).await else { return };
+        let Some((armed, fault)) = self.arm_item(id.as_str(), &plan.kind, &spec, Role::Fault, plan.undo.as_ref(), known).await else {
+            return;
+        };
         self.inject_armed(id.as_str(), fault, &spec, &armed).await;
     }
 

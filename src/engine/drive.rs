@@ -403,7 +403,7 @@ impl Engine {
         for id in self.plan.proxies.keys() {
             let (run_dir, id) = (Arc::clone(&self.cx.run_dir), id.to_string());
             if self.state.items.get(&format!("proxy/{id}")).is_some_and(|item| item.phase == ItemPhase::Active) {
-                tokio::spawn(async move { fault::renew_proxy(&run_dir, &id).await });
+                tokio::spawn(async move { fault::proxy::renew(&run_dir, &id).await });
             }
         }
     }
@@ -446,10 +446,11 @@ impl Engine {
             self.record(Event::SystemExited { id: id.to_owned(), how });
         }
         let Some(plan) = id.strip_prefix("system/").and_then(|name| self.plan.system.get(name)) else { return };
-        let owned = plan.how.supervised || !self.state.owed().any(|(other, item)| {
-            let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
-            item.role == Role::Fault && held.contains(&Resource::System(id.trim_start_matches("system/").to_owned()))
-        });
+        let owned = plan.how.supervised
+            || !self.state.owed().any(|(other, item)| {
+                let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
+                item.role == Role::Fault && held.contains(&Resource::System(id.trim_start_matches("system/").to_owned()))
+            });
         if !alive && owned && plan.how.restart != Restart::Never && self.state.abort.is_none() && self.busy.insert(id.to_owned()) {
             let act = self.act(self.pushing.clone());
             let (key, tell) = (id.to_owned(), self.tell.clone());

@@ -143,8 +143,7 @@ pub async fn finish(
         let _ = watch.send(entry);
     }
     let (_keep, commands) = mpsc::channel(1);
-    let setup =
-        Setup { plan: dead.plan, cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
+    let setup = Setup { plan: dead.plan, cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
     let outcome = drive::run(setup).await;
     let after = RunState::of(&journal::read(run_dir)?.entries)?;
     let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();

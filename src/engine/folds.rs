@@ -59,10 +59,7 @@ impl Folds {
             *written = (*written).max(last);
         }
         let turns = self.turns.get_mut(probe).map(|turns| turns.push(rows)).unwrap_or_default();
-        turns
-            .into_iter()
-            .map(|turn| Event::Turned { probe: probe.to_owned(), up: turn.up, when: turn.when, seen: turn.seen })
-            .collect()
+        turns.into_iter().map(|turn| Event::Turned { probe: probe.to_owned(), up: turn.up, when: turn.when, seen: turn.seen }).collect()
     }
 
     /// How many writes each ledger has planned.

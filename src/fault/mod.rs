@@ -7,7 +7,7 @@ mod kinds;
 pub mod process;
 pub mod proxy;
 mod rehearse;
-mod shell;
+pub mod shell;
 pub mod system;
 
 use std::future::Future;
@@ -21,6 +21,7 @@ use serde_json::Value;
 
 pub use error::FaultError;
 pub use kinds::{KINDS, by_kind};
+pub use proxy::{proxy_main, renew as renew_proxy};
 
 use crate::base::{Problem, Span};
 use crate::journal::Armed;

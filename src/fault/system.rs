@@ -102,7 +102,10 @@ impl Recipe {
 
     async fn set_up(&self, cx: &Cx) -> Result<(), FaultError> {
         for argv in &self.how.setup {
-            let output = exec::run(self.command(argv, SETUP_LIMIT), cx).await?;
+            let mut command = self.command(argv, SETUP_LIMIT);
+            // Making the working directory may be what a command is there for.
+            command.cwd = command.cwd.filter(|cwd| cwd.is_dir());
+            let output = exec::run(command, cx).await?;
             if !output.ok() {
                 return Err(FaultError::Command { command: argv.join(" "), how: output.summary() });
             }

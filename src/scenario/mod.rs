@@ -1,21 +1,21 @@
 //! The scenario language: text to spanned nodes to types, with every problem of a file reported in one run. It is given text, a label and
 //! what kinds are known; it must never know fault kinds, AWS or files.
 
-mod decode;
-pub mod diagnostic;
 pub mod check;
+mod decode;
 pub mod defaults;
+pub mod diagnostic;
 pub mod finding;
 pub mod known;
 pub mod matcher;
 pub mod model;
+pub mod moment;
 pub mod node;
 pub mod parse;
 pub mod read;
 pub mod schema;
 pub mod shape;
 mod syntax;
-pub mod moment;
 
 pub use check::check;
 pub mod team;

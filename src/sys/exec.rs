@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 pub use super::detached::{Detached, exit_of, members, recorded, spawn_system, stop_marked};
 use super::process::{self, OWNER, ProcessId, Signal};
+pub use super::shim::shim;
 use super::{Cx, FillError, account, clock, detached, env};
 use crate::base::Span;
 

@@ -9,9 +9,9 @@ pub mod exec;
 mod fill;
 pub mod helper;
 pub mod http;
-pub mod timer;
 pub mod process;
 pub mod shim;
+pub mod timer;
 
 use std::path::PathBuf;
 use std::sync::Arc;

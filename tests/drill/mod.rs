@@ -71,8 +71,11 @@ impl Place {
             let pid = entry.file_name().to_string_lossy().into_owned();
             let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
             let text = String::from_utf8_lossy(&environ);
-            let ours = text.split('\0').any(|pair| pair.strip_prefix("FIREDRILL_OWNER=").is_some_and(|o| runs.iter().any(|run| o.starts_with(run.as_str()))));
-            let dead = std::fs::read_to_string(entry.path().join("stat")).is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')));
+            let ours = text
+                .split('\0')
+                .any(|pair| pair.strip_prefix("FIREDRILL_OWNER=").is_some_and(|o| runs.iter().any(|run| o.starts_with(run.as_str()))));
+            let dead = std::fs::read_to_string(entry.path().join("stat"))
+                .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')));
             if ours && !dead {
                 let name = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default().replace('\0', " ");
                 found.push(format!("{pid} {name}"));
