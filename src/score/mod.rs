@@ -172,7 +172,8 @@ mod tests {
         let (plan, facts) = (plan(), facts());
         let whole = score(&plan, &facts);
         assert_eq!(whole.system, Judged::Passed);
-        let changes: [(&str, fn(&mut Facts)); 5] = [
+        type Change = (&'static str, fn(&mut Facts));
+        let changes: [Change; 5] = [
             ("claims", |f| f.claims.clear()),
             ("end", |f| f.run.outcome = None),
             ("steady after", |f| f.steady_after = SteadyAfter::NotReached),

@@ -120,7 +120,7 @@ fn probe(end: u64) -> ProbeFacts {
         capped: 0,
         by_class: IndexMap::from([(Class::Refused, 140), (Class::Timeout, 7)]),
     };
-    let slow = Percentiles { censored_from: Some(99), ..percentiles(4_000, 800_000, 800_000) };
+    let slow = Percentiles { censored_from: Some(980), ..percentiles(4_000, 800_000, 800_000) };
     ProbeFacts {
         kind: "http".into(),
         control: false,
@@ -320,19 +320,28 @@ fn undecided(facts: &mut Facts, why: &str) {
 fn without_fault(facts: &mut Facts, phase: &str, why: &str) {
     let e = &mut facts.episodes["lose-primary"];
     *e = Episode { phase: phase.into(), why_not: Some(why.into()), times: IndexMap::new(), ..e.clone() };
+    if phase != "undone" {
+        (e.command, e.acknowledged, e.undo_started, e.undone, e.by_hand) = (None, None, None, None, None);
+        facts.timeline.retain(|m| m.at < ms(29_000));
+    }
     (e.effective, e.stable_up, e.first_up, e.self_recovered, e.effect_seen) = (None, None, None, None, None);
     let probe = &mut facts.probes["checkout"];
     probe.outages.clear();
+    probe.served_by = vec![("a".into(), None)];
+    probe.phases.retain(|name, _| name == "before");
     probe.seconds = seconds(0, 0, 40);
     facts.run.end = ms(40_000);
     facts.timeline.retain(|m| m.at < ms(30_001));
+    facts.ledgers.clear();
+    facts.prober.tainted.clear();
+    facts.validity.tainted_seconds = 0;
 }
 
 fn failed(_: &mut Plan, facts: &mut Facts) {
     let claim = checkout(facts);
     claim.verdict = Judged::Failed;
     if let Some(rto) = &mut claim.rto {
-        rto.part = part(Judged::Failed, "recovery took 14.21 – 14.32 s, longer than 10 s");
+        rto.part = part(Judged::Failed, "checkout was stably up 14.2 – 14.4 s after effect; the objective is 10 s");
         rto.measured = Some(Range { lo: Span::millis(14_212), hi: Some(Span::millis(14_318)), point: Some(Span::millis(14_250)) });
     }
     let window = LossWindow { window: Span::millis(3_700), lost: 37, resolution: Some(Span::millis(104)), acknowledged_before: 301 };
@@ -341,7 +350,7 @@ fn failed(_: &mut Plan, facts: &mut Facts) {
         rpo.window = Some(window);
     }
     if let Some(availability) = &mut claim.availability {
-        availability.part = part(Judged::Failed, "at most 84.3 % of the time");
+        availability.part = part(Judged::Failed, "checkout was up 84.1 – 84.3 % of 90 s after effect; the objective is 90 %");
         (availability.by_time_lo, availability.by_time_hi, availability.by_requests) = (Some(0.8411), Some(0.8427), Some(0.842));
     }
     facts.ledgers["orders"].lost = (264..301).collect();
@@ -356,7 +365,10 @@ fn censored(_: &mut Plan, facts: &mut Facts) {
     let claim = checkout(facts);
     claim.verdict = Judged::Failed;
     if let Some(rto) = &mut claim.rto {
-        rto.part = part(Judged::Failed, "not back 89.9 s after the effect, when watching stopped");
+        rto.part = part(
+            Judged::Failed,
+            "checkout was not stably up more than 89.9 s after effect; the objective is 10 s; watching ended before it was shown",
+        );
         rto.measured = Some(Range { lo: Span::millis(89_944), hi: None, point: None });
         rto.self_recovered = Some(false);
     }
@@ -401,7 +413,7 @@ pub(crate) fn all() -> Vec<Sample> {
             f.run.outcome = Some(Outcome::NotSteady);
             f.steady_before = None;
             f.timeline.truncate(1);
-            f.timeline[0].text = "not steady within 60 s: checkout success 97.2 % is below 99.5 %".into();
+            f.timeline[0].text = "not steady: checkout success 97.2 % is below 99.5 %; nothing is injected".into();
         }),
         make("not-confirmed", |_, f| {
             undecided(f, "the fault was not confirmed");
@@ -415,7 +427,10 @@ pub(crate) fn all() -> Vec<Sample> {
             let claim = checkout(f);
             claim.verdict = Judged::Inconclusive;
             let rto = claim.rto.as_mut().unwrap();
-            rto.part = part(Judged::Inconclusive, "10 s lies within 9.95 – 10.05 s; a probe interval of 10 ms would decide it");
+            rto.part = part(
+                Judged::Inconclusive,
+                "checkout was stably up 9.95 – 10.1 s after effect, which may be under or over 10 s; an interval of 10 ms or less would decide it (resolution; it is 50 ms)",
+            );
             rto.measured = Some(Range { lo: Span::millis(9_951), hi: Some(Span::millis(10_049)), point: Some(Span::secs(10)) });
         }),
         make("censored", censored),
