@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Class, Outcome, UndoRecord};
+pub use crate::event::{Class, Outcome, UndoRecord};
 use crate::plan::{By, PhaseName, RtoFrom};
 
 /// Everything measured in one run.

@@ -108,8 +108,7 @@ mod tests {
     use super::samples::{Sample, all, facts, plan};
     use super::*;
     use crate::base::{At, Interval, Span};
-    use crate::event::Outcome;
-    use crate::measure::facts::{Range, SteadyAfter};
+    use crate::measure::facts::{Outcome, Range, SteadyAfter};
     use crate::plan::TestKind;
 
     fn named(name: &str) -> Sample {

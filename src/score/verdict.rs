@@ -1,8 +1,7 @@
 //! The system's verdict and the exit code. Worst first, and what is missing never helps.
 
 use crate::base::{Interval, Span};
-use crate::event::Outcome;
-use crate::measure::facts::{Episode, Facts, Judged, Outage, Percentiles, SteadyAfter};
+use crate::measure::facts::{Episode, Facts, Judged, Outage, Outcome, Percentiles, SteadyAfter};
 use crate::plan::{Mode, Plan, SteadyBounds, TestKind};
 
 use super::words::bounds;
