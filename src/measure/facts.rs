@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::base::{At, Interval, Span};
-pub use crate::event::{Class, Outcome, UndoRecord};
+use crate::event::{Class, Outcome, UndoRecord};
 use crate::plan::{By, PhaseName, RtoFrom};
 
 /// Everything measured in one run.
@@ -42,6 +42,9 @@ pub struct Facts {
     /// Prober health.
     pub prober: ProberFacts,
 }
+
+/// How a run ended, under the name by which those know it who may not know events.
+pub type Ended = Outcome;
 
 /// The run itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]

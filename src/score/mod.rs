@@ -108,7 +108,7 @@ mod tests {
     use super::samples::{Sample, all, facts, plan};
     use super::*;
     use crate::base::{At, Interval, Span};
-    use crate::measure::facts::{Outcome, Range, SteadyAfter};
+    use crate::measure::facts::{Ended, Range, SteadyAfter};
     use crate::plan::TestKind;
 
     fn named(name: &str) -> Sample {
@@ -147,9 +147,9 @@ mod tests {
         let mut s = named("failed");
         s.facts.validity.valid = false;
         assert_eq!(code(&s), 33, "invalid before failed");
-        s.facts.run.outcome = Some(Outcome::NotSteady);
+        s.facts.run.outcome = Some(Ended::NotSteady);
         assert_eq!(code(&s), 20);
-        s.facts.run.outcome = Some(Outcome::Aborted);
+        s.facts.run.outcome = Some(Ended::Aborted);
         assert_eq!(code(&s), 40);
         s.facts.owed = named("stuck").facts.owed;
         assert_eq!(code(&s), 50);

@@ -112,7 +112,7 @@ fn censored(_: &mut Plan, facts: &mut Facts) {
 
 fn stuck(_: &mut Plan, facts: &mut Facts) {
     undecided(facts, "the run ended before recovery could be measured");
-    facts.run.outcome = Some(Outcome::Stuck);
+    facts.run.outcome = Some(Ended::Stuck);
     facts.run.aborted = Some("an undo failed".into());
     facts.episodes["lose-primary"].phase = "undo_failed".into();
     facts.episodes["lose-primary"].undone = None;
@@ -120,7 +120,7 @@ fn stuck(_: &mut Plan, facts: &mut Facts) {
         id: "lose-primary".into(),
         targets: vec!["primary, pid 4121 on db-1".into()],
         since: ms(29_900),
-        undo: UndoRecord { kind: "process.kill".into(), detail: json!({}), by_hand: "pg_ctl -D /srv/pg/a start".into(), declared: None },
+        undo: serde_json::from_value(json!({ "kind": "process.kill", "detail": {}, "by_hand": "pg_ctl -D /srv/pg/a start" })).unwrap(),
         tried: vec!["attempt 1: exit 1: could not start server".into(), "attempt 2: exit 1: lock file \"postmaster.pid\" exists".into()],
     }];
 }
@@ -132,13 +132,13 @@ pub(crate) fn all() -> Vec<Sample> {
         make("failed", failed),
         make("aborted", |_, f| {
             undecided(f, "the run was aborted before recovery could be measured");
-            f.run.outcome = Some(Outcome::Aborted);
+            f.run.outcome = Some(Ended::Aborted);
             f.run.aborted = Some("guard neighbours was breached: value 7 is above 5".into());
         }),
         make("not-steady", |_, f| {
             undecided(f, "not run: steady state was not shown");
             without_fault(f, "not_run", "steady state was not shown");
-            f.run.outcome = Some(Outcome::NotSteady);
+            f.run.outcome = Some(Ended::NotSteady);
             f.steady_before = None;
             f.timeline.truncate(1);
             f.timeline[0].text = "not steady: checkout success 97.2 % is below 99.5 %; nothing is injected".into();

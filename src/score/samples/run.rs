@@ -49,7 +49,7 @@ fn percentiles(p50: u64, p99: u64, max: u64) -> Percentiles {
 
 fn phase(length: u64, bad: u64, p: Percentiles) -> PhaseFacts {
     let planned = length * 20;
-    let by_class = if bad == 0 { IndexMap::new() } else { IndexMap::from([(Class::Refused, bad)]) };
+    let by_class = if bad == 0 { IndexMap::new() } else { serde_json::from_value(json!({ "refused": bad })).unwrap() };
     // A log-spaced histogram with a hump at the median.
     let histogram =
         (0..24u64).map(|i| (Span((200_000.0 * 1.42_f64.powi(i as i32)) as u64), 400 / (1 + i.abs_diff(11) * i.abs_diff(11)))).collect();
@@ -110,7 +110,7 @@ fn probe(end: u64) -> ProbeFacts {
         bad: 147,
         local: 1,
         capped: 0,
-        by_class: IndexMap::from([(Class::Refused, 140), (Class::Timeout, 7)]),
+        by_class: serde_json::from_value(json!({ "refused": 140, "timeout": 7 })).unwrap(),
     };
     let slow = Percentiles { censored_from: Some(980), ..percentiles(4_000, 800_000, 800_000) };
     ProbeFacts {
@@ -255,7 +255,7 @@ pub(crate) fn facts() -> Facts {
             boot_id: "0b1c7c3e-6a0f-4a83-9c51-8f1f5b1a2d44".into(),
             start_mono_ns: 5_000_000_000_000,
             started_at: "2026-11-19T09:30:00.000000000Z".into(),
-            outcome: Some(Outcome::Completed),
+            outcome: Some(Ended::Completed),
             end: ms(120_000),
             aborted: None,
             taken_over: None,
