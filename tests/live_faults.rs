@@ -302,10 +302,19 @@ async fn set_up_runs_first_and_a_failing_one_starts_nothing() {
     let undo = world.inject(item, &json!({ "id": "a" })).await;
     assert!(world.path("data/made").exists());
     assert!(matches!(item.observe(&undo, &world.cx).await.unwrap(), Seen::Biting(_)));
+    let data = format!("{}\n", world.path("data").display());
+    until("it has written", || std::fs::read_to_string(world.path("system/a.log")).unwrap() == data).await;
     process::signal(&process::marked(&world.owner("system/a"))[0], Signal::KILL).unwrap();
     let leader = exec::recorded(&world.path("system/a.json")).unwrap();
     until("its end is known", || exec::exit_of(&leader).is_some()).await;
-    assert_eq!(item.observe(&undo, &world.cx).await.unwrap(), Seen::NotBiting("a does not run (signal 9)".into()));
+    let says = format!("a does not run (signal 9); it last wrote: {}", data.trim_end());
+    assert_eq!(item.observe(&undo, &world.cx).await.unwrap(), Seen::NotBiting(says));
+    // Started again, it is not set up again: a second `mkdir` would fail.
+    world.inject(item, &json!({ "id": "a" })).await;
+    let second = exec::recorded(&world.path("system/a.json")).unwrap();
+    assert!(second != leader && process::alive(&second));
+    process::signal(&second, Signal::KILL).unwrap();
+    until("it is dead again", || !process::alive(&second)).await;
     // By hand it is back, and it is the same item.
     let kill = kind("process.kill");
     paste(&kill.by_hand(&json!({ "processes": [], "signalled": "/x", "back": { "recipe": undo } })).unwrap()).await;
