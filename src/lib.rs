@@ -1,7 +1,7 @@
 //! Firedrill: a game-day chaos and failure-simulation runner.
 
 pub mod base;
-// pub mod cli;
+pub mod cli;
 pub mod demo;
 pub mod engine;
 pub mod event;

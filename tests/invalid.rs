@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 /// What people see of a file.
 fn shown(folder: &Path, name: &str) -> String {
     let known = known::known();
-    let bytes = fs::read(folder.join(name)).unwrap();
+    let bytes = fs::read(folder.join(name)).expect("a listed file is there");
     let given: IndexMap<String, String> = String::from_utf8_lossy(&bytes)
         .lines()
         .filter_map(|line| line.strip_prefix("# --var ")?.split_once('='))

@@ -28,6 +28,9 @@ pub fn demo_service(args: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: failed to {error}"));
+            if let Some(help) = error.help() {
+                say(&format!("  help: {help}"));
+            }
             ExitCode::FAILURE
         }
     }

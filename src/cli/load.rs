@@ -1,6 +1,6 @@
 //! A scenario file on its way to a plan. All problems at once, on stderr.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indexmap::IndexMap;
 
@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::out::{Voice, say};
 use crate::base::digest_of;
 use crate::plan::{self, Mode, Origin, Plan};
-use crate::scenario::diagnostic::{Diagnostic, summary};
+use crate::scenario::diagnostic::{Diagnostic, render_all};
 use crate::scenario::finding::Severity;
 use crate::scenario::known::Known;
 use crate::scenario::{check, read};
@@ -31,7 +31,8 @@ const LARGEST: u64 = 1024 * 1024;
 /// The exit code, after the problems were said.
 pub fn load(path: &Path, vars: &[(String, String)], mode: Mode, known: &Known, voice: &Voice) -> Result<Loaded, Exit> {
     let bytes = bytes_of(path, voice)?;
-    load_bytes(&bytes, path, vars, mode, known, voice)
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    load_bytes(&bytes, path, dir, vars, mode, known, voice)
 }
 
 fn bytes_of(path: &Path, voice: &Voice) -> Result<Vec<u8>, Exit> {
@@ -58,13 +59,14 @@ fn bytes_of(path: &Path, voice: &Voice) -> Result<Vec<u8>, Exit> {
     std::fs::read(path).map_err(|error| refuse(format!("failed to read {shown}: {error}"), "the file must be readable"))
 }
 
-/// The same for text that is already here.
+/// The same for text that is already here; `path` is its name for people, relative paths in it resolve against `dir`.
 ///
 /// # Errors
 /// The exit code, after the problems were said.
 pub fn load_bytes(
     bytes: &[u8],
     path: &Path,
+    dir: &Path,
     vars: &[(String, String)],
     mode: Mode,
     known: &Known,
@@ -72,7 +74,6 @@ pub fn load_bytes(
 ) -> Result<Loaded, Exit> {
     let label = path.display().to_string();
     let vars: IndexMap<String, String> = vars.iter().cloned().collect();
-    let dir = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let workload = std::cell::RefCell::new(None);
     let loader = |name: &str| {
         let text = std::fs::read_to_string(dir.join(name)).map_err(|error| error.to_string())?;
@@ -93,7 +94,7 @@ pub fn load_bytes(
     for diagnostic in &diagnostics {
         say(&diagnostic.render(voice.colour_err));
     }
-    let base = std::path::absolute(if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir.clone() }).unwrap_or(dir);
+    let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let origin = Origin {
         name: path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy().into_owned()),
         base_dir: base.display().to_string(),
@@ -105,12 +106,6 @@ pub fn load_bytes(
 }
 
 fn refuse(diagnostics: &[Diagnostic], voice: &Voice) -> Exit {
-    let mut counts = (0, 0);
-    for diagnostic in diagnostics {
-        say(&diagnostic.render(voice.colour_err));
-        let (errors, warnings) = diagnostic.counts();
-        counts = (counts.0 + errors, counts.1 + warnings);
-    }
-    say(&summary(counts.0, counts.1));
+    say(&render_all(diagnostics, voice.colour_err));
     Exit::Refused
 }

@@ -33,8 +33,8 @@ pub fn main() -> std::process::ExitCode {
     };
     // Helper processes come first: they must not wait for anything.
     match cli.verb {
-        Verb::Exec { args } => crate::sys::exec::shim(args),
-        Verb::Proxy { args } => crate::fault::proxy_main(args),
+        Verb::Exec { args } => crate::sys::shim::shim(args),
+        Verb::Proxy { args } => crate::fault::proxy::proxy_main(args),
         Verb::DemoService { args } => helper::demo_service(args),
         Verb::Watchdog { run_dir, runner } => helper::watchdog(&run_dir, &runner).into(),
         verb => {

@@ -403,7 +403,7 @@ impl Engine {
         for id in self.plan.proxies.keys() {
             let (run_dir, id) = (Arc::clone(&self.cx.run_dir), id.to_string());
             if self.state.items.get(&format!("proxy/{id}")).is_some_and(|item| item.phase == ItemPhase::Active) {
-                tokio::spawn(async move { fault::renew_proxy(&run_dir, &id).await });
+                tokio::spawn(async move { fault::proxy::renew(&run_dir, &id).await });
             }
         }
     }

@@ -232,7 +232,7 @@ pub struct Percentiles {
     pub p999: Span,
     /// Largest.
     pub max: Span,
-    /// Quantiles from this one on (as a fraction) fall among time-outs: print `≥`. `None` when there are none.
+    /// Quantiles from this one on, in thousandths (`990` is p99), fall among time-outs: print `≥`. `None` when there are none.
     pub censored_from: Option<u32>,
 }
 

@@ -314,6 +314,47 @@ mod tests {
         assert_eq!((judged.verdict, judged.class), (Verdict::Bad, Class::Tls), "{:?}", judged.note);
     }
 
+    #[tokio::test]
+    async fn a_certificate_is_checked_as_the_scenario_says() {
+        use rustls::pki_types::pem::PemObject;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+        let chain = vec![CertificateDer::from_pem_file(fixtures.join("localhost.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(fixtures.join("localhost.key")).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(crate::sys::http::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let (listener, url) = listen().await;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let mut head = [0; 4096];
+                    let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut head).await;
+                    let _ = stream.write_all(&reply("200 OK", "", "secret")).await;
+                    let _ = stream.shutdown().await;
+                });
+            }
+        });
+        let by_ip = url.replace("http://", "https://");
+        let by_name = by_ip.replace("127.0.0.1", "localhost");
+        let ca = fixtures.join("ca.pem");
+        for (url, tls, class) in [
+            (&by_name, json!({"ca_file": ca}), Class::Ok),
+            (&by_ip, json!({"ca_file": ca}), Class::Tls),
+            (&by_ip, json!({"ca_file": ca, "server_name": "localhost"}), Class::Ok),
+            (&by_ip, json!({"insecure": true}), Class::Ok),
+        ] {
+            let judged = judged("http", json!({"url": url, "tls": tls}), json!({}), Span::secs(1), &cx()).await;
+            assert_eq!(judged.class, class, "{url} {tls}: {:?}", judged.note);
+        }
+    }
+
     /// Connections taken and requests served over `n` questions one after the other.
     async fn connections(connection: &str, close_after: usize, questions: u64) -> (usize, Vec<Class>) {
         let (listener, url) = listen().await;

@@ -29,6 +29,9 @@ const BATCH: Span = Span::millis(50);
 const QUEUE: usize = 1024;
 /// Samples of one probe that may wait while the queue is full. Beyond, planning waits too: late samples show as lag, none is lost.
 const HELD: usize = 50_000;
+/// Most names of one thread that may be in resolution. A silent name server holds each for half a minute; were there fewer places, probes
+/// would go on failing after it has come back.
+const LOOKUPS: usize = 2048;
 
 /// What the prober has to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +106,7 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
     let alive = Arc::new(());
     let weak = Arc::downgrade(&alive);
     for (index, jobs) in groups.into_iter().enumerate() {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(ProbeError::Thread)?;
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build().map_err(ProbeError::Thread)?;
         let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), cx: cx.clone() };
         let alive = Arc::clone(&alive);
         thread(format!("prober-{index}"), move || {

@@ -1,9 +1,13 @@
 //! How a run reads: HTML, Markdown, JSON, JUnit XML and plain text, each a pure function that returns a `String`.
 //! It must never know the engine or files.
 
+mod chart;
+mod histogram;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod picture;
 mod rows;
 mod schema;
 pub mod text;

@@ -136,7 +136,9 @@ impl Diagnostic {
         let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let end = floor(text, last);
         let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
-        let shown = Snippet::source(drawable(&text[start..end])).line_start(1 + text[..start].matches('\n').count()).path(path);
+        let shown = Snippet::source(drawable(text[start..end].trim_end_matches('\r')))
+            .line_start(1 + text[..start].matches('\n').count())
+            .path(path);
         let annotations = marks.into_iter().map(|(place, label, primary)| {
             let from = floor(text, place.start).max(start);
             let place = from - start..floor(text, place.end).max(from) - start;
@@ -244,6 +246,21 @@ error: no probe is called `chekout`
             assert!(one(&long, place.clone()).render(false).contains("s.yaml:"), "{place:?}");
         }
         assert!(one("", 0..0).render(false).contains("error"));
+    }
+
+    #[test]
+    fn tabs_wide_characters_and_line_ends_keep_the_carets_in_place() {
+        let text = "a: 1\r\nb: {\tc: 世界, chekout: 1 }\r\nd: 2\r\n";
+        let at = text.find("chekout").unwrap();
+        let mut diagnostic = one(text, at..at + 7);
+        diagnostic.also.push((Spot { file: 0, place: Some(0..1) }, "first".into()));
+        let shown = diagnostic.render(false);
+        let lines: Vec<&str> = shown.lines().collect();
+        let source = lines.iter().position(|line| line.contains("chekout:")).unwrap();
+        // Two wide characters take two columns each.
+        let column = lines[source].chars().take_while(|c| *c != 'h').count() - 1 + 2;
+        assert_eq!(lines[source + 1].find('^').unwrap(), column, "{shown}");
+        assert!(!shown.contains(['\r', '\u{240d}']), "{shown}");
     }
 
     #[test]

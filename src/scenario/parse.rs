@@ -85,7 +85,12 @@ pub fn parse(text: &str) -> (Option<Node>, Vec<Slip>) {
     let options = granit_parser::options! { emit_comments: false };
     for next in Parser::new_from_str_with_options(text, options) {
         let step = match next {
-            Ok((event, span)) => builder.take(event, span.byte_range().unwrap_or(0..0)),
+            Ok((event, span)) => {
+                let tag = span.tag_span().and_then(|tag| tag.byte_range());
+                let place = span.byte_range().unwrap_or(0..0);
+                builder.tag(&event, &tag.unwrap_or_else(|| place.clone()));
+                builder.take(event, place)
+            }
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
                 let open = builder.stack.iter().rev().find(|frame| frame.flow).map(|frame| frame.start.clone());
@@ -157,7 +162,6 @@ impl Builder<'_> {
                 ControlFlow::Continue(())
             }
             Event::Scalar(value, style, anchor, tag) => {
-                self.tag(tag.as_deref(), &place);
                 let raw = if style == ScalarStyle::Plain && !tag.is_some_and(|tag| is_text_tag(&tag)) {
                     plain(&value)
                 } else {
@@ -166,12 +170,10 @@ impl Builder<'_> {
                 let plain = style == ScalarStyle::Plain;
                 self.node(Node::new(raw, place), anchor, plain)
             }
-            Event::SequenceStart(style, anchor, tag) => {
-                self.tag(tag.as_deref(), &place);
+            Event::SequenceStart(style, anchor, _) => {
                 self.open(place, anchor, style == granit_parser::StructureStyle::Flow, Body::List(Vec::new()))
             }
-            Event::MappingStart(style, anchor, tag) => {
-                self.tag(tag.as_deref(), &place);
+            Event::MappingStart(style, anchor, _) => {
                 let body = Body::Map { entries: Vec::new(), index: HashMap::new(), key: None, merged: Vec::new() };
                 self.open(place, anchor, style == granit_parser::StructureStyle::Flow, body)
             }
@@ -181,8 +183,8 @@ impl Builder<'_> {
         }
     }
 
-    fn tag(&mut self, tag: Option<&Tag>, place: &Place) {
-        if let Some(tag) = tag
+    fn tag(&mut self, event: &Event<'_>, place: &Place) {
+        if let Some(tag) = event.tag()
             && !tag.is_yaml_core_schema()
             && tag.original() != "!"
         {

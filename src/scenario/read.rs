@@ -90,9 +90,10 @@ impl Documents {
     }
 
     fn clash(&self, clash: Clash) -> Diagnostic {
+        let on_key = clash.finding.on_key;
         let mut diagnostic = self.one(clash.finding, Some(0));
         let (at, label) = clash.there;
-        diagnostic.also.push((self.spot(1, &at, false), label));
+        diagnostic.also.push((self.spot(1, &at, on_key), label));
         diagnostic
     }
 }
@@ -105,7 +106,13 @@ pub fn read(bytes: &[u8], label: &str, known: &Known, vars: &IndexMap<String, St
     let documents = Documents { sources: Arc::new(sources), roots };
     let mut found: Vec<Diagnostic> =
         slips.into_iter().map(|(file, severity, slip)| located(&documents.sources, file, severity, slip)).collect();
-    found.extend(findings.into_iter().map(|(file, finding)| documents.one(finding, Some(file))));
+    for (file, finding) in findings {
+        let diagnostic = documents.one(finding, Some(file));
+        // What stands behind several aliases is said once.
+        if !found.iter().any(|other| other.spot == diagnostic.spot && other.title == diagnostic.title) {
+            found.push(diagnostic);
+        }
+    }
     let clean = !found.iter().any(Diagnostic::is_error);
     match result.filter(|_| clean) {
         Some((scenario, clashes)) if clashes.is_empty() => {
@@ -154,19 +161,20 @@ impl Reader {
     ) -> Option<(Scenario, Vec<Clash>)> {
         self.open(bytes, label, FileKind::Scenario)?;
         let workload = self.roots[0].get("workload").and_then(Node::text).map(str::to_owned);
-        let workload = match workload {
+        let workload_is_good = match workload {
             Some(path) if !path.is_empty() => {
                 let path = self.path_of(&path, given);
-                Some(self.open_workload(&path, label, load))
+                self.open_workload(&path, label, load)
             }
-            _ => None,
+            _ => true,
         };
         let vars = self.vars(given);
-        self.shapes(known);
-        if workload == Some(false) || self.slips.iter().any(|(_, severity, _)| *severity == Severity::Error) || !self.findings.is_empty() {
+        self.shapes(known, workload_is_good);
+        if !workload_is_good || !self.slips.is_empty() || !self.findings.is_empty() {
             return None;
         }
-        self.decode(vars, known)
+        self.unused(&vars);
+        self.decode(vars.into_values(), known)
     }
 
     /// Parses a file and sees what it is. Nothing when there is no more to say of it.
@@ -220,7 +228,7 @@ impl Reader {
     }
 
     /// Declares the vars of all files and fills them in.
-    fn vars(&mut self, given: &IndexMap<String, String>) -> IndexMap<String, String> {
+    fn vars(&mut self, given: &IndexMap<String, String>) -> Vars {
         let mut vars = Vars::default();
         for file in (0..self.roots.len()).rev() {
             let Some(block) = self.roots[file].get("vars").cloned() else { continue };
@@ -247,8 +255,7 @@ impl Reader {
             }
             slips.into_iter().for_each(|slip| self.slip(file, slip));
         }
-        self.unused(&vars);
-        vars.into_values()
+        vars
     }
 
     fn unused(&mut self, vars: &Vars) {
@@ -264,9 +271,11 @@ impl Reader {
         }
     }
 
-    fn shapes(&mut self, known: &Known) {
+    fn shapes(&mut self, known: &Known, workload_too: bool) {
         for (file, kind) in [(0, FileKind::Scenario), (1, FileKind::Workload)] {
-            if let Some(root) = self.roots.get(file) {
+            if (file == 0 || workload_too)
+                && let Some(root) = self.roots.get(file)
+            {
                 let found = shape(root, &file_schema(known, kind), known);
                 self.findings.extend(found.into_iter().map(|finding| (file, finding)));
             }

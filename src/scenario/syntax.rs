@@ -36,6 +36,13 @@ pub fn explain(kind: &ErrorKind, at: usize, text: &str, open: Option<Place>) -> 
             Slip::at(here, "the indentation does not fit", "begins in a column where nothing else does")
                 .help("keys of one mapping, and items of one list, begin in one column")
         }
+        ErrorKind::ExpectedFlowMappingSeparator
+        | ErrorKind::ExpectedFlowSequenceSeparator
+        | ErrorKind::UnexpectedEofFlowMapping
+        | ErrorKind::UnexpectedEofFlowSequence => Slip::at(here, "a `,` or a closing bracket is missing", "something else stands here"),
+        ErrorKind::UnclosedQuotedScalar if text[at..].starts_with(['"', '\'']) => {
+            return Slip::at(here, "a quoted text has no end", "the quotes begin here");
+        }
         ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent | ErrorKind::DocumentIndicatorInQuotedScalar => {
             let quote = last_quote(text, at);
             let slip = Slip::at(here, "a quoted text has no end", "still inside the quotes");

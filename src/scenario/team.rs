@@ -97,11 +97,11 @@ pub struct WrongTurn {
 #[derive(Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {
-    /// When.
+    /// When it is said.
     pub at: AfterMoment,
     /// To which role.
     pub to: String,
-    /// What.
+    /// What is said.
     pub say: String,
     /// What should come of it.
     pub expect: Option<Expectation>,
@@ -113,11 +113,11 @@ pub struct Prompt {
 #[derive(Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hint {
-    /// When.
+    /// When it is said.
     pub at: AfterMoment,
     /// Unless this was observed by then.
     pub unless: Option<String>,
-    /// What.
+    /// What is said.
     pub say: String,
 }
 

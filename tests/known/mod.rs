@@ -36,11 +36,11 @@ fn fields(mut kind: KnownKind, fields: &[&str]) -> KnownKind {
 }
 
 fn one_target(spec: &Value) -> Vec<Problem> {
-    let named = ["system", "pid_file"].iter().filter(|key| spec.get(**key).is_some()).count();
+    let named = ["system", "pid_file", "target"].iter().filter(|key| spec.get(**key).is_some()).count();
     if named == 1 {
         Vec::new()
     } else {
-        vec![Problem::new("", "name the process exactly once").help("write `system: ID` or `pid_file: PATH`")]
+        vec![Problem::new("", "name the process exactly once").help("write `system: ID`, `target: ID` or `pid_file: PATH`")]
     }
 }
 
@@ -56,15 +56,16 @@ pub fn known() -> Known {
     let kill = object(
         json!({
             "system": { "$ref": "#/$defs/Id", "description": "A process of `system:`." },
+            "target": { "$ref": "#/$defs/Id" },
             "pid_file": { "type": ["string", "null"] },
             "signal": { "$ref": "#/$defs/Signal", "default": "KILL" },
         }),
         &[],
     );
     let latency = object(
-        json!({ "proxy": { "$ref": "#/$defs/Id" }, "add": { "$ref": "#/$defs/Duration", "description": "How much is added." },
+        json!({ "proxy": { "$ref": "#/$defs/Id" }, "delay": { "$ref": "#/$defs/Duration", "description": "How much is added." },
             "rate": { "anyOf": [{ "$ref": "#/$defs/Bytes" }, { "type": "null" }] } }),
-        &["proxy", "add"],
+        &["proxy", "delay"],
     );
     let http = object(
         json!({
@@ -80,6 +81,7 @@ pub fn known() -> Known {
         }),
         &["write", "readers"],
     );
+    let prometheus = object(json!({ "url": { "type": "string" }, "query": { "type": "string" } }), &["url", "query"]);
     let tcp = KnownKind {
         check: Box::new(port),
         ..KnownKind::plain("tcp", "opens a TCP connection", object(json!({ "address": { "type": "string" } }), &["address"]))
@@ -105,6 +107,7 @@ pub fn known() -> Known {
                 KnownKind::plain("command", "runs a command", object(json!({ "run": argv() }), &["run"])),
                 &["outcome", "exit", "answer", "json"],
             ),
+            fields(KnownKind::plain("prometheus", "asks a Prometheus server", prometheus), &["outcome", "value"]),
             KnownKind { ledger: true, ..KnownKind::plain("ledger.http", "numbered writes over HTTP", ledger) },
         ],
     }

@@ -6,7 +6,7 @@ use super::scalar::{id_help, listed};
 use super::{Object, Walk, Where, name_of};
 use crate::base::Id;
 use crate::scenario::finding::{Finding, did_you_mean, pointer_part};
-use crate::scenario::node::Node;
+use crate::scenario::node::{Node, Raw};
 
 /// Words of the language that are not ids, because a moment could not be told from them.
 const RESERVED: [&str; 7] = ["steady", "effective", "recovered", "undone", "released", "command", "impact"];
@@ -57,21 +57,12 @@ impl<'a> Walk<'a> {
         if self.is_kind_trouble(node, key, form, here) {
             return;
         }
-        let kinds: Vec<&str> = kind_names(form);
-        let names: Vec<&'a str> = form
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flat_map(|properties| properties.keys().map(String::as_str))
-            .filter(|name| !kinds.contains(name))
-            .collect();
+        let names = own_names(form);
         let at = format!("{}/{}", here.at, pointer_part(key));
         let owner = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
         let owner = owner.map_or_else(|| name_of(here, "this"), str::to_owned);
         let finding = Finding::error(at, format!("unknown key `{key}`"), format!("not a key of {owner}")).on_key();
-        let meant = SYNONYMS.iter().find(|(other, ours)| *other == key.to_ascii_lowercase() && names.contains(ours)).map(|(_, ours)| *ours);
-        let free: Vec<&str> = names.iter().copied().filter(|name| node.entry(name).is_none()).collect();
-        self.report(if let Some(near) = meant.or_else(|| did_you_mean(key, free.iter().copied())) {
+        self.report(if let Some(near) = meant(key, node, &names) {
             finding.help(format!("did you mean `{near}`?"))
         } else if names.is_empty() {
             finding.help(format!("{owner} takes no keys"))
@@ -96,7 +87,9 @@ impl<'a> Walk<'a> {
         let needed = form.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let sort = form.get("x-firedrill").and_then(|mark| mark.get("sort")).and_then(Value::as_str);
         let is = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
-        for key in needed.filter(|key| node.entry(key).is_none() && !(here.at.is_empty() && *key == "firedrill")) {
+        // The version is told apart elsewhere; a key that is there under another spelling is reported as such.
+        let lacks = |key: &str| node.entry(key).is_none() && !(here.at.is_empty() && matches!(key, "firedrill" | "workload"));
+        for key in needed.filter(|key| lacks(key) && !is_misspelt(key, node, form)) {
             let finding = if sort == Some("fault") && key == "for" {
                 Finding::error(here.at, "a fault needs a bound", "has no `for:`").help("add for example `for: 60s`")
             } else {
@@ -108,15 +101,19 @@ impl<'a> Walk<'a> {
             self.report(finding.on_key());
         }
         if here.at.is_empty() && is == Some("a scenario") {
-            self.missing_sections(node);
+            self.missing_sections(node, form);
         }
     }
 
-    fn missing_sections(&mut self, node: &Node) {
-        let mut lack = |key: &str, title: &str, help: &str| {
-            if node.entry(key).is_none() {
+    fn missing_sections(&mut self, node: &Node, form: &Object) {
+        let mut lack = |key: &str, title: &str, help: &str| match node.get(key).map(|node| &node.raw) {
+            None if !is_misspelt(key, node, form) => {
                 self.findings.push(Finding::error("", title, format!("has no `{key}:`")).on_key().help(help));
             }
+            Some(Raw::Map(entries)) if entries.is_empty() => {
+                self.findings.push(Finding::error(format!("/{key}"), title, "is empty").on_key().help(help));
+            }
+            _ => {}
         };
         if node.entry("workload").is_none() {
             lack("probes", "a scenario needs a probe", "add for example `probes: { web: { http: { url: … } } }`");
@@ -151,9 +148,36 @@ impl<'a> Walk<'a> {
             _ => form.and_then(|form| form.get("const")).and_then(Value::as_str).unwrap_or("…").to_owned(),
         };
         let about = schema.and_then(|schema| schema.get("description")).and_then(Value::as_str);
-        let about = about.and_then(|about| about.lines().next()).map(|about| format!(" ({})", about.trim_end_matches('.')));
+        let about = about.and_then(|about| about.lines().next()).map(|about| {
+            let mut letters = about.trim_end_matches('.').chars();
+            letters.next().map_or_else(String::new, |first| format!(": {}{}", first.to_lowercase(), letters.as_str()))
+        });
         format!("add `{key}: {value}`{}", about.unwrap_or_default())
     }
+}
+
+/// The keys of a form that name no kind.
+pub(super) fn own_names(form: &Object) -> Vec<&str> {
+    let kinds = kind_names(form);
+    let properties = form.get("properties").and_then(Value::as_object);
+    properties.into_iter().flat_map(|p| p.keys().map(String::as_str)).filter(|name| !kinds.contains(name)).collect()
+}
+
+/// The key that an unknown key was meant as.
+fn meant<'a>(key: &str, node: &Node, names: &[&'a str]) -> Option<&'a str> {
+    let lower = key.to_ascii_lowercase();
+    let free: Vec<&'a str> = names.iter().copied().filter(|name| node.entry(name).is_none()).collect();
+    let known = |(other, ours): &&(&str, &str)| *other == lower && names.contains(ours);
+    let synonym = SYNONYMS.iter().find(known).and_then(|(_, ours)| names.iter().copied().find(|name| name == ours));
+    synonym.or_else(|| did_you_mean(key, free.iter().copied()))
+}
+
+/// Whether a key that lacks is there under another spelling.
+fn is_misspelt(key: &str, node: &Node, form: &Object) -> bool {
+    let names = own_names(form);
+    let properties = form.get("properties").and_then(Value::as_object);
+    let strangers = node.entries().iter().filter(|entry| !properties.is_some_and(|p| p.contains_key(&entry.key)));
+    strangers.into_iter().any(|entry| meant(&entry.key, node, &names) == Some(key))
 }
 
 /// The kinds that a form names.

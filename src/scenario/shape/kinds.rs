@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::keys::kind_names;
+use super::keys::{kind_names, own_names};
 use super::scalar::listed;
 use super::{Object, Walk, Where};
 use crate::scenario::finding::{Finding, did_you_mean, pointer_part};
@@ -69,8 +69,11 @@ impl<'a> Walk<'a> {
             }
             Meant::Other(other) => Finding::error(at, format!("`{key}` is {other}, not {what}"), format!("not {what}"))
                 .help(format!("here stands one of {}", listed(&kinds))),
-            Meant::Unknown => Finding::error(at, format!("`{key}` is not {what}"), "unknown kind")
-                .help(format!("here stands one of {}; `firedrill kinds` says more", listed(&kinds))),
+            Meant::Unknown => {
+                let more = if matches!(sort, "fault" | "probe") { "; `firedrill kinds` says more" } else { "" };
+                Finding::error(at, format!("`{key}` is not {what}"), "unknown kind")
+                    .help(format!("here stands one of {}{more}", listed(&kinds)))
+            }
         };
         self.report(finding.on_key());
         true
@@ -90,13 +93,7 @@ impl<'a> Walk<'a> {
         if has_kind {
             return None;
         }
-        let own: Vec<&str> = form
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flat_map(|properties| properties.keys().map(String::as_str))
-            .filter(|name| !kinds.contains(name))
-            .collect();
+        let own = own_names(form);
         let tail = |name: &'a str| name.rsplit_once('.').is_some_and(|(_, last)| last == key);
         if let Some(near) = did_you_mean(key, kinds.iter().copied()).or_else(|| kinds.iter().copied().find(|name| tail(name))) {
             return Some(Meant::Near(near));

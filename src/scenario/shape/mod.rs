@@ -14,7 +14,7 @@ use super::node::{Node, Raw};
 /// Every problem of shape, and what the kinds say of their own specs.
 pub fn shape(root: &Node, schema: &Value, known: &Known) -> Vec<Finding> {
     let mut walk = Walk { schema, known, findings: Vec::new() };
-    walk.node(root, schema, Where { at: "", key: "", above_zero: false });
+    walk.node(root, schema, Where { at: "", key: "", above_zero: false, item: false });
     walk.findings
 }
 
@@ -27,6 +27,8 @@ struct Where<'a> {
     key: &'a str,
     /// Zero makes no sense here.
     above_zero: bool,
+    /// An item of the list of that key.
+    item: bool,
 }
 
 struct Walk<'a> {
@@ -124,7 +126,7 @@ impl<'a> Walk<'a> {
             let schema = fixed.and_then(|fixed| fixed.get(n)).or_else(|| form.get("items"));
             if let Some(schema) = schema {
                 let at = format!("{}/{n}", here.at);
-                self.node(item, schema, Where { at: &at, ..here });
+                self.node(item, schema, Where { at: &at, item: true, ..here });
             }
         }
     }
@@ -150,7 +152,7 @@ impl<'a> Walk<'a> {
         let others = form.get("additionalProperties");
         for entry in node.entries() {
             let at = format!("{}/{}", here.at, pointer_part(&entry.key));
-            let inner = Where { at: &at, key: &entry.key, above_zero: false };
+            let inner = Where { at: &at, key: &entry.key, above_zero: false, item: false };
             if let Some(schema) = properties.and_then(|properties| properties.get(&entry.key)) {
                 self.property(&entry.value, schema, form, inner);
             } else if let Some(schema) = by_id {
@@ -237,5 +239,9 @@ fn has_type(form: &Object, name: &str) -> bool {
 
 /// How a value is called in a message.
 fn name_of(here: Where<'_>, otherwise: &str) -> String {
-    if here.key.is_empty() { otherwise.to_owned() } else { format!("`{}`", here.key) }
+    match (here.key, here.item) {
+        ("", _) => otherwise.to_owned(),
+        (key, true) => format!("an item of `{key}`"),
+        (key, false) => format!("`{key}`"),
+    }
 }

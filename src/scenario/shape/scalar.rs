@@ -93,6 +93,11 @@ pub(super) fn wanted(forms: &[&Object]) -> String {
             fixed.into_iter().map(quoted).collect()
         } else if let Some(name) = format_of(form).and_then(format_name) {
             vec![name.to_owned()]
+        } else if let Some(keys) = form.get("required").and_then(Value::as_array).filter(|keys| !keys.is_empty() && keys.len() < 4)
+            && !form.contains_key("x-firedrill")
+        {
+            let keys: Vec<String> = keys.iter().filter_map(Value::as_str).map(|key| format!("{key}: …")).collect();
+            vec![format!("`{{ {} }}`", keys.join(", "))]
         } else {
             let types = ["string", "integer", "number", "boolean", "array", "object"];
             let names = ["text", "a whole number", "a number", "`true` or `false`", "a list", "a mapping"];
@@ -142,7 +147,9 @@ impl<'a> Walk<'a> {
         let near = did_you_mean(text, fixed.iter().filter_map(|word| word.as_str()));
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None if forms.len() > 1 => format!("{}; {} takes {}", bad.help, name_of(here, "this"), wanted(forms)),
+            None if forms.len() > 1 && !bad.help.ends_with('?') => {
+                format!("{}; {} takes {}", bad.help, name_of(here, "this"), wanted(forms))
+            }
             None => bad.help,
         };
         self.report(Finding::error(here.at, title, bad.label).help(help));
@@ -158,7 +165,8 @@ impl<'a> Walk<'a> {
 
     fn wrong_word(&mut self, text: &str, fixed: &[&Value], forms: &[&Object], here: Where<'_>) {
         let names: Vec<&str> = fixed.iter().filter_map(|word| word.as_str()).collect();
-        let finding = Finding::error(here.at, format!("`{text}` is no value of {}", name_of(here, "this")), "unknown value");
+        let of = name_of(Where { item: false, ..here }, "this");
+        let finding = Finding::error(here.at, format!("`{text}` is no value of {of}"), "unknown value");
         let upper = names.iter().copied().find(|name| name.eq_ignore_ascii_case(text.trim_start_matches("SIG")));
         self.report(match upper.or_else(|| did_you_mean(text, names.iter().copied())) {
             Some(near) => finding.help(format!("did you mean `{near}`?")),
@@ -171,7 +179,8 @@ impl<'a> Walk<'a> {
         let name = name_of(here, "the document");
         if forms.iter().any(|form| is_text_list(form)) && matches!(here.key, "run" | "setup") {
             let finding = Finding::error(here.at, "commands are argument lists, never shell strings", "is one text");
-            self.report(finding.help(format!("write `{}: {}`", here.key, argv(text))));
+            let help = if here.item { format!("write `{}`", argv(text)) } else { format!("write `{}: {}`", here.key, argv(text)) };
+            self.report(finding.help(help));
             return;
         }
         let finding = Finding::error(here.at, format!("{name} must be {}, not text", wanted(forms)), "is text");
@@ -212,6 +221,9 @@ impl<'a> Walk<'a> {
                 _ => return None,
             }
         };
+        if inner == "after" && value.parse::<Span>().is_ok() {
+            return Some(format!("write `{}: {{ after: effective, plus: {value} }}`", here.key));
+        }
         let value = match properties.get(inner).and_then(|schema| self.resolve_free(schema)).and_then(format_of) {
             Some(format) if check_format(format, &value, false).is_err() => return None,
             _ => value,

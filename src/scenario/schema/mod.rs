@@ -1,11 +1,15 @@
 //! The JSON Schema of scenarios and workloads, composed from the model's types and the schemas of the kinds. The same value is published
 //! for editors and walked by `shape`. The `x-firedrill` keyword holds what JSON Schema cannot say: which properties name a kind.
 
+mod tidy;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::known::{Known, KnownKind};
+use tidy::{drop_unreachable, hoist, tidy};
+
+use super::known::Known;
 use super::model::{
     ClaimHow, ConditionHow, Environment, FaultHow, GuardHow, HoldsDecl, ProbeHow, ProxyDecl, RecoveryDecl, RestoreHow, SecretRef,
     SteadyDecl, SystemHow, TargetHow, TestKind,
@@ -110,7 +114,7 @@ impl Bases {
 }
 
 /// A kind's name, about and schema.
-type Kind = (String, String, Value);
+pub(super) type Kind = (String, String, Value);
 
 fn own_kinds(kinds: Vec<(&str, &str, Value)>) -> Vec<Kind> {
     kinds.into_iter().map(|(name, about, schema)| (name.to_owned(), about.to_owned(), schema)).collect()
@@ -132,6 +136,11 @@ fn add_composed(defs: &mut Map<String, Value>, bases: Bases, faults: &[Kind], pr
     });
     let mut fault = with(bases.fault, &[("confirm", condition.clone()), ("undo", json!({ "$ref": "#/$defs/Undo" }))]);
     fault["properties"]["on"] = json!({ "description": "Where it runs.", "$ref": "#/$defs/On" });
+    for (name, is) in [("Prompt", "a prompt"), ("Hint", "a hint"), ("ProxyDecl", "a proxy"), ("SteadyDecl", "steady state")] {
+        if let Some(def) = defs.get_mut(name) {
+            def["x-firedrill"] = json!({ "is": is });
+        }
+    }
     defs.insert("Undo".to_owned(), undo);
     defs.insert("Fault".to_owned(), kinded(fault, "a fault", "fault", faults));
     defs.insert("Probe".to_owned(), kinded(bases.probe, "a probe", "probe", probes));
@@ -149,6 +158,37 @@ fn add_composed(defs: &mut Map<String, Value>, bases: Bases, faults: &[Kind], pr
     defs.insert("WrongTurn".to_owned(), kinded(bases.wrong_turn, "a wrong turn", "expectation", expectations));
     defs.insert("Notice".to_owned(), kinded(bases.notice, "a notice", "notice", notices));
 }
+
+/// The order in which people write a scenario.
+const ORDER: [&str; 27] = [
+    "firedrill",
+    "title",
+    "why",
+    "owner",
+    "environment",
+    "test",
+    "workload",
+    "vars",
+    "secrets",
+    "system",
+    "proxies",
+    "targets",
+    "probes",
+    "steady_state",
+    "guards",
+    "faults",
+    "restore",
+    "recovery",
+    "claims",
+    "subject",
+    "tabletop",
+    "reset",
+    "team",
+    "score",
+    "notify",
+    "components",
+    "cadence",
+];
 
 fn scenario_root(generator: &mut SchemaGenerator) -> Value {
     let mut properties = json!({
@@ -181,12 +221,13 @@ fn scenario_root(generator: &mut SchemaGenerator) -> Value {
         "notify": id_map(json!({ "$ref": "#/$defs/Notice" }), "Who is told."),
     });
     shared_sections(&mut properties, generator);
+    let ordered: Map<String, Value> = ORDER.iter().map(|name| ((*name).to_owned(), properties[*name].take())).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Firedrill scenario",
         "description": "One drill: what is watched, what is broken, what is claimed.",
         "type": "object",
-        "properties": properties,
+        "properties": ordered,
         "required": ["firedrill", "title"],
         "allOf": [
             { "anyOf": [{ "required": ["workload"] }, { "required": ["probes", "steady_state"] }] },
@@ -266,127 +307,29 @@ fn kinded(mut base: Value, is: &str, sort: &str, kinds: &[Kind]) -> Value {
     base
 }
 
-const UNITS: [&str; 5] = ["Duration", "Rate", "Percent", "Bytes", "Id"];
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::known::KnownKind;
 
-/// Moves the kinds' schemas and their definitions under names of their own.
-fn hoist(defs: &mut Map<String, Value>, sort: &str, kinds: &[KnownKind]) -> Vec<Kind> {
-    let mut out = Vec::new();
-    for kind in kinds {
-        let home = format!("{sort}.{}", kind.name);
-        let mut schema = kind.schema.clone();
-        let own = schema.as_object_mut().and_then(|object| {
-            object.remove("$schema");
-            object.remove("title");
-            object.remove("$defs")
-        });
-        rename_refs(&mut schema, &home);
-        defs.insert(home.clone(), schema);
-        if let Some(Value::Object(own)) = own {
-            for (name, mut schema) in own {
-                rename_refs(&mut schema, &home);
-                let name = if UNITS.contains(&name.as_str()) { name } else { format!("{home}.{name}") };
-                defs.insert(name, schema);
-            }
-        }
-        out.push((kind.name.clone(), kind.about.clone(), json!({ "$ref": format!("#/$defs/{home}") })));
-    }
-    out
-}
-
-fn rename_refs(schema: &mut Value, home: &str) {
-    match schema {
-        Value::Object(object) => {
-            if let Some(Value::String(target)) = object.get_mut("$ref") {
-                *target = match target.strip_prefix("#/$defs/") {
-                    Some(name) if UNITS.contains(&name) => format!("#/$defs/{name}"),
-                    Some(name) => format!("#/$defs/{home}.{name}"),
-                    None => format!("#/$defs/{home}"),
-                };
-            }
-            object.values_mut().for_each(|value| rename_refs(value, home));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| rename_refs(item, home)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// Properties where zero makes no sense.
-const ABOVE_ZERO: [&str; 9] = ["for", "timeout", "every", "over", "within", "at_most", "cadence", "then_every", "interval"];
-
-/// Takes out what serde needs and people do not: nulls for optional fields. Marks what must be above zero.
-fn tidy(schema: &mut Value, name: Option<&str>) {
-    match schema {
-        Value::Object(object) => {
-            if object.get("default").is_some_and(Value::is_null) {
-                object.remove("default");
-            }
-            if let Some(Value::Array(types)) = object.get_mut("type") {
-                types.retain(|t| t != "null");
-                if types.len() == 1 {
-                    let one = types.remove(0);
-                    object.insert("type".to_owned(), one);
-                }
-            }
-            for word in ["anyOf", "oneOf"] {
-                let Some(Value::Array(branches)) = object.get_mut(word) else { continue };
-                branches.retain(|branch| branch.get("type").is_none_or(|t| t != "null"));
-                if branches.len() == 1
-                    && let Some(Value::Object(only)) = branches.pop()
-                {
-                    object.remove(word);
-                    for (key, value) in only {
-                        object.entry(key).or_insert(value);
-                    }
-                }
-            }
-            if name.is_some_and(|name| ABOVE_ZERO.contains(&name)) {
-                object.insert("x-firedrill-above-zero".to_owned(), json!(true));
-            }
-            if matches!(name, Some("breaches" | "exactly")) && object.get("minimum").is_some_and(|least| least == 0) {
-                object.insert("minimum".to_owned(), json!(1));
-            }
-            for (word, value) in object.iter_mut() {
-                match (word.as_str(), value) {
-                    ("properties", Value::Object(properties)) => {
-                        properties.iter_mut().for_each(|(name, property)| tidy(property, Some(name)));
-                    }
-                    ("$defs" | "patternProperties", Value::Object(defs)) => defs.values_mut().for_each(|def| tidy(def, None)),
-                    ("default" | "enum" | "const" | "required" | "x-firedrill" | "examples", _) => {}
-                    (_, value) => tidy(value, None),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| tidy(item, None)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// Drops definitions that nothing refers to (a workload needs no faults).
-fn drop_unreachable(root: &mut Value) {
-    fn refs(schema: &Value, found: &mut Vec<String>) {
-        match schema {
-            Value::Object(object) => {
-                if let Some(name) = object.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
-                    found.push(name.to_owned());
-                }
-                object.iter().filter(|(word, _)| *word != "$defs").for_each(|(_, value)| refs(value, found));
-            }
-            Value::Array(items) => items.iter().for_each(|item| refs(item, found)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
-    let mut open = Vec::new();
-    refs(root, &mut open);
-    let mut kept = std::collections::BTreeSet::new();
-    while let Some(name) = open.pop() {
-        if kept.insert(name.clone())
-            && let Some(def) = root["$defs"].get(&name)
-        {
-            refs(def, &mut open);
-        }
-    }
-    if let Some(defs) = root["$defs"].as_object_mut() {
-        defs.retain(|name, _| kept.contains(name));
-        defs.sort_keys();
+    #[test]
+    fn the_schema_does_not_change_by_itself() {
+        let known = || Known {
+            faults: vec![KnownKind::plain(
+                "x.kill",
+                "kills",
+                json!({"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"type": "string"}},
+                "type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "additionalProperties": false}),
+            )],
+            probes: vec![KnownKind::plain("http", "asks", json!({"type": "object"}))],
+        };
+        let schema = json_schema(&known());
+        assert_eq!(schema.to_string(), json_schema(&known()).to_string());
+        assert_eq!(schema["$defs"]["fault.x.kill"]["properties"]["a"]["$ref"], "#/$defs/fault.x.kill.A");
+        assert_eq!(schema["$defs"]["fault.x.kill.A"]["$ref"], "#/$defs/fault.x.kill.B");
+        assert_eq!(schema["$defs"]["Fault"]["oneOf"], json!([{"required": ["x.kill"]}]));
+        assert!(!schema.to_string().contains("null"), "optional fields are left out, not null");
+        let workload = file_schema(&known(), FileKind::Workload);
+        assert!(workload["$defs"].get("Fault").is_none() && workload["$defs"].get("Guard").is_some());
     }
 }

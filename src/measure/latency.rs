@@ -1,0 +1,223 @@
+//! Latency by probe and phase (design 1.7). Phases go by *planned* time, so that a slow answer counts where it was asked for.
+//!
+//! `response_all` holds every answer and every error; a time-out enters it at its limit, as *at least* that long. Errors never enter
+//! `service_ok`: a refusal in 40 µs must not improve a percentile.
+
+use hdrhistogram::Histogram;
+use indexmap::IndexMap;
+
+use crate::base::{At, Span};
+use crate::event::{Class, Sample, Verdict};
+use crate::fold::steady::rank;
+
+use super::episode::Recovery;
+use super::facts::{Counts, Percentiles, PhaseFacts, Second};
+use super::prober::Taint;
+use super::read::{Item, Read, Watch};
+
+const SECOND: u64 = 1_000_000_000;
+/// An hour in nanoseconds: longer than any time-out.
+const LONGEST: u64 = 3_600 * SECOND;
+
+/// Durations with three significant digits.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST, 3).unwrap_or_else(|_| unreachable!("the bounds are constants"))
+}
+
+/// A phase of an episode: its name and its times.
+pub(super) struct Phase {
+    /// `before`, `FAULT.during` …
+    pub name: String,
+    /// Its times; several when it is interrupted.
+    pub times: Vec<(At, At)>,
+}
+
+/// The phases of a run.
+pub(super) fn phases(read: &Read<'_>, recoveries: &IndexMap<&str, Recovery>) -> Vec<Phase> {
+    let faults = || read.plan.faults.keys().filter_map(|id| read.items.get_key_value(id.as_str())).filter(|(_, i)| i.command.is_some());
+    let first = faults().filter_map(|(_, i)| i.command).min();
+    let end = read.end + Span(1);
+    let mut all = vec![Phase { name: "before".into(), times: vec![(read.begun, first.unwrap_or(end))] }];
+    for (id, item) in faults() {
+        all.extend(phases_of(read, id, item, recoveries.get(id)));
+    }
+    all.retain(|phase| phase.times.iter().any(|(from, to)| from < to));
+    all
+}
+
+fn phases_of(read: &Read<'_>, id: &str, item: &Item<'_>, recovery: Option<&Recovery>) -> Vec<Phase> {
+    let Some(command) = item.command else { return Vec::new() };
+    let next = read.items.values().filter(|i| !i.support).filter_map(|i| i.command).filter(|c| *c > command).min();
+    let end = next.unwrap_or(read.end + Span(1));
+    let undo = item.undo_started.unwrap_or(end).min(end);
+    let undone = item.undone.and_then(|w| w.hi).unwrap_or(end).clamp(undo, end);
+    let effect = item.effective.and_then(|w| w.hi).map(|hi| hi.clamp(command, undo));
+    let mut phases = vec![("inject", vec![(command, effect.unwrap_or(undo))])];
+    if let Some(effect) = effect {
+        phases.push(("during", vec![(effect, undo)]));
+    }
+    phases.push(("undo", vec![(undo, undone)]));
+    phases.push(("after", vec![(undone, end)]));
+    if let (Some(effect), Some(recovery)) = (effect, recovery) {
+        let up = recovery.stable.when.hi.unwrap_or(end).min(end);
+        phases.push(("recovering", vec![(effect, undo.min(up)), (undone, up)]));
+    }
+    let phase = |(name, times): (&str, Vec<(At, At)>)| Phase { name: format!("{id}.{name}"), times };
+    phases.into_iter().map(phase).collect()
+}
+
+/// One probe in one phase, with what claims need beyond the facts.
+pub(super) struct Measured {
+    /// The facts.
+    pub facts: PhaseFacts,
+    response: Histogram<u64>,
+    timeouts: u64,
+    unknown: u64,
+}
+
+impl Measured {
+    /// A quantile of `response_all`, and whether it falls among time-outs. `None` without samples.
+    pub fn quantile(&self, q: f64) -> Option<(Span, bool)> {
+        let n = self.response.len();
+        let censored = rank(q, n as usize) as u64 > n - self.timeouts.min(n);
+        (n > 0).then(|| (Span(self.response.value_at_quantile(q)), censored))
+    }
+
+    /// The same, as if every sample that we lost had been slower than any: `None` when it would fall among them.
+    pub fn worst(&self, q: f64) -> Option<Span> {
+        let n = self.response.len();
+        let at = rank(q, (n + self.unknown) as usize) as u64;
+        (at > 0 && at <= n).then(|| Span(self.response.value_at_quantile(at as f64 / n as f64)))
+    }
+}
+
+/// One probe in one phase.
+pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured {
+    let (mut response, mut service, mut lag) = (histogram(), histogram(), histogram());
+    let (mut counts, mut timeouts) = (Counts::default(), 0);
+    for &(from, to) in phase.times.iter().filter(|(from, to)| from < to) {
+        let rows = watch.planned(from, to);
+        for row in rows {
+            tally(&mut counts, row);
+            lag.saturating_record(row.lag().0.max(1));
+            if matches!(row.verdict, Verdict::Ok | Verdict::Bad) {
+                response.saturating_record(response_of(row, watch).0.max(1));
+                timeouts += u64::from(row.class == Class::Timeout);
+            }
+            if row.verdict == Verdict::Ok {
+                service.saturating_record(row.service().0.max(1));
+            }
+        }
+        let missing = watch.missing(from, to);
+        counts.planned += missing;
+        counts.local += missing;
+    }
+    let facts = PhaseFacts {
+        length: phase.times.iter().fold(Span::ZERO, |sum, (from, to)| sum + to.since(*from)),
+        response: percentiles(&response, timeouts),
+        service_ok: percentiles(&service, 0),
+        lag_p99: (!lag.is_empty()).then(|| Span(lag.value_at_quantile(0.99))),
+        tainted: taint > 0.01,
+        histogram: buckets(&response),
+        counts,
+    };
+    Measured { unknown: facts.counts.local + facts.counts.capped, facts, response, timeouts }
+}
+
+/// A time-out counts at its limit, whatever our own timer added.
+fn response_of(row: &Sample, watch: &Watch<'_>) -> Span {
+    if row.class == Class::Timeout { row.response().max(watch.plan.timeout) } else { row.response() }
+}
+
+/// Counts a sample in.
+pub(super) fn tally(counts: &mut Counts, row: &Sample) {
+    counts.planned += 1;
+    match row.verdict {
+        Verdict::Ok => counts.ok += 1,
+        Verdict::Bad => {
+            counts.bad += 1;
+            *counts.by_class.entry(row.class).or_default() += 1;
+        }
+        Verdict::Local => counts.local += 1,
+        Verdict::Capped => counts.capped += 1,
+    }
+}
+
+fn percentiles(from: &Histogram<u64>, timeouts: u64) -> Option<Percentiles> {
+    let n = from.len();
+    let at = |q: f64| Span(from.value_at_quantile(q).min(from.max()));
+    let censored = (timeouts > 0).then(|| ((n - timeouts.min(n)) * 1000 / n.max(1)) as u32 + 1);
+    (n > 0).then(|| Percentiles {
+        p50: at(0.5),
+        p90: at(0.9),
+        p95: at(0.95),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: Span(from.max()),
+        censored_from: censored,
+    })
+}
+
+/// For the picture: ten buckets a decade.
+fn buckets(from: &Histogram<u64>) -> Vec<(Span, u64)> {
+    let mut out: Vec<(Span, u64)> = Vec::new();
+    for value in from.iter_recorded() {
+        let step = ((value.value_iterated_to() as f64).log10() * 10.0).floor() as i32 + 1;
+        let bound = Span(10f64.powf(f64::from(step) / 10.0).round() as u64);
+        match out.last_mut() {
+            Some(last) if last.0 == bound => last.1 += value.count_at_value(),
+            _ => out.push((bound, value.count_at_value())),
+        }
+    }
+    out
+}
+
+/// One row per second in which anything was planned.
+pub(super) fn seconds(watch: &Watch<'_>, id: &str, taint: &Taint) -> Vec<Second> {
+    let mut out = Vec::new();
+    let mut rest = &watch.rows[..];
+    while let Some(first) = rest.first() {
+        let second = first.planned.0 / SECOND;
+        let (here, more) = rest.split_at(rest.partition_point(|row| row.planned.0 / SECOND <= second));
+        rest = more;
+        let mut counts = Counts::default();
+        here.iter().for_each(|row| tally(&mut counts, row));
+        let speaking = here.iter().filter(|row| matches!(row.verdict, Verdict::Ok | Verdict::Bad));
+        let mut took: Vec<Span> = speaking.map(|row| response_of(row, watch)).collect();
+        took.sort_unstable();
+        let at = |q: f64| rank(q, took.len()).checked_sub(1).and_then(|i| took.get(i).copied());
+        out.push(Second {
+            at: At(second * SECOND),
+            ok: counts.ok as u32,
+            bad: counts.bad as u32,
+            other: (counts.local + counts.capped) as u32,
+            p50: at(0.5),
+            p99: at(0.99),
+            max: took.last().copied(),
+            tainted: taint.second(id, second),
+        });
+    }
+    out
+}
+
+/// Who answered, in order of sending, each until its last answer. Answers that alternate all the time end in `several`.
+pub(super) fn served_by(watch: &Watch<'_>) -> Vec<(String, Option<At>)> {
+    const MOST: usize = 64;
+    let mut out: Vec<(String, Option<At>)> = Vec::new();
+    for row in watch.rows.iter().filter(|row| row.verdict == Verdict::Ok) {
+        let Some(by) = &row.by else { continue };
+        let full = out.len() == MOST;
+        match out.last_mut() {
+            Some((who, until)) if who == by => *until = (*until).max(Some(row.done)),
+            _ if full => {
+                out.push(("several".into(), None));
+                return out;
+            }
+            _ => out.push((by.clone(), Some(row.done))),
+        }
+    }
+    if let Some(last) = out.last_mut() {
+        last.1 = None;
+    }
+    out
+}

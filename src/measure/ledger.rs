@@ -1,0 +1,239 @@
+//! What became of numbered writes (design 1.10). A write whose outcome is unknown is never a loss, and may appear later. A write of which
+//! we have no record may have been acknowledged: as long as it is not found, nothing can be said to be complete.
+
+use indexmap::IndexMap;
+
+use crate::base::{At, Span};
+use crate::event::{Class, Event, Sample, Verdict};
+
+use super::episode::Recovery;
+use super::facts::{LedgerFacts, LossWindow};
+use super::read::{Item, Read, Watch};
+use super::words::count;
+
+/// What is known of one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Acknowledged.
+    Acked,
+    /// Definitely not applied.
+    Failed,
+    /// Unknown: it may have been applied.
+    Unknown,
+}
+
+fn fate(row: &Sample) -> Fate {
+    match (row.verdict, row.class) {
+        (Verdict::Ok, _) => Fate::Acked,
+        (Verdict::Capped, _) | (_, Class::Refused | Class::Dns | Class::Tls | Class::Local | Class::Capped) => Fate::Failed,
+        // Cancelled before anything was sent.
+        (_, Class::Cancelled) if row.sent == row.done => Fate::Failed,
+        // Any answer that is not the acknowledgement, and no answer at all: it may have been applied before it went wrong.
+        _ => Fate::Unknown,
+    }
+}
+
+/// A ledger with what claims need beyond the facts.
+pub(super) struct Ledger {
+    /// The facts.
+    pub facts: LedgerFacts,
+    /// Per fault: whether writes were acknowledged right up to the injector's call.
+    pub fed: IndexMap<String, bool>,
+    /// Writes of which there is no record and that were not found.
+    pub unaccounted: u64,
+}
+
+struct Found {
+    ranges: Vec<(u64, u64)>,
+}
+
+impl Found {
+    fn new(ranges: &[(u64, u64)]) -> Found {
+        let mut sorted: Vec<(u64, u64)> = ranges.iter().copied().filter(|(a, b)| a <= b).collect();
+        sorted.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::new();
+        for (from, to) in sorted {
+            match merged.last_mut() {
+                Some(last) if from <= last.1.saturating_add(1) => last.1 = last.1.max(to),
+                _ => merged.push((from, to)),
+            }
+        }
+        Found { ranges: merged }
+    }
+
+    fn has(&self, n: u64) -> bool {
+        let after = self.ranges.partition_point(|(from, _)| *from <= n);
+        after > 0 && self.ranges[after - 1].1 >= n
+    }
+
+    /// How many numbers from `from` to `to`, both included, are there.
+    fn count(&self, from: u64, to: u64) -> u64 {
+        let one = |(a, b): &(u64, u64)| (*b).min(to).saturating_add(1).saturating_sub((*a).max(from));
+        self.ranges.iter().map(one).fold(0, u64::saturating_add)
+    }
+}
+
+/// The facts of one ledger.
+pub(super) fn ledger(read: &Read<'_>, id: &str, watch: &Watch<'_>, recoveries: &IndexMap<&str, Recovery>) -> Ledger {
+    let reads: Vec<_> = read
+        .entries
+        .iter()
+        .filter_map(|e| match &e.event {
+            Event::LedgerRead { ledger, reader, authority, settled, found, duplicated, unexpected, error } if ledger == id => {
+                Some((reader, *authority, *settled, Found::new(found), duplicated.len() as u64, *unexpected, error.as_deref()))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut facts = tally(watch);
+    let holes = holes(watch);
+    let mut unaccounted = holes.iter().fold(0u64, |sum, (a, b)| sum.saturating_add(b - a + 1));
+    let authority = reads.iter().rev().find(|r| r.1);
+    match authority {
+        None => facts.not_read = Some("it was not read back".into()),
+        Some((reader, .., Some(error))) => facts.not_read = Some(format!("{reader} could not be read back: {error}")),
+        Some((reader, _, false, ..)) => facts.not_read = Some(format!("{reader} had not settled: two successive full reads did not agree")),
+        Some((_, _, true, found, duplicated, unexpected, None)) => {
+            let after = watch.rows.last().map_or(0, |row| row.n + 1);
+            let beyond = found.count(after, u64::MAX - 1);
+            facts.duplicated = *duplicated;
+            facts.unexpected = unexpected.saturating_add(if read.drained { beyond } else { 0 });
+            for row in &watch.rows {
+                match (fate(row), found.has(row.n)) {
+                    (Fate::Acked, false) => facts.lost.push(row.n),
+                    (Fate::Failed, true) => facts.resurrected += 1,
+                    (Fate::Unknown, true) => facts.recovered += 1,
+                    (Fate::Acked, true) | (Fate::Failed | Fate::Unknown, false) => {}
+                }
+            }
+            let there = holes.iter().map(|(a, b)| found.count(*a, *b)).fold(0, u64::saturating_add);
+            facts.recovered += there;
+            unaccounted = unaccounted.saturating_sub(there);
+            facts.divergent = divergent(watch, found, reads.iter().filter(|r| !r.1).map(|r| (r.0.as_str(), r.2, &r.3, r.6)));
+        }
+    }
+    let faults: Vec<(&str, &Item<'_>)> = injected(read);
+    facts.windows = windows(read, watch, &facts.lost, &faults, recoveries);
+    let fed = faults.iter().map(|(fault, item)| ((*fault).to_owned(), fed(watch, item))).collect();
+    Ledger { facts, fed, unaccounted }
+}
+
+fn injected<'r>(read: &'r Read<'_>) -> Vec<(&'r str, &'r Item<'r>)> {
+    let mut faults: Vec<_> = read.items.iter().filter(|(_, i)| !i.support && i.command.is_some()).map(|(id, i)| (*id, i)).collect();
+    faults.sort_by_key(|(_, i)| i.command);
+    faults
+}
+
+fn tally(watch: &Watch<'_>) -> LedgerFacts {
+    let of = |wanted: Fate| watch.rows.iter().filter(|row| fate(row) == wanted).count() as u64;
+    let missing = holes(watch).iter().fold(0u64, |sum, (a, b)| sum.saturating_add(b - a + 1));
+    let (acknowledged, failed, unknown) = (of(Fate::Acked), of(Fate::Failed), of(Fate::Unknown).saturating_add(missing));
+    LedgerFacts {
+        attempted: acknowledged.saturating_add(failed).saturating_add(unknown),
+        acknowledged,
+        failed,
+        unknown,
+        lost: Vec::new(),
+        duplicated: 0,
+        unexpected: 0,
+        resurrected: 0,
+        recovered: 0,
+        windows: IndexMap::new(),
+        divergent: Vec::new(),
+        not_read: None,
+    }
+}
+
+/// Numbers without a record, as inclusive ranges: they may have been sent.
+fn holes(watch: &Watch<'_>) -> Vec<(u64, u64)> {
+    let mut next = 0;
+    let mut out = Vec::new();
+    for row in &watch.rows {
+        if row.n > next {
+            out.push((next, row.n - 1));
+        }
+        next = row.n.saturating_add(1);
+    }
+    out
+}
+
+fn divergent<'r>(
+    watch: &Watch<'_>,
+    authority: &Found,
+    others: impl Iterator<Item = (&'r str, bool, &'r Found, Option<&'r str>)>,
+) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for (reader, settled, found, error) in others {
+        let acked = || watch.rows.iter().filter(|row| fate(row) == Fate::Acked);
+        let missing = acked().filter(|row| authority.has(row.n) && !found.has(row.n)).count() as u64;
+        let more = watch.rows.iter().filter(|row| !authority.has(row.n) && found.has(row.n)).count() as u64;
+        let how = match (error, settled, missing, more) {
+            (Some(error), ..) => format!("could not be read back: {error}"),
+            (None, false, ..) => "had not settled".into(),
+            (None, true, 0, 0) => continue,
+            (None, true, missing, 0) => format!("lacks {} that the authority has", count(missing, "acknowledged write")),
+            (None, true, 0, more) => format!("has {} that the authority lacks", count(more, "write")),
+            (None, true, missing, more) => {
+                format!("lacks {} that the authority has, and has {more} that it lacks", count(missing, "acknowledged write"))
+            }
+        };
+        out.push((reader.to_owned(), how));
+    }
+    out
+}
+
+/// Lost writes by episode: a write belongs to the fault that it was acknowledged before the recovery from, the earliest such.
+fn windows(
+    read: &Read<'_>,
+    watch: &Watch<'_>,
+    lost: &[u64],
+    faults: &[(&str, &Item<'_>)],
+    recoveries: &IndexMap<&str, Recovery>,
+) -> IndexMap<String, LossWindow> {
+    let mut acks: Vec<At> = watch.rows.iter().filter(|row| fate(row) == Fate::Acked).map(|row| row.done).collect();
+    acks.sort_unstable();
+    let mut lost: Vec<At> = lost.iter().filter_map(|n| watch.row(*n)).map(|row| row.done).collect();
+    lost.sort_unstable();
+    let mut out = IndexMap::new();
+    let mut begin = 0;
+    for (index, (fault, item)) in faults.iter().enumerate() {
+        let last = index + 1 == faults.len();
+        let up = recoveries.get(fault).and_then(|r| r.stable.when.hi);
+        let next = faults.get(index + 1).and_then(|(_, i)| i.command);
+        let end = if last { None } else { up.into_iter().chain(next).min() };
+        let stop = end.map_or(lost.len(), |end| lost.partition_point(|at| *at < end)).max(begin);
+        let mine = &lost[begin..stop];
+        begin = stop;
+        let effect = item.effective.and_then(|w| w.hi).or(item.acknowledged).or(item.command).unwrap_or(read.end);
+        let window = match (mine.first(), mine.last()) {
+            // Signed on purpose: a split brain loses writes that were acknowledged after the effect.
+            (Some(first), Some(last)) => Span(effect.max(*last).signed_since(*first).max(0).unsigned_abs()),
+            _ => Span::ZERO,
+        };
+        let before = acks.partition_point(|at| *at <= effect);
+        out.insert(
+            (*fault).to_owned(),
+            LossWindow {
+                window,
+                lost: mine.len() as u64,
+                resolution: resolution(&acks[..before], effect),
+                acknowledged_before: before as u64,
+            },
+        );
+    }
+    out
+}
+
+/// A loss shorter than this could not be seen: the longest time without an acknowledgement around the effect.
+fn resolution(before: &[At], effect: At) -> Option<Span> {
+    let last = before.last()?;
+    let gap = before.len().checked_sub(2).map_or(Span::ZERO, |i| last.since(before[i]));
+    Some(gap.max(effect.since(*last)))
+}
+
+/// Whether writes were acknowledged right up to the injector's call: within four intervals before it, or after it.
+fn fed(watch: &Watch<'_>, item: &Item<'_>) -> bool {
+    let (Some(command), Some(effect)) = (item.command, item.effective.and_then(|w| w.hi)) else { return false };
+    let from = command.minus(watch.interval.times(4));
+    watch.rows.iter().any(|row| fate(row) == Fate::Acked && row.done >= from && row.done <= effect)
+}
