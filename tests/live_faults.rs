@@ -1,5 +1,7 @@
 //! What the faults really do, to real processes and connections, and what remains when firedrill is gone.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod world;
 
 use std::io::ErrorKind;
@@ -146,6 +148,9 @@ async fn a_dead_proxy_holds_nothing_and_a_stopped_one_cannot_say() {
     let undo = world.inject(fault, &json!({ "proxy": "db" })).await;
     let process = process::marked(&world.owner("proxy/db")).pop().unwrap();
     process::signal(&process, Signal::STOP).unwrap();
+    // Each of its threads stops when it next meets the kernel.
+    until("it is stopped", || process::look(&process).is_some_and(|stat| stat.stopped())).await;
+    clock::sleep(Span::millis(100)).await;
     assert!(fault.verify(&undo, &world.cx).await.is_err(), "no answer is not an answer");
     assert!(fault.undo(&undo, &world.cx).await.is_err());
     process::signal(&process, Signal::CONT).unwrap();
