@@ -298,8 +298,10 @@ mod tests {
         fn strict_bounds_contain_the_truth(sim in sims()) {
             let rows = sim.samples();
             let plan = planned(&sim);
-            let watch_facts = drilled(&sim, &rows, &plan);
-            let outages = &watch_facts.probes["checkout"].outages;
+            let entries = Journal::new().samples("checkout", &rows).entries();
+            let read = super::super::read::Read::new(&plan, &entries);
+            let runs = super::outages(&read.probes["checkout"], &[]);
+            let outages: Vec<&Outage> = runs.iter().map(|run| &run.outage).collect();
             let hit = |from: u64, to: u64| rows.iter().any(|r| r.verdict == Verdict::Bad && (from..to).contains(&(r.sent.0 + (sim.took)(r.n) / 2)));
             let seen: Vec<&(u64, u64)> = sim.down.iter().filter(|(from, to)| hit(*from, *to)).collect();
             if seen.is_empty() {
@@ -319,6 +321,11 @@ mod tests {
                 prop_assert!(least <= down, "{least} {down}");
             }
         }
+
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
 
         /// And so does the recovery time, where the outage is the only one.
         #[test]

@@ -150,3 +150,77 @@ pub(super) fn starved(read: &Read<'_>, taint: &Taint) -> Option<String> {
     (tainted >= 3 && tainted * 10 > watched)
         .then(|| format!("the prober was starved: {} of {} are in doubt", count(tainted, "second"), grouped(watched)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Facts;
+    use super::super::sample_journal::*;
+    use super::*;
+    use crate::event::Class;
+
+    fn facts(change: impl FnOnce(&mut Vec<Sample>), events: &[(u64, Event)]) -> Facts {
+        let mut rows = Sim::ms(&[], 200_000).samples();
+        change(&mut rows);
+        let mut journal = drill(&Sim::ms(&[], 0), 150_000).samples("checkout", &rows);
+        for (at, event) in events {
+            journal = journal.at(*at, event.clone());
+        }
+        journal.facts(&plan())
+    }
+
+    fn tainted(facts: &Facts) -> Vec<(u64, &str)> {
+        facts.prober.tainted.iter().map(|(at, why)| (at.0 / SECOND, why.as_str())).collect()
+    }
+
+    #[test]
+    fn each_cause_taints_its_second() {
+        let local = facts(|rows| rows[405].verdict = Verdict::Local, &[]);
+        assert_eq!(tainted(&local), vec![(20, "checkout: a sample failed on our side")]);
+        assert!(local.probes["checkout"].seconds[20].tainted && !local.probes["checkout"].seconds[21].tainted);
+        let capped = facts(|rows| rows[405].verdict = Verdict::Capped, &[]);
+        assert_eq!(tainted(&capped), vec![(20, "checkout: too many samples in flight")]);
+        let missing = facts(|rows| rows.retain(|r| r.n != 405), &[]);
+        assert_eq!(tainted(&missing), vec![(20, "checkout: samples are missing")]);
+        let late = facts(|rows| rows[405].woken = rows[405].planned + Span::millis(13), &[]);
+        assert_eq!(tainted(&late), vec![(20, "checkout: sent 13 ms late")]);
+        let grain = facts(|rows| rows.iter_mut().for_each(|r| r.woken = r.planned + Span::millis(2)), &[]);
+        assert_eq!((tainted(&grain), grain.prober.lag_p99), (vec![], Some(Span::millis(2))));
+        let step = facts(|_| {}, &[(20_500, Event::ClockStep { by_ns: -70_000_000 })]);
+        assert_eq!((tainted(&step), step.prober.clock_steps), (vec![(20, "wall time jumped by 70 ms")], 1));
+        let slept = facts(|_| {}, &[(20_500, Event::Suspended { slept: Span::secs(3) })]);
+        assert_eq!((tainted(&slept), slept.prober.suspends), (vec![(20, "the machine slept for 3 s")], 1));
+    }
+
+    #[test]
+    fn a_stall_longer_than_the_interval_taints_what_it_touches() {
+        let stall = |from, to| (to, Event::Stall { from: ms(from), to: ms(to) });
+        let long = facts(|_| {}, &[stall(20_950, 21_020)]);
+        assert_eq!(tainted(&long), vec![(20, "the prober stood still for 70 ms"), (21, "the prober stood still for 70 ms")]);
+        assert_eq!((long.prober.stalls, long.prober.longest_stall), (1, Span::millis(70)));
+        assert_eq!(tainted(&facts(|_| {}, &[stall(20_950, 20_990)])), vec![]);
+        // A sample under way when it began was planned in the second before.
+        let slow = facts(|rows| rows[418].done = rows[418].sent + Span::millis(300), &[stall(21_010, 21_080)]);
+        assert_eq!(tainted(&slow).first().map(|t| t.0), Some(20));
+    }
+
+    #[test]
+    fn a_bad_control_probe_taints_all() {
+        let mut plan = plan();
+        plan.probes.insert(id("internet"), crate::plan::ProbePlan { control: true, ..probe_plan("http", 50.0, Span::millis(800)) });
+        let mut control = Sim::ms(&[], 40_000).samples();
+        (control[405].verdict, control[405].class) = (Verdict::Bad, Class::Refused);
+        let journal = drill(&Sim::ms(&[], 40_000), 25_000).samples("internet", &control);
+        let facts = journal.facts(&plan);
+        assert_eq!(tainted(&facts), vec![(20, "control probe internet failed")]);
+        assert!(facts.probes["checkout"].seconds[20].tainted);
+    }
+
+    #[test]
+    fn more_than_a_hundredth_of_a_phase_spoils_its_percentiles() {
+        let one = facts(|rows| rows[405].verdict = Verdict::Local, &[]);
+        assert!(!one.probes["checkout"].phases["lose-primary.during"].tainted);
+        let two = facts(|rows| (rows[405].verdict, rows[505].verdict) = (Verdict::Local, Verdict::Local), &[]);
+        assert!(two.probes["checkout"].phases["lose-primary.during"].tainted && !two.probes["checkout"].valid);
+        assert_eq!((two.validity.valid, two.validity.tainted_seconds), (true, 2));
+    }
+}
