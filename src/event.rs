@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::base::ClockAnchor;
 use crate::base::{At, Digest, Interval, Span};
 
 /// The version of the journal's format, written in [`Event::RunStarted`].
@@ -18,19 +19,6 @@ pub struct Entry {
     pub at: At,
     /// What happened.
     pub event: Event,
-}
-
-/// Raw clocks read at one moment; ties the run's clock to the machine's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClockAnchor {
-    /// Which boot of which machine.
-    pub boot_id: String,
-    /// CLOCK_MONOTONIC in nanoseconds.
-    pub mono_ns: u64,
-    /// CLOCK_BOOTTIME in nanoseconds.
-    pub boottime_ns: u64,
-    /// Wall time, RFC 3339 with nanoseconds: a label.
-    pub wall: String,
 }
 
 /// Enough for a fresh process, or a person, to undo.
@@ -255,6 +243,19 @@ pub enum Event {
         id: String,
         /// The candidates it is.
         is: Vec<String>,
+    },
+    /// Targets were looked for before anything was touched.
+    Previewed {
+        /// The fault.
+        id: String,
+        /// What would be hit, for people.
+        targets: Vec<String>,
+        /// How many there are of that sort, when it is known.
+        population: Option<u64>,
+        /// What would be done, for people.
+        summary: String,
+        /// How to undo it by hand.
+        by_hand: String,
     },
     /// The undo is durable: the item may now be injected. The only event that waits for the disk.
     Armed {

@@ -1,3 +1,5 @@
 //! Parses arguments, calls the command line, exits with its code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    firedrill::cli::main()
+}

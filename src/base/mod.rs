@@ -10,5 +10,5 @@ mod units;
 pub use digest::{Digest, digest_of, line_sum};
 pub use id::{BadId, Id};
 pub use problem::Problem;
-pub use time::{At, Interval, Span};
+pub use time::{At, ClockAnchor, Interval, Span};
 pub use units::{BadUnit, Bytes, Percent, Rate};

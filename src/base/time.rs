@@ -249,6 +249,19 @@ impl Interval {
     }
 }
 
+/// Raw clocks read at one moment; ties the run's clock to the machine's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockAnchor {
+    /// Which boot of which machine.
+    pub boot_id: String,
+    /// CLOCK_MONOTONIC in nanoseconds.
+    pub mono_ns: u64,
+    /// CLOCK_BOOTTIME in nanoseconds.
+    pub boottime_ns: u64,
+    /// Wall time, RFC 3339 with nanoseconds: a label.
+    pub wall: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,98 @@
-//! The command line: arguments, words and exit codes.
+//! The command line: arguments, words and exit codes. The only room that turns errors into sentences. A file a verb.
+
+pub mod args;
+mod demo;
+pub mod exit;
+mod helper;
+pub mod init;
+pub mod kinds;
+pub mod known;
+pub mod load;
+mod out;
+mod run;
+pub mod store;
+mod verbs;
+pub mod view;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Verb};
+use exit::Exit;
+use out::{Voice, print};
+
+/// Runs the command line of this process and returns its exit code.
+pub fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows which is which.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            let _ = error.print();
+            return std::process::ExitCode::from(code);
+        }
+    };
+    // Helper processes come first: they must not wait for anything.
+    match cli.verb {
+        Verb::Exec { args } => crate::sys::shim::shim(args),
+        Verb::Proxy { args } => crate::fault::proxy::proxy_main(args),
+        Verb::DemoService { args } => helper::demo_service(args),
+        Verb::Watchdog { run_dir, runner } => helper::watchdog(&run_dir, &runner).into(),
+        verb => {
+            let voice = Voice::new(cli.color);
+            log_to_stderr(cli.verbose, voice);
+            dispatch(verb, voice).into()
+        }
+    }
+}
+
+fn dispatch(verb: Verb, voice: Voice) -> Exit {
+    match verb {
+        Verb::Demo(args) => demo::demo(&args, voice),
+        Verb::Check(args) => verbs::check(&args, voice),
+        Verb::Plan(args) => verbs::plan(&args, voice),
+        Verb::Run(args) => run::run_file(&args, voice),
+        Verb::Report(args) => verbs::report(&args, voice),
+        Verb::Undo(args) => verbs::undo(&args, voice),
+        Verb::Runs(args) => verbs::runs(&args),
+        Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
+        Verb::Schema { report } => verbs::schema(report),
+        Verb::Init(args) => init::init(&args, voice),
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "firedrill", &mut text);
+            print(&String::from_utf8_lossy(&text));
+            Exit::Ok
+        }
+        Verb::Man => {
+            let mut text = Vec::new();
+            match clap_mangen::Man::new(Cli::command()).render(&mut text) {
+                Ok(()) => {
+                    print(&String::from_utf8_lossy(&text));
+                    Exit::Ok
+                }
+                Err(error) => {
+                    voice.error(&format!("failed to write the manual page: {error}"), None);
+                    Exit::Bug
+                }
+            }
+        }
+        Verb::Exec { .. } | Verb::Proxy { .. } | Verb::DemoService { .. } | Verb::Watchdog { .. } => Exit::Bug,
+    }
+}
+
+fn log_to_stderr(verbose: u8, voice: Voice) {
+    let level = match verbose {
+        0 => "error",
+        1 => "firedrill=info",
+        _ => "firedrill=debug",
+    };
+    let filter = crate::sys::env::var("FIREDRILL_LOG").unwrap_or_else(|| level.to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    // Set once; a second subscriber in one process (tests) is refused and that is fine.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(voice.colour_err).try_init();
+}
+
+/// The runtime of the orchestrator.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}

@@ -1,1 +1,10 @@
-//! The orchestrator: decide (pure), act, drive, undo, watchdog. It must never know HTML, clap or verdicts.
+//! The orchestrator: decide (pure), act, drive, guards, finishing a dead run, the watchdog. It must never know HTML, clap or verdicts.
+
+pub mod act;
+pub mod decide;
+pub mod drive;
+pub mod finish;
+pub mod folds;
+mod guard;
+mod health;
+pub mod watchdog;

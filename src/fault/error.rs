@@ -39,3 +39,10 @@ pub enum FaultError {
     #[error("{0}")]
     Other(String),
 }
+
+impl From<crate::sys::exec::ExecError> for FaultError {
+    /// Its texts read after "failed to" as well.
+    fn from(error: crate::sys::exec::ExecError) -> FaultError {
+        FaultError::Other(error.to_string())
+    }
+}

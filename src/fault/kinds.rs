@@ -1,11 +1,36 @@
 //! Every fault kind, once. Help, schema, documentation and tests derive from this list.
 
 use super::ErasedFault;
+use super::command::Command;
+use super::process::{ProcessKill, ProcessPause};
+use super::proxy::{ProxyBlackhole, ProxyLatency, ProxyReset, SystemProxy};
+use super::rehearse::RehearseNothing;
+use super::system::SystemProcess;
 
 /// Every kind that a scenario may name.
-pub const KINDS: &[&dyn ErasedFault] = &[];
+pub const KINDS: &[&dyn ErasedFault] =
+    &[&ProcessKill, &ProcessPause, &ProxyLatency, &ProxyReset, &ProxyBlackhole, &Command, &RehearseNothing];
+
+/// Firedrill's own: what a scenario's `system:` and `proxies:` become in the journal.
+const OWN: &[&dyn ErasedFault] = &[&SystemProcess, &SystemProxy];
 
 /// The kind of that name, among those of scenarios and firedrill's own (`system.process`, `system.proxy`).
 pub fn by_kind(kind: &str) -> Option<&'static dyn ErasedFault> {
-    KINDS.iter().copied().find(|fault| fault.kind() == kind)
+    KINDS.iter().chain(OWN).copied().find(|fault| fault.kind() == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let mut names: Vec<&str> = KINDS.iter().chain(OWN).map(|fault| fault.kind()).collect();
+        let all = names.len();
+        assert!(names.iter().all(|name| by_kind(name).is_some_and(|fault| fault.kind() == *name)));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert!(by_kind("process.tickle").is_none());
+    }
 }

@@ -1,8 +1,14 @@
 //! What can be broken, and how each breakage is undone. Authors write [`Fault`] with their own types; one blanket implementation makes it
 //! the [`ErasedFault`] that the engine drives. This room must never know the engine or the probes.
 
+mod command;
 mod error;
 mod kinds;
+pub mod process;
+pub mod proxy;
+mod rehearse;
+pub mod shell;
+pub mod system;
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -15,6 +21,7 @@ use serde_json::Value;
 
 pub use error::FaultError;
 pub use kinds::{KINDS, by_kind};
+pub use proxy::{proxy_main, renew as renew_proxy};
 
 use crate::base::{Problem, Span};
 use crate::journal::Armed;

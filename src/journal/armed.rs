@@ -11,7 +11,6 @@ pub struct Armed {
 
 impl Armed {
     /// Called by the journal alone, after the fsync.
-    #[expect(dead_code, reason = "the writer comes with the engine")]
     pub(super) fn after_fsync(id: String, undo: UndoRecord) -> Armed {
         Armed { id, undo }
     }

@@ -3,12 +3,14 @@
 //! kind checks its spec, nor read a clock or a file.
 
 mod build;
+pub mod preview;
+mod words;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use build::{build, default_rate};
+pub use build::{Origin, build, default_rate};
 
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};
@@ -365,5 +367,15 @@ impl Plan {
         self.environment == Environment::Laptop
             || self.mode != Mode::Normal
             || self.faults.values().any(|f| f.kind.starts_with("rehearse."))
+    }
+}
+
+impl FaultPlan {
+    /// The longest this fault can be held after it was seen to bite.
+    pub fn longest_hold(&self) -> Span {
+        match &self.hold {
+            Hold::Once => self.recovery_within,
+            Hold::Time(most) | Hold::UntilRecovered(most) | Hold::UntilReleased(most) | Hold::UntilExpectation(_, most) => *most,
+        }
     }
 }

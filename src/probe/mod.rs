@@ -1,1 +1,62 @@
-//! Watching from outside: open-loop probes, conditions, ledgers. It must never know the engine, the journal or faults.
+//! Watching from outside: open-loop probes, conditions, ledgers. Probes run on threads of their own, apart from whoever conducts the drill,
+//! so that neither a busy conductor nor a slow target moves the moment at which a sample is due.
+//!
+//! This room must never know the engine, the journal or faults.
+
+mod command;
+mod condition;
+mod error;
+mod http;
+mod judge;
+mod kind;
+mod ledger;
+mod pace;
+mod readback;
+mod request;
+mod run;
+mod stall;
+mod tcp;
+mod wire;
+
+#[cfg(test)]
+mod testing;
+
+pub use condition::{Holds, Looked, NotHeld, look, read_text, wait_for};
+pub use error::{ProbeError, Why};
+pub use judge::{Answer, Judged, Wanted};
+pub use kind::{Ask, Asked, ErasedProbe, Opened, Probe};
+pub use ledger::{key_of, number_of_key};
+pub use readback::{check_ledger_empty, read_ledger};
+pub use run::{News, Prober, start};
+
+/// Every kind that a probe or a condition may name. Help, schema, documentation and tests derive from this list.
+pub const KINDS: &[&dyn ErasedProbe] = &[&http::Http, &tcp::Tcp, &command::Command, &ledger::LedgerHttp];
+
+/// The kind of that name.
+pub fn by_kind(kind: &str) -> Option<&'static dyn ErasedProbe> {
+    KINDS.iter().copied().find(|probe| probe.kind() == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_describes_itself_and_its_example_checks() {
+        for kind in KINDS {
+            assert!(std::ptr::eq(by_kind(kind.kind()).unwrap().kind(), kind.kind()));
+            assert!(!kind.about().is_empty() && kind.rate_hz() > 0.0);
+            let example: serde_json::Value = serde_saphyr::from_str(kind.example()).unwrap();
+            let spec = example.get(kind.kind()).unwrap_or_else(|| panic!("the example of {} lacks its key", kind.kind()));
+            assert_eq!(kind.check(spec), Vec::new(), "{}", kind.kind());
+            for field in ["outcome", "duration"] {
+                assert!(kind.fields().iter().any(|(name, _)| *name == field), "{} lacks {field}", kind.kind());
+            }
+            let schema = serde_json::to_value(kind.schema()).unwrap();
+            assert_eq!(schema["additionalProperties"], false, "{} takes unknown keys", kind.kind());
+            assert_eq!(kind.check(&serde_json::json!({"surprise": 1})).len(), 1, "{}", kind.kind());
+            assert_eq!(kind.rate_hz(), crate::plan::default_rate(kind.kind()).hz(), "{}", kind.kind());
+        }
+        assert!(by_kind("carrier-pigeon").is_none());
+    }
+}

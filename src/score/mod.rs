@@ -1,1 +1,279 @@
-//! How a run measures up: verdicts, findings. It must never know HTML or probes.
+//! How a run measures up: the system's verdict with its reasons, findings with a way forward, and the exit code.
+//! It must never know HTML, or how a probe gets its numbers.
+
+pub mod catalogue;
+mod finding;
+mod verdict;
+pub mod words;
+
+use serde::Serialize;
+
+pub use catalogue::Practice;
+
+use crate::measure::facts::{Facts, Judged};
+use crate::plan::Plan;
+
+/// A run, judged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// The system was put to the test at all: false for a tabletop and for a baseline-only run, whose `system` says nothing.
+    pub judged: bool,
+    /// What is said of the system: its claims, and steady state after undo.
+    pub system: Judged,
+    /// Why, in sentences for people; the deciding ones first.
+    pub system_why: Vec<String>,
+    /// What is said of the team.
+    pub team: TeamVerdict,
+    /// What should be mended, worst first.
+    pub findings: Vec<Finding>,
+    /// The exit code of the run.
+    pub exit_code: u8,
+}
+
+/// What is said of the team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TeamVerdict {
+    /// The scenario declares no expectations of people.
+    NotDeclared,
+    /// It declares some; this version checks and carries them, and does not judge them. They are no part of the exit code.
+    NotJudged,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// High-risk issue.
+    Hri,
+    /// Medium-risk issue.
+    Mri,
+}
+
+impl Risk {
+    /// As Well-Architected reviewers abbreviate it.
+    pub fn abbreviation(self) -> &'static str {
+        match self {
+            Risk::Hri => "HRI",
+            Risk::Mri => "MRI",
+        }
+    }
+
+    /// In full.
+    pub fn name(self) -> &'static str {
+        match self {
+            Risk::Hri => "high risk",
+            Risk::Mri => "medium risk",
+        }
+    }
+}
+
+/// Something that should be mended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Stable within the scenario: `CLAIM.PART`.
+    pub id: String,
+    /// How bad it is, capped by the framework's own risk level of the practice.
+    pub risk: Risk,
+    /// In one line.
+    pub title: String,
+    /// What was observed, with its bounds.
+    pub observed: String,
+    /// What was expected.
+    pub expected: String,
+    /// What it means for the business.
+    pub impact: String,
+    /// What to do about it, concretely.
+    pub remediation: String,
+    /// The Well-Architected practice it speaks to.
+    pub practice: Practice,
+    /// The scenario that shows whether it is mended.
+    pub retest: String,
+}
+
+/// Judges a run. A pure function: the same plan and facts always give the same score, and a fact that is missing never improves it.
+pub fn score(plan: &Plan, facts: &Facts) -> Score {
+    let (judged, system, system_why) = verdict::system(plan, facts);
+    let team = if plan.carried.contains_key("team") { TeamVerdict::NotJudged } else { TeamVerdict::NotDeclared };
+    let findings = if judged && facts.validity.valid { finding::findings(plan, facts) } else { Vec::new() };
+    let exit_code = verdict::exit_code(facts, judged, system);
+    Score { judged, system, system_why, team, findings, exit_code }
+}
+
+#[cfg(test)]
+pub(crate) mod samples;
+
+#[cfg(test)]
+mod tests {
+    use super::samples::{Sample, all, facts, plan};
+    use super::*;
+    use crate::base::{At, Interval, Span};
+    use crate::event::Outcome;
+    use crate::measure::facts::{Range, SteadyAfter};
+    use crate::plan::TestKind;
+
+    fn named(name: &str) -> Sample {
+        all().into_iter().find(|s| s.name == name).unwrap()
+    }
+
+    fn code(sample: &Sample) -> u8 {
+        score(&sample.plan, &sample.facts).exit_code
+    }
+
+    #[test]
+    fn every_sample_has_its_exit_code() {
+        let codes: Vec<(&str, u8)> = all().iter().map(|s| (s.name, code(s))).collect();
+        assert_eq!(
+            codes,
+            [
+                ("passed", 0),
+                ("failed", 30),
+                ("aborted", 40),
+                ("not-steady", 20),
+                ("not-confirmed", 33),
+                ("stuck", 50),
+                ("inconclusive", 31),
+                ("censored", 30),
+                ("no-claims", 0),
+                ("unfinished", 40),
+                ("laptop", 0),
+                ("baseline", 0),
+                ("tabletop", 0),
+            ]
+        );
+    }
+
+    #[test]
+    fn worse_comes_first() {
+        let mut s = named("failed");
+        s.facts.validity.valid = false;
+        assert_eq!(code(&s), 33, "invalid before failed");
+        s.facts.run.outcome = Some(Outcome::NotSteady);
+        assert_eq!(code(&s), 20);
+        s.facts.run.outcome = Some(Outcome::Aborted);
+        assert_eq!(code(&s), 40);
+        s.facts.owed = named("stuck").facts.owed;
+        assert_eq!(code(&s), 50);
+        s.facts.run.outcome = None;
+        assert_eq!(code(&s), 50, "killed, and something is owed");
+    }
+
+    #[test]
+    fn a_fault_that_is_neither_undone_nor_owed_is_still_an_emergency() {
+        for phase in ["injecting", "active", "suspect", "undoing", "undo_failed"] {
+            let mut s = named("passed");
+            s.facts.episodes["lose-primary"].phase = phase.into();
+            assert_eq!(code(&s), 50, "{phase}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_never_helps() {
+        let (plan, facts) = (plan(), facts());
+        let whole = score(&plan, &facts);
+        assert_eq!(whole.system, Judged::Passed);
+        let changes: [(&str, fn(&mut Facts)); 5] = [
+            ("claims", |f| f.claims.clear()),
+            ("end", |f| f.run.outcome = None),
+            ("steady after", |f| f.steady_after = SteadyAfter::NotReached),
+            ("effect", |f| f.episodes["lose-primary"].effective = None),
+            ("validity", |f| f.validity.valid = false),
+        ];
+        for (name, change) in changes {
+            let mut less = facts.clone();
+            change(&mut less);
+            let scored = score(&plan, &less);
+            assert_ne!(scored.exit_code, 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn findings_name_the_practice_and_the_way_out() {
+        let s = named("failed");
+        let scored = score(&s.plan, &s.facts);
+        let found: Vec<(&str, Risk, &str)> = scored.findings.iter().map(|f| (f.id.as_str(), f.risk, f.practice.label)).collect();
+        assert_eq!(
+            found,
+            [
+                ("checkout-node-loss.rto", Risk::Hri, "REL11-BP02"),
+                ("checkout-node-loss.rpo", Risk::Hri, "REL13-BP02"),
+                ("checkout-node-loss.availability", Risk::Mri, "REL11-BP07"),
+            ]
+        );
+        assert_eq!(scored.findings[0].observed, "recovery took 14.2 – 14.4 s");
+        assert!(scored.findings[1].observed.starts_with("37 writes of 1,043"), "{}", scored.findings[1].observed);
+        assert!(scored.findings[1].remediation.contains("synchronous"));
+        assert_eq!(scored.findings[0].impact, "Orders stop; about 900 a minute at peak.");
+        assert_eq!(scored.findings[0].retest, "postgres-primary-loss");
+    }
+
+    #[test]
+    fn no_evidence_gives_no_finding() {
+        let mut s = named("failed");
+        s.facts.validity.valid = false;
+        assert!(score(&s.plan, &s.facts).findings.is_empty());
+    }
+
+    #[test]
+    fn a_restart_is_not_a_failover() {
+        let mut s = named("passed");
+        let claim = &mut s.facts.claims["checkout-node-loss"];
+        claim.verdict = Judged::Failed;
+        let by = claim.by.as_mut().unwrap();
+        by.part.verdict = Judged::Failed;
+        by.after = Some("a".into());
+        let scored = score(&s.plan, &s.facts);
+        assert_eq!(scored.exit_code, 30);
+        assert_eq!(scored.findings[0].observed, "a answered before, a after");
+    }
+
+    #[test]
+    fn never_back_is_another_finding_than_late() {
+        let s = named("censored");
+        let found = score(&s.plan, &s.facts).findings;
+        assert_eq!(found[0].practice, catalogue::AUTO_HEAL);
+        assert_eq!(found[0].observed, "not back 89.9 s after the fault");
+        assert_eq!(found[1].id, "steady-after");
+    }
+
+    #[test]
+    fn not_steady_after_undo_fails_though_every_claim_passed() {
+        let mut s = named("passed");
+        s.facts.steady_after = SteadyAfter::Missed("checkout p99 900 ms is above 300 ms".into());
+        let scored = score(&s.plan, &s.facts);
+        assert_eq!((scored.exit_code, scored.system), (30, Judged::Failed));
+        assert!(scored.system_why[0].contains("p99 900 ms"), "{:?}", scored.system_why);
+    }
+
+    #[test]
+    fn a_sustained_test_allows_no_outage_during_its_fault() {
+        let mut s = named("passed");
+        s.plan.test = TestKind::Sustained;
+        let scored = score(&s.plan, &s.facts);
+        assert_eq!(scored.exit_code, 30);
+        assert_eq!(scored.findings[0].practice, catalogue::STATIC_STABILITY);
+        let outage = &mut s.facts.probes["checkout"].outages[0];
+        outage.onset = Interval::new(At(Span::secs(90).0), At(Span::secs(91).0));
+        outage.recovery = Interval::new(At(Span::secs(92).0), At(Span::secs(93).0));
+        s.facts.probes["checkout"].phases["lose-primary.during"].response.as_mut().unwrap().p99 = Span::millis(20);
+        assert_eq!(code(&s), 0, "an outage long after the fault is not its own");
+        s.facts.probes["checkout"].phases.shift_remove("lose-primary.during");
+        assert_eq!(code(&s), 31, "not watched is not sustained");
+    }
+
+    #[test]
+    fn no_claims_says_so() {
+        let s = named("no-claims");
+        assert!(score(&s.plan, &s.facts).system_why.iter().any(|w| w.contains("no claims were made")));
+    }
+
+    #[test]
+    fn slow_recovery_shows_where_the_time_went() {
+        let mut s = named("failed");
+        s.facts.episodes["lose-primary"]
+            .times
+            .insert("failover_time".into(), Range { lo: Span::millis(14_161), hi: Some(Span::millis(14_314)), point: None });
+        let scored = score(&s.plan, &s.facts);
+        assert!(scored.findings[0].remediation.contains("14.1 – 14.4 s"), "{}", scored.findings[0].remediation);
+    }
+}

@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::base::{At, Span};
-use crate::event::ClockAnchor;
+use crate::base::{At, ClockAnchor, Span};
 
 /// The run's clock: CLOCK_MONOTONIC, counted from an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +85,12 @@ pub fn wall_ms() -> u64 {
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub async fn sleep(span: Span) {
     tokio::time::sleep(span.std()).await;
+}
+
+/// Sleeps, and holds up its thread: for helper processes that have no runtime.
+#[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
+pub fn block(span: Span) {
+    std::thread::sleep(span.std());
 }
 
 #[cfg(test)]

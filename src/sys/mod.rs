@@ -1,9 +1,17 @@
 //! The only door to the world: clocks, processes, files, sockets, secrets. Thin and boring, a limit on every wait.
 //! It must never know what a drill is.
 
+pub mod account;
 pub mod clock;
+mod detached;
 pub mod env;
+pub mod exec;
 mod fill;
+pub mod helper;
+pub mod http;
+pub mod process;
+pub mod shim;
+pub mod timer;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,88 @@
+//! The hidden verbs: helper processes of the same binary.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Exit;
+use super::out::say;
+use super::{run, runtime, store};
+use crate::base::Span;
+use crate::engine::finish::{self, Finished};
+use crate::engine::watchdog::{Duty, watch};
+use crate::journal::Registry;
+use crate::sys::clock;
+use crate::sys::process::ProcessId;
+
+/// How long the watchdog goes on trying.
+const TRYING: Span = Span::secs(600);
+const BETWEEN: Span = Span::secs(5);
+
+/// A process of the demo's order service.
+pub fn demo_service(args: Vec<OsString>) -> ExitCode {
+    match crate::demo::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: failed to {error}"));
+            if let Some(help) = error.help() {
+                say(&format!("  help: {help}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The watchdog of a run: waits for the runner's death, then finishes the run.
+pub fn watchdog(run_dir: &Path, runner: &str) -> Exit {
+    // Terminal signals and the end of the session are for the runner; the watchdog outlives both.
+    let _ = rustix::process::setsid();
+    let Ok(runner) = serde_json::from_str::<ProcessId>(runner) else { return Exit::Usage };
+    let Ok(runtime) = runtime() else { return Exit::Bug };
+    runtime.block_on(async {
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
+            if let Ok(mut stream) = signal(kind) {
+                // Having a listener is what keeps the signal from killing us; nobody acts on it.
+                tokio::spawn(async move { while stream.recv().await.is_some() {} });
+            }
+        }
+        let Some(stream) = stdin_socket() else { return Exit::Usage };
+        match watch(stream, &runner).await {
+            Duty::Rest => Exit::Ok,
+            Duty::Finish(why) => finish_for(run_dir, &why).await,
+        }
+    })
+}
+
+fn stdin_socket() -> Option<UnixStream> {
+    let fd = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let stream = std::os::unix::net::UnixStream::from(fd);
+    stream.set_nonblocking(true).ok()?;
+    UnixStream::from_std(stream).ok()
+}
+
+async fn finish_for(run_dir: &Path, why: &str) -> Exit {
+    let exe = run::own_exe();
+    let end = clock::mono_ns() + TRYING.0;
+    loop {
+        let (watch, _) = tokio::sync::mpsc::unbounded_channel();
+        let result = finish::finish(run_dir, exe.clone(), "watchdog", why, watch).await;
+        let done = matches!(&result, Ok(Finished { owed_after, .. }) if owed_after.is_empty());
+        if done {
+            if let Some(id) = run_dir.file_name() {
+                Registry::here().remove(&id.to_string_lossy());
+            }
+            if let Ok((plan, entries)) = store::read(run_dir) {
+                let _ = run::judge_and_write(run_dir, &plan, &entries);
+            }
+            return Exit::Ok;
+        }
+        if clock::mono_ns() > end {
+            return Exit::Stuck;
+        }
+        clock::sleep(BETWEEN).await;
+    }
+}

@@ -1,0 +1,39 @@
+//! What kinds there are, as the language front end takes them.
+
+use crate::fault::{self, ErasedFault};
+use crate::probe::{self, ErasedProbe};
+use crate::scenario::known::{Known, KnownKind};
+
+/// Every fault and probe kind of this binary.
+pub fn known() -> Known {
+    Known {
+        faults: fault::KINDS.iter().map(|kind| of_fault(*kind)).collect(),
+        probes: probe::KINDS.iter().map(|kind| of_probe(*kind)).collect(),
+    }
+}
+
+fn of_fault(kind: &'static dyn ErasedFault) -> KnownKind {
+    KnownKind {
+        name: kind.kind().into(),
+        about: kind.about().into(),
+        schema: kind.schema().to_value(),
+        check: Box::new(|spec| kind.check(spec)),
+        needs_declared_undo: Box::new(|spec| kind.needs_declared_undo(spec)),
+        reads_back: kind.reads_back(),
+        fields: Vec::new(),
+        ledger: false,
+    }
+}
+
+fn of_probe(kind: &'static dyn ErasedProbe) -> KnownKind {
+    KnownKind {
+        name: kind.kind().into(),
+        about: kind.about().into(),
+        schema: kind.schema().to_value(),
+        check: Box::new(|spec| kind.check(spec)),
+        needs_declared_undo: Box::new(|_| false),
+        reads_back: true,
+        fields: kind.fields().iter().map(|(name, _)| (*name).to_owned()).collect(),
+        ledger: kind.ledger(),
+    }
+}

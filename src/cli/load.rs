@@ -1,0 +1,111 @@
+//! A scenario file on its way to a plan. All problems at once, on stderr.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::exit::Exit;
+use super::out::{Voice, say};
+use crate::base::digest_of;
+use crate::plan::{self, Mode, Origin, Plan};
+use crate::scenario::diagnostic::{Diagnostic, render_all};
+use crate::scenario::finding::Severity;
+use crate::scenario::known::Known;
+use crate::scenario::{check, read};
+
+/// A scenario that was accepted.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What will happen.
+    pub plan: Plan,
+    /// The file, word for word.
+    pub text: Vec<u8>,
+}
+
+/// More than the language allows is not read at all.
+const LARGEST: u64 = 1024 * 1024;
+
+/// Reads and checks one file.
+///
+/// # Errors
+/// The exit code, after the problems were said.
+pub fn load(path: &Path, vars: &[(String, String)], mode: Mode, known: &Known, voice: &Voice) -> Result<Loaded, Exit> {
+    let bytes = bytes_of(path, voice)?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    load_bytes(&bytes, path, dir, vars, mode, known, voice)
+}
+
+fn bytes_of(path: &Path, voice: &Voice) -> Result<Vec<u8>, Exit> {
+    let shown = path.display();
+    let refuse = |text: String, help: &str| {
+        voice.error(&text, Some(help));
+        Exit::Refused
+    };
+    let meta = std::fs::metadata(path).map_err(|error| {
+        let help = if error.kind() == std::io::ErrorKind::NotFound {
+            "give the path of a scenario file; `firedrill init --url URL` writes a first one"
+        } else {
+            "the file must be readable"
+        };
+        refuse(format!("failed to read {shown}: {error}"), help)
+    })?;
+    if meta.is_dir() {
+        return Err(refuse(format!("failed to read {shown}: it is a directory"), "name a scenario file in it"));
+    }
+    if meta.len() > LARGEST {
+        let text = format!("failed to read {shown}: {} bytes are more than a scenario may have (1 MiB)", meta.len());
+        return Err(refuse(text, "a scenario describes one drill; is this the right file?"));
+    }
+    std::fs::read(path).map_err(|error| refuse(format!("failed to read {shown}: {error}"), "the file must be readable"))
+}
+
+/// The same for text that is already here; `path` is its name for people, relative paths in it resolve against `dir`.
+///
+/// # Errors
+/// The exit code, after the problems were said.
+pub fn load_bytes(
+    bytes: &[u8],
+    path: &Path,
+    dir: &Path,
+    vars: &[(String, String)],
+    mode: Mode,
+    known: &Known,
+    voice: &Voice,
+) -> Result<Loaded, Exit> {
+    let label = path.display().to_string();
+    let vars: IndexMap<String, String> = vars.iter().cloned().collect();
+    let workload = std::cell::RefCell::new(None);
+    let loader = |name: &str| {
+        let text = std::fs::read_to_string(dir.join(name)).map_err(|error| error.to_string())?;
+        *workload.borrow_mut() = Some(digest_of(text.as_bytes()));
+        Ok(text)
+    };
+    let found = read(bytes, &label, known, &vars, &loader);
+    let found = match found {
+        Ok(found) => found,
+        Err(diagnostics) => return Err(refuse(&diagnostics, voice)),
+    };
+    let findings = check::check(&found.scenario, known);
+    let fatal = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let diagnostics = found.documents.diagnose(findings);
+    if fatal {
+        return Err(refuse(&diagnostics, voice));
+    }
+    for diagnostic in &diagnostics {
+        say(&diagnostic.render(voice.colour_err));
+    }
+    let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let origin = Origin {
+        name: path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy().into_owned()),
+        base_dir: base.display().to_string(),
+        scenario_digest: digest_of(bytes),
+        workload_digest: workload.into_inner(),
+        mode,
+    };
+    Ok(Loaded { plan: plan::build(&found.scenario, known, origin), text: bytes.to_vec() })
+}
+
+fn refuse(diagnostics: &[Diagnostic], voice: &Voice) -> Exit {
+    say(&render_all(diagnostics, voice.colour_err));
+    Exit::Refused
+}

@@ -1,0 +1,81 @@
+//! Where words go: reports to stdout, everything else to stderr. A reader that went away is no error of ours.
+
+use std::io::{IsTerminal, Write};
+
+use super::args::Colour;
+use crate::sys::env;
+
+/// How to speak.
+#[derive(Debug, Clone, Copy)]
+pub struct Voice {
+    /// Colour on stderr.
+    pub colour_err: bool,
+    /// Colour on stdout.
+    pub colour_out: bool,
+    /// Stderr is a terminal: the lower lines may live.
+    pub live: bool,
+    /// Width of that terminal.
+    pub width: usize,
+}
+
+impl Voice {
+    /// From `--color`, NO_COLOR, TERM and what stdout and stderr are.
+    pub fn new(colour: Colour) -> Voice {
+        let plain = env::var("NO_COLOR").is_some_and(|v| !v.is_empty()) || env::var("TERM").is_some_and(|t| t == "dumb");
+        let wish = |terminal: bool| match colour {
+            Colour::Auto => terminal && !plain,
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let width = rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| usize::from(size.ws_col)).filter(|w| *w >= 20);
+        Voice {
+            colour_err: wish(err),
+            colour_out: wish(out),
+            live: err && env::var("TERM").is_none_or(|t| t != "dumb"),
+            width: width.unwrap_or(100),
+        }
+    }
+
+    /// An error for people: what happened, where, and what to do next.
+    pub fn error(&self, text: &str, help: Option<&str>) {
+        let (on, off) = if self.colour_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        say(&format!("{on}error{off}: {text}"));
+        if let Some(help) = help {
+            say(&format!("  help: {help}"));
+        }
+    }
+
+    /// A warning for people.
+    pub fn warn(&self, text: &str) {
+        let (on, off) = if self.colour_err { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
+        say(&format!("{on}warning{off}: {text}"));
+    }
+}
+
+/// A line on stderr.
+pub fn say(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{}", text.trim_end_matches('\n'));
+}
+
+/// Text on stdout, with one line end.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", text.trim_end_matches('\n'));
+    let _ = out.flush();
+}
+
+/// Asks a yes-or-no question on the terminal; anything but yes is no.
+pub fn confirm(question: &str) -> bool {
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "{question} [y/N] ");
+    let _ = err.flush();
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes" | "Yes")
+}
+
+/// Whether somebody can answer a question.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}

@@ -1,0 +1,232 @@
+//! `firedrill run`: from an accepted scenario to a judged report.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::args::{Format, Run, Until};
+use super::exit::Exit;
+use super::known::known;
+use super::load::{Loaded, load};
+use super::out::{Voice, can_ask, confirm, print, say};
+use super::view::{Style, View};
+use super::{runtime, store};
+use crate::base::Span;
+use crate::engine::drive::{self, Command, Setup};
+use crate::engine::finish::cx_for;
+use crate::engine::watchdog::Guardian;
+use crate::event::{Entry, Event, SCHEMA};
+use crate::journal::{Journal, Registry, RunLock, register_start};
+use crate::measure;
+use crate::plan::{Mode, Plan, preview};
+use crate::report::{self, Report};
+use crate::score::{Score, score};
+use crate::state::RunState;
+use crate::sys::{Clock, clock};
+
+/// The path of this binary, also when it was replaced meanwhile.
+pub fn own_exe() -> PathBuf {
+    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("firedrill"));
+    // After an upgrade in mid-run the link reads "… (deleted)"; the kernel's own name still starts what we are.
+    if path.exists() { path } else { PathBuf::from("/proc/self/exe") }
+}
+
+/// `firedrill run FILE`.
+pub fn run_file(args: &Run, voice: Voice) -> Exit {
+    let mode = match (args.tabletop, args.until) {
+        (true, _) => Mode::Tabletop,
+        (_, Some(Until::Baseline)) => Mode::Baseline,
+        _ => Mode::Normal,
+    };
+    let loaded = match load(&args.file, &args.vars.vars, mode, &known(), &voice) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    if !args.yes && mode == Mode::Normal {
+        if !can_ask() {
+            voice.error("nobody can be asked whether to inject the fault", Some("add --yes to run without a terminal"));
+            return Exit::Usage;
+        }
+        say(&preview::text(&loaded.plan, &[]));
+        if !confirm("Run this drill?") {
+            say("nothing was run");
+            return Exit::CouldNotStart;
+        }
+    }
+    drill(loaded, &args.runs.dir, args.output, voice)
+}
+
+/// Runs an accepted scenario, whoever made it.
+pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit {
+    let debts = store::debts(runs);
+    if !debts.is_empty() {
+        for debt in &debts {
+            voice.error(
+                &format!("a dead run still owes an undo: {} ({})", debt.dir.display(), debt.items.join(", ")),
+                Some(&format!("clear it first: firedrill undo {}", debt.dir.display())),
+            );
+        }
+        return Exit::CouldNotStart;
+    }
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            voice.error(&format!("failed to start: {error}"), None);
+            return Exit::CouldNotStart;
+        }
+    };
+    let plan = loaded.plan.clone();
+    let dir = match runtime.block_on(start_and_run(loaded, runs, voice)) {
+        Ok(dir) => dir,
+        Err(why) => {
+            voice.error(&why, Some("nothing was injected"));
+            return Exit::CouldNotStart;
+        }
+    };
+    conclude(&dir, &plan, output, voice)
+}
+
+/// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end.
+async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<PathBuf, String> {
+    let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
+    let id = store::new_id();
+    let (plan_text, digest) = loaded.plan.to_text().map_err(|error| fail(&error))?;
+    let dir = store::create(runs, &id, &plan_text, &loaded.text).map_err(|error| fail(&error))?;
+    let lock = RunLock::take(&dir).map_err(|error| fail(&error))?;
+    let mut journal = Journal::create(&dir, lock).map_err(|error| fail(&error))?;
+    let registry = Registry::here();
+    registry.add(&id, &dir).map_err(|error| fail(&error))?;
+    register_start(&std::path::absolute(runs).unwrap_or_default(), &id, &loaded.plan.name, &digest.to_string(), &clock::wall())
+        .map_err(|error| fail(&error))?;
+    let plan = Arc::new(loaded.plan);
+    let cx = cx_for(&plan, &id, &dir, own_exe(), Clock::start());
+    let (watch, looking) = mpsc::unbounded_channel();
+    let (ask, commands) = mpsc::channel(8);
+    // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.
+    let signals = listen(ask);
+    let guardian = Guardian::start(&cx).await.map_err(|error| fail(&error))?;
+    let mut state = RunState::default();
+    let started = Event::RunStarted {
+        schema: SCHEMA,
+        firedrill: env!("CARGO_PKG_VERSION").into(),
+        run: id.clone(),
+        plan_digest: digest,
+        pid: std::process::id(),
+    };
+    for event in [started, Event::Anchor(cx.clock.anchor()), Event::WatchdogStarted { pid: guardian.pid() }] {
+        let entry = journal.append(cx.clock.now(), event);
+        state.apply(&entry).map_err(|error| fail(&error))?;
+        let _ = watch.send(entry);
+    }
+    let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
+    let viewer = tokio::spawn(show(View::new(Arc::clone(&plan), &id, style), looking, cx.clock));
+    let setup =
+        Setup { plan, cx, journal, state, commands, watch, guardian: Some(guardian), attempts: Setup::ATTEMPTS };
+    drive::run(setup).await;
+    signals.abort();
+    let _ = viewer.await;
+    if store::debt(&dir).is_none() {
+        registry.remove(&id);
+    }
+    Ok(dir)
+}
+
+/// Signals that ask the drill to end. The second one asks no harder: the undo is never skipped.
+fn listen(ask: mpsc::Sender<Command>) -> tokio::task::JoinHandle<()> {
+    let streams: Vec<_> = [
+        (SignalKind::interrupt(), "SIGINT"),
+        (SignalKind::terminate(), "SIGTERM"),
+        (SignalKind::hangup(), "SIGHUP"),
+        (SignalKind::quit(), "SIGQUIT"),
+    ]
+    .into_iter()
+    .filter_map(|(kind, name)| signal(kind).ok().map(|stream| (stream, name)))
+    .collect();
+    tokio::spawn(async move {
+        let mut waiting = tokio::task::JoinSet::new();
+        for (mut stream, name) in streams {
+            let ask = ask.clone();
+            waiting.spawn(async move {
+                while stream.recv().await.is_some() {
+                    let abort = Command::Abort { by: format!("signal {name}"), reason: format!("{name} was received") };
+                    if ask.send(abort).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        while waiting.join_next().await.is_some() {}
+    })
+}
+
+async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, clock: Clock) {
+    view.head();
+    loop {
+        tokio::select! {
+            entry = looking.recv() => match entry {
+                Some(entry) => view.entry(&entry),
+                None => break,
+            },
+            () = clock::sleep(Span::millis(100)) => view.tick(clock.now()),
+        }
+    }
+    view.finish();
+}
+
+/// Judges a run and writes its report files. A pure function of journal and plan, but for the files.
+///
+/// # Errors
+/// The files cannot be written.
+pub fn judge_and_write(dir: &Path, plan: &Plan, entries: &[Entry]) -> std::io::Result<(measure::facts::Facts, Score)> {
+    let facts = measure::facts(plan, entries);
+    let score = score(plan, &facts);
+    let whole = Report { plan, facts: &facts, score: &score };
+    for (name, text) in [
+        ("report.html", report::html::render(&whole)),
+        ("report.md", report::markdown::render(&whole)),
+        ("report.json", report::json::render(&whole)),
+        ("report.xml", report::junit::render(&whole)),
+    ] {
+        store::write_report(dir, name, &text)?;
+    }
+    Ok((facts, score))
+}
+
+/// Judges, writes the reports, prints one, and exits as the run did.
+pub fn conclude(dir: &Path, plan: &Plan, output: Format, voice: Voice) -> Exit {
+    let entries = match store::read(dir) {
+        Ok((_, entries)) => entries,
+        Err(error) => {
+            voice.error(&format!("failed to {error}"), Some("`firedrill undo` still undoes what the run owes"));
+            return Exit::Bug;
+        }
+    };
+    let judged = judge_and_write(dir, plan, &entries);
+    let (facts, score) = match judged {
+        Ok(judged) => judged,
+        Err(error) => {
+            voice.warn(&format!("failed to write the report under {}: {error}", dir.display()));
+            let facts = measure::facts(plan, &entries);
+            let score = score(plan, &facts);
+            (facts, score)
+        }
+    };
+    let whole = Report { plan, facts: &facts, score: &score };
+    print(&match output {
+        Format::Text => report::text::render(&whole, voice.colour_out),
+        Format::Json => report::json::render(&whole),
+        Format::Html => report::html::render(&whole),
+        Format::Md => report::markdown::render(&whole),
+        Format::Junit => report::junit::render(&whole),
+    });
+    let where_ = format!("report   {}", shown(&dir.join("report.html")));
+    if output == Format::Text { print(&format!("\n  {where_}")) } else { say(&where_) }
+    Exit::Run(score.exit_code)
+}
+
+/// A path as people like to paste it: relative where that is shorter.
+fn shown(path: &Path) -> String {
+    std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf)).unwrap_or_else(|| path.to_owned()).display().to_string()
+}

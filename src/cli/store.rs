@@ -1,0 +1,150 @@
+//! Run directories: finding them, making one, and what dead ones still owe.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::engine::finish::{self, FinishError};
+use crate::event::Event;
+use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
+use crate::plan::Plan;
+use crate::state::RunState;
+use crate::sys::clock;
+
+/// A dead run that still owes an undo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// What it owes.
+    pub items: Vec<String>,
+}
+
+/// A new run id: sorts by time.
+pub fn new_id() -> String {
+    let mut bytes = [0u8; 10];
+    // Without randomness the process id keeps two runs of one millisecond apart.
+    if rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::NONBLOCK).is_err() {
+        bytes[..4].copy_from_slice(&std::process::id().to_be_bytes());
+    }
+    let random = bytes.iter().fold(0u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    ulid::Ulid::from_parts(clock::wall_ms(), random).to_string()
+}
+
+/// Makes the directory of a new run, with plan and scenario in it.
+///
+/// # Errors
+/// The disk or the permissions refuse.
+pub fn create(runs: &Path, id: &str, plan_text: &str, scenario: &[u8]) -> Result<PathBuf, JournalError> {
+    let os = |doing: &'static str, path: &Path, source: std::io::Error| JournalError::Os { doing, path: path.to_owned(), source };
+    let runs = std::path::absolute(runs).map_err(|source| os("find", runs, source))?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&runs).map_err(|source| os("create", &runs, source))?;
+    let dir = runs.join(id);
+    fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|source| os("create", &dir, source))?;
+    for (name, bytes) in [(SCENARIO, scenario), (PLAN, plan_text.as_bytes())] {
+        let path = dir.join(name);
+        let result = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path).and_then(|mut file| {
+            std::io::Write::write_all(&mut file, bytes)?;
+            file.sync_all()
+        });
+        result.map_err(|source| os("write", &path, source))?;
+    }
+    Ok(dir)
+}
+
+/// The directories of all runs, oldest first.
+pub fn all(runs: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(runs) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.join(PLAN).is_file()).collect();
+    found.sort();
+    found
+}
+
+/// The run that somebody means: an id, the beginning of one, `last`, or a directory.
+///
+/// # Errors
+/// A sentence when nothing or more than one run is meant.
+pub fn find(runs: &Path, name: &str) -> Result<PathBuf, String> {
+    let path = Path::new(name);
+    if path.join(PLAN).is_file() {
+        return std::path::absolute(path).map_err(|error| error.to_string());
+    }
+    let all = all(runs);
+    let id = |path: &PathBuf| path.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut found: Vec<&PathBuf> = match name {
+        "last" | "latest" => all.last().into_iter().collect(),
+        _ => all.iter().filter(|path| id(path).to_lowercase().starts_with(&name.to_lowercase())).collect(),
+    };
+    match found.len() {
+        1 => std::path::absolute(found.remove(0)).map_err(|error| error.to_string()),
+        0 if all.is_empty() => Err(format!("no run `{name}`: there are no runs under {}", runs.display())),
+        0 => Err(format!("no run `{name}` under {}", runs.display())),
+        n => Err(format!("`{name}` is the beginning of {n} runs: {}", found.iter().map(|path| id(path)).collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// What a run directory owes; nothing while somebody is at work on it.
+pub fn debt(dir: &Path) -> Option<Debt> {
+    if RunLock::is_held(dir) {
+        return None;
+    }
+    let items = match journal::read(dir) {
+        Ok(read) => owed(&RunState::of(&read.entries).ok()?),
+        Err(JournalError::Damaged { .. }) => journal::salvage(dir).map(|entries| owed_leniently(&entries)).unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    (!items.is_empty()).then(|| Debt { dir: dir.to_owned(), items })
+}
+
+fn owed(state: &RunState) -> Vec<String> {
+    state.owed().map(|(id, _)| id.clone()).collect()
+}
+
+fn owed_leniently(entries: &[crate::event::Entry]) -> Vec<String> {
+    let mut state = RunState::default();
+    for entry in entries {
+        // What cannot follow is skipped: a doubtful undo is better than none.
+        let _ = state.apply(entry);
+    }
+    owed(&state)
+}
+
+/// What dead runs owe, on this machine and under `runs`.
+pub fn debts(runs: &Path) -> Vec<Debt> {
+    let mut dirs: Vec<PathBuf> = Registry::here().runs().into_iter().map(|(_, dir)| dir).collect();
+    dirs.extend(all(runs).into_iter().filter_map(|dir| std::path::absolute(dir).ok()));
+    dirs.sort();
+    dirs.dedup();
+    dirs.iter().filter_map(|dir| debt(dir)).collect()
+}
+
+/// Writes a report file; it may be read by its owner only, as everything of a run.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_report(dir: &Path, name: &str, text: &str) -> std::io::Result<PathBuf> {
+    let path = dir.join(name);
+    let partial = dir.join(format!(".{name}.partial"));
+    fs::write(&partial, text)?;
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&partial, &path)?;
+    Ok(path)
+}
+
+/// A run directory read for a report.
+///
+/// # Errors
+/// Plan or journal cannot be read.
+pub fn read(dir: &Path) -> Result<(Plan, Vec<crate::event::Entry>), FinishError> {
+    let dead = finish::load(dir)?;
+    let plan = std::sync::Arc::unwrap_or_clone(dead.plan);
+    Ok((plan, dead.read.entries))
+}
+
+/// The run's id, from its first entry.
+pub fn id_of(entries: &[crate::event::Entry]) -> Option<&str> {
+    entries.iter().find_map(|entry| match &entry.event {
+        Event::RunStarted { run, .. } => Some(run.as_str()),
+        _ => None,
+    })
+}

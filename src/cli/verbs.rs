@@ -1,0 +1,230 @@
+//! The short verbs: check, plan, report, undo, runs, kinds, schema.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{Check, PlanArgs, PlanFormat, Report, Runs, Undo};
+use super::exit::Exit;
+use super::known::known;
+use super::load::load;
+use super::out::{Voice, print, say};
+use super::run::{conclude, own_exe};
+use super::{kinds as pages, runtime, store};
+use crate::engine::finish::{self, Finished};
+use crate::fault::{self, Scene};
+use crate::journal::{Registry, RunLock};
+use crate::measure;
+use crate::plan::{Mode, Plan, preview};
+use crate::score::score;
+use crate::sys::Clock;
+
+/// `firedrill check FILE…`.
+pub fn check(args: &Check, voice: Voice) -> Exit {
+    let known = known();
+    let mut refused = 0;
+    for file in &args.files {
+        match load(file, &args.vars.vars, Mode::Normal, &known, &voice) {
+            Ok(loaded) => say(&format!("ok  {}  {}", file.display(), loaded.plan.title)),
+            Err(_) => refused += 1,
+        }
+    }
+    if refused > 0 {
+        if args.files.len() > 1 {
+            say(&format!("{refused} of {} files refused", args.files.len()));
+        }
+        return Exit::Refused;
+    }
+    Exit::Ok
+}
+
+/// `firedrill plan FILE`.
+pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
+    let loaded = match load(&args.file, &args.vars.vars, Mode::Normal, &known(), &voice) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    match args.output {
+        PlanFormat::Json => match loaded.plan.to_text() {
+            Ok((text, _)) => print(&text),
+            Err(error) => {
+                voice.error(&format!("failed to write the plan: {error}"), None);
+                return Exit::Bug;
+            }
+        },
+        PlanFormat::Text => print(&preview::text(&loaded.plan, &targets(&loaded.plan))),
+    }
+    Exit::Ok
+}
+
+/// What can be said of each fault's targets before anything runs; what `system:` starts is known only then.
+fn targets(plan: &Plan) -> Vec<(String, Vec<String>)> {
+    let dir = std::env::temp_dir();
+    let cx = finish::cx_for(plan, "preview", &dir, own_exe(), Clock::start());
+    let Ok(runtime) = runtime() else { return Vec::new() };
+    plan.faults
+        .iter()
+        .map(|(id, spec)| {
+            let Some(kind) = fault::by_kind(&spec.kind) else { return (id.to_string(), Vec::new()) };
+            let mut lines: Vec<String> = kind.needs(&spec.spec).iter().map(|need| format!("needs    {need:?}")).collect();
+            let late = ["system", "target", "proxy"].iter().any(|key| spec.spec.get(key).is_some());
+            if late {
+                lines.push("targets  known once the drill has started what it names".into());
+            } else {
+                let found = runtime.block_on(kind.prepare(&cx.fill_value(&spec.spec), Scene { cx: &cx, plan }));
+                match found {
+                    Ok(found) => {
+                        lines.push(format!("targets  {}", found.targets.join("; ")));
+                        lines.push(format!("does     {}", found.summary));
+                        if spec.undo.is_none() {
+                            lines.extend(kind.by_hand(&found.undo).map(|line| format!("by hand  {line}")));
+                        }
+                    }
+                    Err(error) => lines.push(format!("targets  failed to {error}")),
+                }
+            }
+            (id.to_string(), lines)
+        })
+        .collect()
+}
+
+/// `firedrill report RUN`.
+pub fn report(args: &Report, voice: Voice) -> Exit {
+    let dir = match store::find(&args.runs.dir, &args.run) {
+        Ok(dir) => dir,
+        Err(why) => {
+            voice.error(&why, Some("`firedrill runs` lists them"));
+            return Exit::Usage;
+        }
+    };
+    match store::read(&dir) {
+        Ok((plan, _)) => conclude(&dir, &plan, args.output, voice),
+        Err(error) => {
+            voice.error(&format!("failed to {error}"), Some("the run's directory is damaged; `firedrill undo` still undoes what it owes"));
+            Exit::Bug
+        }
+    }
+}
+
+/// `firedrill undo [RUN]`.
+pub fn undo(args: &Undo, voice: Voice) -> Exit {
+    let dirs: Vec<PathBuf> = match &args.run {
+        Some(run) => match store::find(&args.runs.dir, run) {
+            Ok(dir) => vec![dir],
+            Err(why) => {
+                voice.error(&why, Some("`firedrill runs` lists them"));
+                return Exit::Usage;
+            }
+        },
+        None => store::debts(&args.runs.dir).into_iter().map(|debt| debt.dir).collect(),
+    };
+    if dirs.is_empty() {
+        say("nothing to undo: no dead run owes anything");
+        return Exit::Ok;
+    }
+    let mut worst = Exit::Ok;
+    for dir in dirs {
+        let exit = undo_one(&dir, voice);
+        if exit != Exit::Ok && worst != Exit::Stuck {
+            worst = exit;
+        }
+    }
+    worst
+}
+
+fn undo_one(dir: &Path, voice: Voice) -> Exit {
+    let shown = dir.display();
+    if RunLock::is_held(dir) {
+        voice.error(&format!("{shown} is alive: somebody is at work on it"), Some("interrupt that run instead; it undoes everything itself"));
+        return Exit::CouldNotStart;
+    }
+    let Ok(runtime) = runtime() else { return Exit::Bug };
+    let (watch, _) = tokio::sync::mpsc::unbounded_channel();
+    match runtime.block_on(finish::finish(dir, own_exe(), "undo", "firedrill undo", watch)) {
+        Ok(Finished { owed_before, owed_after, .. }) if owed_after.is_empty() => {
+            if let Some(id) = dir.file_name() {
+                Registry::here().remove(&id.to_string_lossy());
+            }
+            if owed_before.is_empty() {
+                say(&format!("{shown}: nothing was owed"));
+            } else {
+                say(&format!("{shown}: undone and verified: {}", owed_before.join(", ")));
+            }
+            Exit::Ok
+        }
+        Ok(Finished { owed_after, .. }) => {
+            for (id, by_hand) in owed_after {
+                voice.error(&format!("{shown}: {id} could not be undone"), Some(&format!("by hand: {by_hand}")));
+            }
+            Exit::Stuck
+        }
+        Err(error) => {
+            voice.error(&format!("failed to {error}"), None);
+            Exit::Stuck
+        }
+    }
+}
+
+/// `firedrill runs`.
+pub fn runs(args: &Runs) -> Exit {
+    let dirs = store::all(&args.runs.dir);
+    if dirs.is_empty() {
+        say(&format!("no runs under {}", args.runs.dir.display()));
+        return Exit::Ok;
+    }
+    for dir in dirs {
+        let id = dir.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default();
+        match store::read(&dir) {
+            Ok((plan, entries)) => {
+                let facts = measure::facts(&plan, &entries);
+                let score = score(&plan, &facts);
+                let alive = RunLock::is_held(&dir);
+                let how = match (alive, facts.owed.is_empty()) {
+                    (true, _) => "running".to_owned(),
+                    (false, false) => format!("owes an undo: firedrill undo {id}"),
+                    (false, true) => format!("exit {:2}  system {}", score.exit_code, word(score.system)),
+                };
+                let started = facts.run.started_at.get(..19).unwrap_or("-");
+                print(&format!("{id}  {started}  {:24}  {how}", plan.name));
+            }
+            Err(error) => print(&format!("{id}  failed to {error}")),
+        }
+    }
+    Exit::Ok
+}
+
+fn word(judged: measure::facts::Judged) -> &'static str {
+    use measure::facts::Judged;
+    match judged {
+        Judged::Passed => "passed",
+        Judged::Failed => "failed",
+        Judged::Inconclusive => "inconclusive",
+        Judged::Invalid => "invalid",
+    }
+}
+
+/// `firedrill kinds [KIND]`.
+pub fn kinds(kind: Option<&str>, voice: Voice) -> Exit {
+    match kind {
+        None => print(&pages::list()),
+        Some(name) => match pages::one(name) {
+            Some(page) => print(&page),
+            None => {
+                let near = pages::nearest(name).map(|near| format!("did you mean `{near}`?"));
+                voice.error(&format!("no kind is called `{name}`"), Some(near.as_deref().unwrap_or("`firedrill kinds` lists them all")));
+                return Exit::Usage;
+            }
+        },
+    }
+    Exit::Ok
+}
+
+/// `firedrill schema`.
+pub fn schema(of_report: bool) -> Exit {
+    let value = if of_report { crate::report::json::schema() } else { crate::scenario::schema::json_schema(&known()) };
+    match serde_json::to_string_pretty(&value) {
+        Ok(text) => {
+            print(&text);
+            Exit::Ok
+        }
+        Err(_) => Exit::Bug,
+    }
+}

@@ -1,0 +1,447 @@
+//! Effects on the world, one task each: the only caller of `inject` and `undo`. Thin: it never chooses; what it sees it reports as events.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::base::{At, Id, Interval, Span};
+use crate::event::{DeclaredUndo, Event, Role, UndoRecord};
+use crate::fault::{self, ErasedFault, FaultError, Prepared, Resource, STEP_LIMIT, Scene, Seen};
+use crate::journal::Armed;
+use crate::plan::{Condition, Plan, UndoPlan};
+use crate::probe;
+use crate::sys::{Cx, clock, exec};
+
+/// How long an undone item may take to be seen as undone, where the scenario does not say.
+const VERIFY_WITHIN: Span = Span::secs(10);
+const VERIFY_EVERY: Span = Span::millis(50);
+
+/// What a task tells the loop.
+#[derive(Debug)]
+pub enum Msg {
+    /// Something happened.
+    Happened(At, Event),
+    /// An undo is to become durable; the answer is the proof. Refused when something else holds what it touches.
+    Arm {
+        /// When.
+        at: At,
+        /// The `Armed` event.
+        event: Event,
+        /// What it will touch.
+        claims: Vec<Resource>,
+        /// The proof, or why not.
+        reply: oneshot::Sender<Result<Arc<Armed>, String>>,
+    },
+    /// A `system:` process that is to be looked after.
+    Keep(Arc<Armed>),
+    /// Whether a `system:` process is alive.
+    SupportSeen {
+        /// The item.
+        id: String,
+        /// It is.
+        alive: bool,
+        /// What was seen.
+        how: String,
+    },
+    /// The drill cannot go on: before the first fault it could not start, afterwards it aborts.
+    Refuse(String),
+    /// The effect of that key is over.
+    Done(String),
+}
+
+/// What every task is given.
+#[derive(Debug, Clone)]
+pub struct Act {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The door to the world.
+    pub cx: Cx,
+    /// To the loop.
+    pub tell: mpsc::UnboundedSender<Msg>,
+    /// Give up undoing after this many attempts.
+    pub attempts: u32,
+}
+
+impl Act {
+    fn now(&self) -> At {
+        self.cx.clock.now()
+    }
+
+    /// Reports an event, stamped now.
+    pub fn happened(&self, event: Event) {
+        self.happened_at(self.now(), event);
+    }
+
+    fn happened_at(&self, at: At, event: Event) {
+        // A loop that is gone has nobody left to tell.
+        let _ = self.tell.send(Msg::Happened(at, event));
+    }
+
+    fn refuse(&self, reason: String) {
+        let _ = self.tell.send(Msg::Refuse(reason));
+    }
+
+    async fn arm(&self, event: Event, claims: Vec<Resource>) -> Result<Arc<Armed>, String> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.tell.send(Msg::Arm { at: self.now(), event, claims, reply });
+        answer.await.unwrap_or_else(|_| Err("the engine is gone".into()))
+    }
+
+    /// Prepares, arms and starts a `system:` process or a proxy, and waits until it is ready.
+    pub async fn start(&self, item: &str) {
+        let (kind, id) = match item.split_once('/') {
+            Some(("system", id)) => ("system.process", id),
+            Some((_, id)) => ("system.proxy", id),
+            None => return self.refuse(format!("start {item}: no such item")),
+        };
+        let spec = serde_json::json!({ "id": id });
+        let Some((armed, fault)) = self.arm_item(item, kind, &spec, Role::Support, None, None).await else { return };
+        if !self.inject_armed(item, fault, &spec, &armed).await {
+            return;
+        }
+        let began = self.now();
+        let ready = self.plan.system.get(id).and_then(|system| system.ready.clone());
+        let seen = match ready {
+            Some(ready) => probe::wait_for(&ready, &self.cx)
+                .await
+                .map(|when| (when, "ready".to_owned()))
+                .map_err(|missed| format!("{item} was not ready within {}: {}", ready.within.human(), missed.last.seen)),
+            None => self.see_biting(fault, &armed.undo().detail, began, VERIFY_EVERY, VERIFY_WITHIN).await,
+        };
+        match seen {
+            Ok((when, seen)) => self.happened(Event::Effective { id: item.into(), when, seen }),
+            Err(why) => self.refuse(why),
+        }
+    }
+
+    /// Looks for a fault's targets without touching anything.
+    pub async fn preview(&self, id: &Id) {
+        let Some(plan) = self.plan.faults.get(id) else { return };
+        if let Some(target) = plan.spec.get("target").and_then(Value::as_str) {
+            let among = self.plan.targets.get(target).map(|t| t.among.iter().map(Id::to_string).collect()).unwrap_or_default();
+            let summary = format!("{} on one of the candidates of `{target}`", plan.kind);
+            let by_hand = "known once the target is resolved".to_owned();
+            return self.happened(Event::Previewed { id: id.to_string(), targets: among, population: None, summary, by_hand });
+        }
+        match self.prepare(&plan.kind, &self.cx.fill_value(&plan.spec)).await {
+            Ok((fault, found)) => {
+                let by_hand = self.by_hand(fault, &found.undo, plan.undo.as_ref());
+                self.happened(Event::Previewed {
+                    id: id.to_string(),
+                    targets: found.targets,
+                    population: found.population.map(|n| n as u64),
+                    summary: found.summary,
+                    by_hand,
+                });
+            }
+            Err(why) => self.refuse(format!("{id}: failed to {why}")),
+        }
+    }
+
+    async fn prepare(&self, kind: &str, spec: &Value) -> Result<(&'static dyn ErasedFault, Prepared<Value>), String> {
+        let fault = fault::by_kind(kind).ok_or_else(|| format!("find the fault kind {kind}"))?;
+        let scene = Scene { cx: &self.cx, plan: &self.plan };
+        let found = within(STEP_LIMIT, fault.prepare(spec, scene)).await.map_err(|error| error.to_string())?;
+        if found.targets.is_empty() {
+            return Err("find the target: nothing matches".into());
+        }
+        Ok((fault, found))
+    }
+
+    fn by_hand(&self, fault: &dyn ErasedFault, undo: &Value, declared: Option<&UndoPlan>) -> String {
+        match declared {
+            Some(UndoPlan { run: Some(argv), .. }) => {
+                let words: Vec<String> = argv.iter().map(|word| fault::shell::quote(&self.cx.fill(word))).collect();
+                format!("cd {} && {}", fault::shell::quote(&self.cx.base_dir.display().to_string()), words.join(" "))
+            }
+            Some(UndoPlan { left_to: Some(who), .. }) => format!("true  # left to {who}"),
+            _ => fault.by_hand(undo).unwrap_or_else(|error| format!("true  # no line: {error}")),
+        }
+    }
+
+    /// Resolves late targets, prepares, arms and injects a fault.
+    pub async fn inject(&self, id: &Id) {
+        let Some(plan) = self.plan.faults.get(id) else { return };
+        let spec = match self.resolve(&plan.spec).await {
+            Ok(spec) => self.cx.fill_value(&spec),
+            Err(why) => return self.refuse(format!("{id}: failed to resolve its target: {why}")),
+        };
+        let known = self.plan.targets.is_empty().then_some(id);
+        let Some((armed, fault)) = self.arm_item(id.as_str(), &plan.kind, &spec, Role::Fault, plan.undo.as_ref(), known).await else {
+            return;
+        };
+        self.inject_armed(id.as_str(), fault, &spec, &armed).await;
+    }
+
+    async fn resolve(&self, spec: &Value) -> Result<Value, String> {
+        let Some(name) = spec.get("target").and_then(Value::as_str) else { return Ok(spec.clone()) };
+        let target = self.plan.targets.get(name).ok_or_else(|| format!("`{name}` is not declared"))?;
+        let text = probe::read_text(&target.look, target.pick.as_deref(), &self.cx).await?;
+        let found: Vec<String> = serde_json::from_str(&text).unwrap_or_else(|_| vec![text]);
+        self.happened(Event::TargetResolved { id: name.into(), is: found.clone() });
+        if found.len() != target.exactly {
+            return Err(format!("`{name}` is {} things, not {}: {}", found.len(), target.exactly, found.join(", ")));
+        }
+        if let Some(stranger) = found.iter().find(|one| !target.among.iter().any(|id| id.as_str() == one.as_str())) {
+            return Err(format!("`{name}` is {stranger}, which is not among its candidates"));
+        }
+        let mut spec = spec.clone();
+        if let (Some(map), Some(one)) = (spec.as_object_mut(), found.first()) {
+            map.shift_remove("target");
+            map.insert("system".into(), Value::String(one.clone()));
+        }
+        Ok(spec)
+    }
+
+    async fn arm_item(
+        &self,
+        id: &str,
+        kind: &str,
+        spec: &Value,
+        role: Role,
+        declared: Option<&UndoPlan>,
+        _known: Option<&Id>,
+    ) -> Option<(Arc<Armed>, &'static dyn ErasedFault)> {
+        let (fault, found) = match self.prepare(kind, spec).await {
+            Ok(found) => found,
+            Err(why) => {
+                self.refuse(format!("{id}: failed to {why}"));
+                return None;
+            }
+        };
+        let by_hand = self.by_hand(fault, &found.undo, declared);
+        let undo = UndoRecord { kind: kind.into(), detail: found.undo, by_hand, declared: declared.map(|undo| self.record(undo)) };
+        let event = Event::Armed { id: id.into(), role, undo, targets: found.targets, summary: found.summary };
+        match self.arm(event, found.claims).await {
+            Ok(armed) => Some((armed, fault)),
+            Err(why) => {
+                self.refuse(format!("{id}: failed to {why}"));
+                None
+            }
+        }
+    }
+
+    /// The scenario's own undo as a stranger can execute it: everything filled but secrets.
+    fn record(&self, undo: &UndoPlan) -> DeclaredUndo {
+        DeclaredUndo {
+            run: undo.run.as_ref().map(|argv| argv.iter().map(|word| self.cx.fill(word)).collect()),
+            left_to: undo.left_to.clone(),
+            done_when: undo.done_when.as_ref().and_then(|condition| serde_json::to_value(condition).ok()).map(|v| self.cx.fill_value(&v)),
+            cwd: Some(self.cx.base_dir.display().to_string()),
+        }
+    }
+
+    async fn inject_armed(&self, id: &str, fault: &dyn ErasedFault, spec: &Value, armed: &Armed) -> bool {
+        if self.cx.cancel.is_cancelled() {
+            self.happened(Event::InjectFailed { id: id.into(), error: "cancelled before anything was touched".into() });
+            return false;
+        }
+        self.happened(Event::Injecting { id: id.into() });
+        match within(STEP_LIMIT, fault.inject(spec, armed, &self.cx)).await {
+            Ok(()) => {
+                self.happened(Event::Injected { id: id.into() });
+                true
+            }
+            Err(error) => {
+                self.happened(Event::InjectFailed { id: id.into(), error: error.to_string() });
+                false
+            }
+        }
+    }
+
+    /// Waits until a fault is seen to bite.
+    pub async fn confirm(&self, id: &Id, undo: &UndoRecord, command: At) {
+        let Some(plan) = self.plan.faults.get(id) else { return };
+        let seen = match (&plan.confirm, fault::by_kind(&undo.kind)) {
+            (Some(condition), _) => probe::wait_for(condition, &self.cx)
+                .await
+                .map(|when| (when, "the condition of `confirm` holds".to_owned()))
+                .map_err(|missed| format!("`confirm` did not hold within {}: {}", condition.within.human(), missed.last.seen)),
+            (None, Some(fault)) => self.see_biting(fault, &undo.detail, command, plan.confirm_every, plan.confirm_within).await,
+            (None, None) => Err(format!("no fault kind is called {}", undo.kind)),
+        };
+        match seen {
+            Ok((when, seen)) => {
+                let when = Interval { lo: when.lo.max(command), hi: when.hi };
+                self.happened(Event::Effective { id: id.to_string(), when, seen });
+            }
+            Err(_) if self.cx.cancel.is_cancelled() => {}
+            Err(why) => self.happened(Event::NotConfirmed { id: id.to_string(), why }),
+        }
+    }
+
+    /// Asks the kind's own read-back until it bites: from the last look without effect to the end of the first with it.
+    async fn see_biting(
+        &self,
+        fault: &dyn ErasedFault,
+        undo: &Value,
+        since: At,
+        every: Span,
+        limit: Span,
+    ) -> Result<(Interval, String), String> {
+        let mut lo = since;
+        let end = self.now() + limit;
+        loop {
+            let began = self.now();
+            let last = match within(STEP_LIMIT, fault.observe(undo, &self.cx)).await {
+                Ok(Seen::Biting(seen)) => return Ok((Interval::new(lo, self.now()), seen)),
+                Ok(Seen::NotBiting(seen)) => {
+                    lo = began;
+                    seen
+                }
+                Ok(Seen::CannotTell) => return Err(format!("{} cannot be read back and no `confirm` is given", fault.kind())),
+                Err(error) => format!("failed to {error}"),
+            };
+            if self.now() >= end || self.cx.cancel.is_cancelled() {
+                return Err(format!("no effect within {}: {last}", limit.human()));
+            }
+            clock::sleep(every).await;
+        }
+    }
+
+    /// One undo attempt: looks first, acts, looks until it agrees.
+    pub async fn undo(&self, id: &str, record: &UndoRecord, attempt: u32, why: String) {
+        self.happened(Event::Undoing { id: id.into(), attempt, why });
+        let mut lo = self.now();
+        let outcome = match self.is_undone(record).await {
+            Ok(Some(seen)) => Ok((Interval::new(lo, self.now()), seen)),
+            Ok(None) | Err(_) => match self.undo_once(record).await {
+                Ok(()) => self.see_undone(record, &mut lo).await,
+                Err(error) => Err(error),
+            },
+        };
+        let id = id.to_owned();
+        match outcome {
+            Ok((when, seen)) => self.happened(Event::Undone { id, when, seen }),
+            Err(error) => match record.declared.as_ref().and_then(|declared| declared.left_to.clone()) {
+                Some(who) => self.happened(Event::LeftTo { id, who: format!("{who} ({error})") }),
+                None => self.happened(Event::UndoFailed { id, attempt, error, last: attempt >= self.attempts }),
+            },
+        }
+    }
+
+    async fn undo_once(&self, record: &UndoRecord) -> Result<(), String> {
+        match &record.declared {
+            Some(DeclaredUndo { run: Some(argv), cwd, .. }) => {
+                let cwd = cwd.as_ref().map_or_else(|| self.cx.base_dir.to_path_buf(), Into::into);
+                let command = exec::Exec { argv: argv.clone(), cwd: Some(cwd), limit: STEP_LIMIT, ..exec::Exec::default() };
+                let output = exec::run(command, &self.cx).await.map_err(|error| format!("failed to {error}"))?;
+                if output.ok() { Ok(()) } else { Err(format!("{} ended with {}", argv.join(" "), output.summary())) }
+            }
+            Some(DeclaredUndo { left_to: Some(_), .. }) => Ok(()),
+            _ => {
+                let fault = fault::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
+                within(STEP_LIMIT, fault.undo(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))
+            }
+        }
+    }
+
+    /// Whether somebody looked and agreed that it is undone; what was seen.
+    async fn is_undone(&self, record: &UndoRecord) -> Result<Option<String>, String> {
+        if let Some(condition) = done_when(record)? {
+            let looked = probe::look(&condition, None, &self.cx).await;
+            return Ok((looked.holds == probe::Holds::Yes).then(|| format!("`done_when` holds: {}", looked.seen)));
+        }
+        let fault = fault::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
+        let verified = within(STEP_LIMIT, fault.verify(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))?;
+        Ok(verified.then(|| "verified".to_owned()))
+    }
+
+    async fn see_undone(&self, record: &UndoRecord, lo: &mut At) -> Result<(Interval, String), String> {
+        let condition = done_when(record)?;
+        let (every, limit) = condition.as_ref().map_or((VERIFY_EVERY, VERIFY_WITHIN), |c| (c.every, c.within));
+        let end = self.now() + limit;
+        loop {
+            let began = self.now();
+            let last = match self.is_undone(record).await {
+                Ok(Some(seen)) => return Ok((Interval::new(*lo, self.now()), seen)),
+                Ok(None) => "it still bites".to_owned(),
+                Err(error) => error,
+            };
+            *lo = began;
+            if self.now() >= end {
+                return Err(format!("not seen to be undone within {}: {last}", limit.human()));
+            }
+            clock::sleep(every).await;
+        }
+    }
+
+    /// Runs a restore step.
+    pub async fn restore(&self, id: &Id) {
+        let Some(step) = self.plan.restore.get(id) else { return };
+        let started = self.now();
+        let (result, detail) = self.restore_step(step).await;
+        self.happened(Event::Restored { id: id.to_string(), started, result: result.into(), detail });
+    }
+
+    async fn restore_step(&self, step: &crate::plan::RestorePlan) -> (&'static str, String) {
+        if let Some(condition) = &step.only_if {
+            let looked = probe::look(condition, None, &self.cx).await;
+            if !(looked.holds == probe::Holds::Yes) {
+                return ("skipped", format!("its precondition does not hold: {}", looked.seen));
+            }
+        }
+        let command = exec::Exec { argv: step.run.clone(), limit: step.within, ..exec::Exec::default() };
+        match exec::run(command, &self.cx).await {
+            Ok(output) if output.ok() => ("done", output.summary()),
+            Ok(output) => ("failed", output.summary()),
+            Err(error) => ("failed", format!("failed to {error}")),
+        }
+    }
+
+    /// Looks whether a `system:` process is alive.
+    pub async fn look_after(&self, armed: Arc<Armed>) {
+        let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
+        let (alive, how) = match within(STEP_LIMIT, fault.observe(&armed.undo().detail, &self.cx)).await {
+            Ok(Seen::Biting(how)) => (true, how),
+            Ok(Seen::NotBiting(how)) => (false, how),
+            // What cannot be seen is no news.
+            Ok(Seen::CannotTell) | Err(_) => return,
+        };
+        let _ = self.tell.send(Msg::SupportSeen { id: armed.id().to_owned(), alive, how });
+    }
+
+    /// Starts an ended `system:` process again; its undo stands since it was first started.
+    pub async fn start_again(&self, armed: Arc<Armed>) {
+        let id = armed.id();
+        let spec = serde_json::json!({ "id": id.trim_start_matches("system/") });
+        let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
+        match within(STEP_LIMIT, fault.inject(&spec, &armed, &self.cx)).await {
+            Ok(()) => self.happened(Event::SystemRestarted { id: id.to_owned(), pid: 0 }),
+            Err(error) => self.happened(Event::Note { text: format!("{id} could not be started again: failed to {error}") }),
+        }
+    }
+
+    /// Captures what is tested.
+    pub async fn subjects(&self, when: &'static str) {
+        for (id, subject) in &self.plan.subject {
+            let value = probe::read_text(&subject.look, subject.pick.as_deref(), &self.cx).await;
+            if let Err(why) = &value {
+                self.happened(Event::Note { text: format!("subject {id} could not be seen {when}: {why}") });
+            }
+            self.happened(Event::Subject { when: when.into(), id: id.to_string(), value: value.ok() });
+        }
+    }
+
+    /// Reads every ledger back; `written` says how many writes each probe has planned.
+    pub async fn read_ledgers(&self, written: Vec<(String, u64)>) {
+        for (id, written) in written {
+            if let Some(plan) = self.plan.probes.get(id.as_str()) {
+                for event in probe::read_ledger(&id, plan, written, &self.cx).await {
+                    self.happened(event);
+                }
+            }
+        }
+        self.happened(Event::LedgersRead {});
+    }
+}
+
+fn done_when(record: &UndoRecord) -> Result<Option<Condition>, String> {
+    let value = record.declared.as_ref().and_then(|declared| declared.done_when.as_ref());
+    value.map(|value| serde_json::from_value(value.clone()).map_err(|error| format!("`done_when` is unreadable: {error}"))).transpose()
+}
+
+async fn within<T>(limit: Span, step: impl Future<Output = Result<T, FaultError>>) -> Result<T, FaultError> {
+    tokio::time::timeout(limit.std(), step).await.unwrap_or(Err(FaultError::Late(limit)))
+}

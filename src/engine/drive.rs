@@ -1,0 +1,463 @@
+//! The loop: one place where everything becomes an event, in one order. It waits for the first of many things, appends, folds, and asks `decide`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::act::{Act, Msg};
+use super::decide::{Decision, Effect, UNDO_ATTEMPTS, decide};
+use super::folds::Folds;
+use super::watchdog::Guardian;
+use super::{guard, health};
+use crate::base::{At, Span};
+use crate::event::{Entry, Event, Outcome, Role};
+use crate::fault::{self, Resource};
+use crate::journal::{Armed, Journal};
+use crate::plan::{Plan, Restart};
+use crate::probe::{self, News, Prober};
+use crate::state::{ItemPhase, RunState};
+use crate::sys::Cx;
+
+/// What people or other processes ask of a running drill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// End now and undo everything.
+    Abort {
+        /// Who or what asks.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let go of a fault that is held until released.
+    Release {
+        /// The fault.
+        fault: String,
+        /// Who asks.
+        by: String,
+    },
+}
+
+/// What a drill is run with.
+#[derive(Debug)]
+pub struct Setup {
+    /// What will happen.
+    pub plan: Arc<Plan>,
+    /// The door to the world.
+    pub cx: Cx,
+    /// The one writer.
+    pub journal: Journal,
+    /// Where it stands: default for a new run, folded for one that was taken over.
+    pub state: RunState,
+    /// What people ask.
+    pub commands: mpsc::Receiver<Command>,
+    /// Who looks on: every entry, as it is written.
+    pub watch: mpsc::UnboundedSender<Entry>,
+    /// The process that undoes when we die; absent in that process itself.
+    pub guardian: Option<Guardian>,
+    /// Undo attempts before giving up.
+    pub attempts: u32,
+}
+
+impl Setup {
+    /// The usual number of undo attempts.
+    pub const ATTEMPTS: u32 = UNDO_ATTEMPTS;
+}
+
+struct Engine {
+    plan: Arc<Plan>,
+    cx: Cx,
+    journal: Journal,
+    state: RunState,
+    busy: BTreeSet<String>,
+    tell: mpsc::UnboundedSender<Msg>,
+    watch: mpsc::UnboundedSender<Entry>,
+    folds: Folds,
+    prober: Option<Prober>,
+    guards: CancellationToken,
+    /// Cancels whatever still injects or confirms.
+    pushing: CancellationToken,
+    claims: BTreeMap<String, Vec<Resource>>,
+    supports: BTreeMap<String, Support>,
+    supports_due: At,
+    guardian: Option<Guardian>,
+    attempts: u32,
+}
+
+/// A `system:` process as it was last seen.
+struct Support {
+    armed: Arc<Armed>,
+    alive: bool,
+}
+
+/// Runs a drill, or what is left of one, to its end.
+pub async fn run(setup: Setup) -> Outcome {
+    let (tell, mut inbox) = mpsc::unbounded_channel();
+    let mut commands = setup.commands;
+    let mut engine = Engine {
+        folds: Folds::new(&setup.plan),
+        plan: setup.plan,
+        cx: setup.cx,
+        journal: setup.journal,
+        state: setup.state,
+        busy: BTreeSet::new(),
+        tell,
+        watch: setup.watch,
+        prober: None,
+        guards: CancellationToken::new(),
+        pushing: CancellationToken::new(),
+        claims: BTreeMap::new(),
+        supports: BTreeMap::new(),
+        supports_due: At(0),
+        guardian: setup.guardian,
+        attempts: setup.attempts,
+    };
+    let mut health = health::Health::start(engine.cx.clock);
+    let mut tick = engine.cx.clock.now();
+    loop {
+        if engine.journal.is_poisoned() && !engine.state.poisoned {
+            engine.record(Event::JournalPoisoned { why: "the disk refused a line of the journal".into() });
+        }
+        if engine.state.abort.is_some() {
+            engine.pushing.cancel();
+        }
+        let now = engine.cx.clock.now();
+        let decision = decide(&engine.plan, &engine.state, &engine.busy, now);
+        if let Some(outcome) = engine.over(&decision) {
+            if let Some(guardian) = engine.guardian.take() {
+                guardian.dismiss().await;
+            }
+            return outcome;
+        }
+        let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK);
+        engine.act_on(decision);
+        let clock = engine.cx.clock;
+        tokio::select! {
+            Some(msg) = inbox.recv() => engine.take(msg),
+            news = next_news(&mut engine.prober) => engine.news(news),
+            Some(command) = commands.recv() => engine.obey(command),
+            lost = guardian_lost(&mut engine.guardian) => engine.replace_guardian(lost).await,
+            () = clock.sleep_until(wake) => {}
+        }
+        if clock.now() >= tick + TICK {
+            tick = clock.now();
+            for event in health.tick(clock) {
+                engine.record(event);
+            }
+            engine.read_folds();
+            engine.heartbeat();
+            engine.look_after_supports();
+        }
+    }
+}
+
+const TICK: Span = Span::millis(100);
+/// How often `system:` processes are looked at.
+const LOOK_AFTER: Span = Span::millis(300);
+
+async fn next_news(prober: &mut Option<Prober>) -> Option<News> {
+    match prober {
+        Some(prober) => prober.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn guardian_lost(guardian: &mut Option<Guardian>) -> String {
+    match guardian {
+        Some(guardian) => guardian.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Engine {
+    fn record(&mut self, event: Event) {
+        self.record_at(self.cx.clock.now(), event);
+    }
+
+    fn record_at(&mut self, at: At, event: Event) {
+        let entry = self.journal.append(at, event);
+        self.fold(entry);
+    }
+
+    fn fold(&mut self, entry: Entry) {
+        if let Err(illegal) = self.state.apply(&entry) {
+            // The table refuses what a late task reports, for example an effect seen after its undo began; the journal keeps it as data.
+            tracing::warn!("{illegal}");
+        }
+        // Nobody may be looking on.
+        let _ = self.watch.send(entry);
+    }
+
+    /// Whether everything is said and done.
+    fn over(&self, decision: &Decision) -> Option<Outcome> {
+        let outcome = self.state.outcome?;
+        (self.busy.is_empty() && decision.effects.is_empty() && decision.wake.is_none()).then_some(outcome)
+    }
+
+    fn take(&mut self, msg: Msg) {
+        match msg {
+            Msg::Happened(at, event) => self.record_at(at, event),
+            Msg::Done(key) => {
+                self.busy.remove(&key);
+            }
+            Msg::Keep(armed) => {
+                self.supports.insert(armed.id().to_owned(), Support { armed, alive: true });
+            }
+            Msg::SupportSeen { id, alive, how } => self.support_seen(&id, alive, how),
+            Msg::Refuse(reason) => {
+                let touched = self.state.items.values().any(|item| item.role == Role::Fault);
+                let by = if touched { "engine" } else { "start" };
+                self.record(Event::AbortRequested { by: by.into(), reason });
+            }
+            Msg::Arm { at, event, claims, reply } => {
+                if let Some(reason) = self.may_not_arm(&event, &claims) {
+                    let _ = reply.send(Err(reason));
+                    return;
+                }
+                let Event::Armed { id, role, .. } = &event else { return };
+                let (id, role) = (id.clone(), *role);
+                self.claims.insert(id.clone(), claims);
+                let (entry, ack) = self.journal.append_durable(at, event);
+                self.fold(entry);
+                let tell = (role == Role::Support && id.starts_with("system/")).then(|| self.tell.clone());
+                tokio::spawn(async move {
+                    let answer = ack.durable().await.map(Arc::new).map_err(|error| error.to_string());
+                    if let (Some(tell), Ok(armed)) = (tell, &answer) {
+                        let _ = tell.send(Msg::Keep(Arc::clone(armed)));
+                    }
+                    let _ = reply.send(answer);
+                });
+            }
+        }
+    }
+
+    fn may_not_arm(&self, event: &Event, claims: &[Resource]) -> Option<String> {
+        let Event::Armed { id, targets, role, .. } = event else { return Some("arm something that is no item".into()) };
+        if self.state.abort.is_some() || self.state.poisoned {
+            return Some("arm it: the drill is ending".into());
+        }
+        for (other, item) in self.state.owed().filter(|(_, item)| item.role == *role) {
+            let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
+            if let Some(common) = held.iter().find(|held| claims.iter().any(|claim| claim.overlaps(held))) {
+                return Some(format!("arm it: {other} ({}) still holds {common:?}", item.phase.word()));
+            }
+        }
+        let names = |texts: &[String]| texts.iter().map(|text| text.split(", pid ").next().unwrap_or(text).to_owned()).collect::<Vec<_>>();
+        let late = self.plan.faults.get(id.as_str()).is_some_and(|fault| fault.spec.get("target").is_some());
+        match self.state.previews.get(id) {
+            Some(seen) if !late && names(seen) != names(targets) => {
+                Some(format!("arm it: its targets have changed from {} to {}", seen.join("; "), targets.join("; ")))
+            }
+            _ => None,
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Abort { by, reason } if self.state.outcome.is_none() => self.record(Event::AbortRequested { by, reason }),
+            Command::Abort { .. } => {}
+            Command::Release { fault, by } => self.record(Event::Released { id: fault, by }),
+        }
+    }
+
+    fn news(&mut self, news: Option<News>) {
+        match news {
+            Some(News::Samples { probe, rows }) => {
+                let turned = self.folds.push(&probe, &rows);
+                self.record(Event::Samples { probe, rows });
+                for event in turned {
+                    self.record(event);
+                }
+            }
+            Some(News::Stall { from, to }) => self.record(Event::Stall { from, to }),
+            None => {
+                self.prober = None;
+                self.busy.remove("probes");
+                self.record(Event::ProbesStopped {});
+            }
+        }
+    }
+
+    fn read_folds(&mut self) {
+        for event in self.folds.readings(&self.plan, &self.state) {
+            self.record(event);
+        }
+    }
+
+    fn act_on(&mut self, decision: Decision) {
+        for effect in decision.effects {
+            match &effect {
+                Effect::StartProbes => self.start_probes(),
+                Effect::StopProbes => self.stop_probes(&effect),
+                Effect::MissSteady => {
+                    let why = self.folds.why_not_steady().unwrap_or_else(|| "it held, but too late".into());
+                    self.record(Event::SteadyMissed { why });
+                }
+                Effect::MissSettle => {
+                    let why = self.folds.why_not_steady().unwrap_or_else(|| "it held, but not since the last undo".into());
+                    self.record(Event::NotSteadyAfter { why });
+                }
+                Effect::MissRecovery(id) => {
+                    let limit = self.plan.faults.get(id).map(|fault| fault.recovery_within).unwrap_or_default();
+                    let why = self.folds.why_not_recovered(id, limit, self.cx.clock.now());
+                    self.record(Event::NotRecovered { id: id.to_string(), why });
+                }
+                Effect::Skip(id, why) => self.record(Event::NotRun { id: id.to_string(), why: why.clone() }),
+                Effect::StartSettle => self.record(Event::SettleStarted {}),
+                Effect::Finish(outcome) => self.record(Event::RunFinished { outcome: *outcome }),
+                Effect::Start(_)
+                | Effect::Preview(_)
+                | Effect::Subjects(_)
+                | Effect::Inject(_)
+                | Effect::Confirm(_)
+                | Effect::Undo(..)
+                | Effect::Restore(_)
+                | Effect::ReadLedgers => self.spawn(effect),
+            }
+        }
+    }
+
+    fn act(&self, cancel: CancellationToken) -> Act {
+        let cx = Cx { cancel, ..self.cx.clone() };
+        Act { plan: Arc::clone(&self.plan), cx, tell: self.tell.clone(), attempts: self.attempts }
+    }
+
+    /// Runs an effect beside the loop; its key is busy until it is over.
+    fn spawn(&mut self, effect: Effect) {
+        let key = effect.key();
+        self.busy.insert(key.clone());
+        let pushes = matches!(effect, Effect::Start(_) | Effect::Preview(_) | Effect::Inject(_) | Effect::Confirm(_) | Effect::Restore(_));
+        let act = self.act(if pushes { self.pushing.clone() } else { CancellationToken::new() });
+        let record = match &effect {
+            Effect::Undo(id, ..) => self.state.items.get(id).map(|item| (item.undo.clone(), At(0))),
+            Effect::Confirm(id) => {
+                self.state.items.get(id.as_str()).map(|item| (item.undo.clone(), item.command_at.unwrap_or(item.armed_at)))
+            }
+            _ => None,
+        };
+        let written = self.folds.written();
+        let tell = self.tell.clone();
+        tokio::spawn(async move {
+            // A task that panics must not leave its key busy for ever.
+            let work = tokio::spawn(async move {
+                match (effect, record) {
+                    (Effect::Start(id), _) => act.start(&id).await,
+                    (Effect::Preview(id), _) => act.preview(&id).await,
+                    (Effect::Subjects(when), _) => act.subjects(when).await,
+                    (Effect::Inject(id), _) => act.inject(&id).await,
+                    (Effect::Confirm(id), Some((undo, command))) => act.confirm(&id, &undo, command).await,
+                    (Effect::Undo(id, attempt, why), Some((undo, _))) => act.undo(&id, &undo, attempt, why).await,
+                    (Effect::Restore(id), _) => act.restore(&id).await,
+                    (Effect::ReadLedgers, _) => act.read_ledgers(written).await,
+                    _ => {}
+                }
+            });
+            if let Err(panic) = work.await {
+                let _ = tell.send(Msg::Refuse(format!("a step of the engine broke: {panic}")));
+            }
+            let _ = tell.send(Msg::Done(key));
+        });
+    }
+
+    fn start_probes(&mut self) {
+        match probe::start(&self.plan, &self.cx) {
+            Ok(prober) => {
+                self.prober = Some(prober);
+                self.record(Event::BaselineStarted {});
+                for (id, plan) in &self.plan.guards {
+                    tokio::spawn(guard::watch(self.act(self.guards.clone()), id.to_string(), plan.clone()));
+                }
+            }
+            Err(error) => self.record(Event::AbortRequested { by: "start".into(), reason: format!("failed to {error}") }),
+        }
+    }
+
+    fn stop_probes(&mut self, effect: &Effect) {
+        self.guards.cancel();
+        match &self.prober {
+            Some(prober) => {
+                self.busy.insert(effect.key());
+                prober.stop();
+            }
+            None => self.record(Event::ProbesStopped {}),
+        }
+    }
+
+    /// Tells the guardian that we live, and until when what is owed should be undone.
+    fn heartbeat(&mut self) {
+        let deadline = self
+            .state
+            .owed()
+            .filter(|(_, item)| item.role == Role::Fault)
+            .map(|(id, item)| {
+                let plan = self.plan.faults.get(id.as_str());
+                let hold = plan.map_or(Span::ZERO, |fault| fault.recovery_within + fault.longest_hold() + Span::secs(30));
+                item.command_at.unwrap_or(item.armed_at) + hold
+            })
+            .min();
+        let mono = deadline.map(|at| self.cx.clock.mono_of(at));
+        if let Some(guardian) = &mut self.guardian {
+            guardian.beat(mono);
+        }
+        for id in self.plan.proxies.keys() {
+            let (run_dir, id) = (Arc::clone(&self.cx.run_dir), id.to_string());
+            if self.state.items.get(&format!("proxy/{id}")).is_some_and(|item| item.phase == ItemPhase::Active) {
+                tokio::spawn(async move { fault::proxy::renew(&run_dir, &id).await });
+            }
+        }
+    }
+
+    async fn replace_guardian(&mut self, why: String) {
+        self.guardian = None;
+        tracing::warn!("the watchdog is gone: {why}");
+        self.record(Event::WatchdogLost {});
+        match Guardian::start(&self.cx).await {
+            Ok(guardian) => {
+                self.record(Event::WatchdogStarted { pid: guardian.pid() });
+                self.guardian = Some(guardian);
+            }
+            Err(error) => self.record(Event::AbortRequested { by: "watchdog".into(), reason: format!("failed to {error}") }),
+        }
+    }
+
+    /// Sees `system:` processes end, and starts them again where their own rule says so and no fault owns them.
+    fn look_after_supports(&mut self) {
+        let now = self.cx.clock.now();
+        if now < self.supports_due || self.state.abort.is_some() || self.state.probes_stopped {
+            return;
+        }
+        self.supports_due = now + LOOK_AFTER;
+        let active = |id: &String| self.state.items.get(id).is_some_and(|item| item.phase == ItemPhase::Active && item.effective.is_some());
+        let due: Vec<String> = self.supports.keys().filter(|id| active(id) && !self.busy.contains(*id)).cloned().collect();
+        for id in due {
+            let Some(armed) = self.supports.get(&id).map(|support| Arc::clone(&support.armed)) else { continue };
+            let act = self.act(CancellationToken::new());
+            tokio::spawn(async move { act.look_after(armed).await });
+        }
+    }
+
+    /// What was seen of a `system:` process.
+    fn support_seen(&mut self, id: &str, alive: bool, how: String) {
+        let Some(support) = self.supports.get_mut(id) else { return };
+        let was = std::mem::replace(&mut support.alive, alive);
+        let armed = Arc::clone(&support.armed);
+        if was && !alive {
+            self.record(Event::SystemExited { id: id.to_owned(), how });
+        }
+        let Some(plan) = id.strip_prefix("system/").and_then(|name| self.plan.system.get(name)) else { return };
+        let owned = plan.how.supervised
+            || !self.state.owed().any(|(other, item)| {
+                let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
+                item.role == Role::Fault && held.contains(&Resource::System(id.trim_start_matches("system/").to_owned()))
+            });
+        if !alive && owned && plan.how.restart != Restart::Never && self.state.abort.is_none() && self.busy.insert(id.to_owned()) {
+            let act = self.act(self.pushing.clone());
+            let (key, tell) = (id.to_owned(), self.tell.clone());
+            tokio::spawn(async move {
+                act.start_again(armed).await;
+                let _ = tell.send(Msg::Done(key));
+            });
+        }
+    }
+}

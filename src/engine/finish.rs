@@ -1,0 +1,151 @@
+//! Finishing a dead run from its directory alone: the watchdog's work, and `firedrill undo`'s.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::drive::{self, Setup};
+use crate::base::{At, Span};
+use crate::event::{Entry, Event, Outcome};
+use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
+use crate::plan::{Plan, SecretRef};
+use crate::state::{Illegal, RunState};
+use crate::sys::{Clock, Cx, Secret, clock};
+
+/// What can go wrong before anything is undone: reads after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum FinishError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The plan.
+    #[error("read {path}: {why}", path = path.display())]
+    Plan {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The journal holds what cannot be.
+    #[error("follow the journal: {0}")]
+    Illegal(#[from] Illegal),
+}
+
+/// What became of a dead run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// Items that owed an undo before.
+    pub owed_before: Vec<String>,
+    /// Items that still do: id and the line to paste.
+    pub owed_after: Vec<(String, String)>,
+    /// How the run ended.
+    pub outcome: Outcome,
+}
+
+/// A run directory as it stands.
+#[derive(Debug, Clone)]
+pub struct Dead {
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// Its journal.
+    pub read: Read,
+    /// Where it stands.
+    pub state: RunState,
+}
+
+/// Reads plan and journal of a run directory.
+///
+/// # Errors
+/// Either cannot be read.
+pub fn load(run_dir: &Path) -> Result<Dead, FinishError> {
+    let path = run_dir.join(PLAN);
+    let bad = |why: String| FinishError::Plan { path: path.clone(), why };
+    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
+    let plan: Plan = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let read = journal::read(run_dir)?;
+    let state = RunState::of(&read.entries)?;
+    Ok(Dead { plan: Arc::new(plan), read, state })
+}
+
+/// The door to the world for a run of this plan.
+pub fn cx_for(plan: &Plan, run: &str, run_dir: &Path, exe: PathBuf, clock: Clock) -> Cx {
+    let base = PathBuf::from(&plan.base_dir);
+    let secrets: IndexMap<String, Secret> = plan
+        .secrets
+        .iter()
+        .map(|(id, secret)| {
+            let secret = match secret {
+                SecretRef::Env(name) => Secret::Env(name.clone()),
+                SecretRef::File(path) => Secret::File(base.join(path)),
+                SecretRef::SsmParameter(name) => Secret::Other(format!("the SSM parameter {name}")),
+            };
+            (id.to_string(), secret)
+        })
+        .collect();
+    Cx {
+        clock,
+        run: run.into(),
+        run_dir: Arc::new(run_dir.to_owned()),
+        base_dir: Arc::new(base),
+        exe: Arc::new(exe),
+        secrets: Arc::new(secrets),
+        cancel: CancellationToken::new(),
+    }
+}
+
+/// The clock that continues a journal: the same boot goes on counting, a new boot begins just after the last entry.
+pub fn clock_after(entries: &[Entry]) -> Clock {
+    let last = entries.iter().map(|entry| entry.at).max().unwrap_or(At(0));
+    let anchor = entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Anchor(anchor) => Some((entry.at, anchor)),
+        _ => None,
+    });
+    match anchor {
+        Some((at, anchor)) if anchor.boot_id == clock::boot_id() => Clock::continuing(at, anchor.mono_ns),
+        _ => Clock::continuing(last + Span::millis(1), clock::mono_ns()),
+    }
+}
+
+/// Takes a dead run over and undoes what it owes. A run that owes nothing and has ended is left as it is.
+///
+/// # Errors
+/// The run is still alive, or its directory cannot be read.
+pub async fn finish(
+    run_dir: &Path,
+    exe: PathBuf,
+    by: &str,
+    why: &str,
+    watch: mpsc::UnboundedSender<Entry>,
+) -> Result<Finished, FinishError> {
+    let lock = RunLock::take(run_dir)?;
+    let dead = load(run_dir)?;
+    let owed_before: Vec<String> = dead.state.owed().map(|(id, _)| id.clone()).collect();
+    if let (Some(outcome), true) = (dead.state.outcome, owed_before.is_empty()) {
+        return Ok(Finished { owed_before, owed_after: Vec::new(), outcome });
+    }
+    let clock = clock_after(&dead.read.entries);
+    let run = dead.read.entries.iter().find_map(|entry| match &entry.event {
+        Event::RunStarted { run, .. } => Some(run.clone()),
+        _ => None,
+    });
+    let fallback = || run_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let cx = cx_for(&dead.plan, &run.unwrap_or_else(fallback), run_dir, exe, clock);
+    let mut journal = Journal::resume(run_dir, &dead.read, lock)?;
+    let mut state = dead.state;
+    let taken = Event::TakenOver { by: by.into(), dropped: dead.read.torn, why: why.into() };
+    for event in [Event::Anchor(clock.anchor()), taken] {
+        let entry = journal.append(clock.now(), event);
+        state.apply(&entry)?;
+        // Nobody may be looking on.
+        let _ = watch.send(entry);
+    }
+    let (_keep, commands) = mpsc::channel(1);
+    let setup = Setup { plan: dead.plan, cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
+    let outcome = drive::run(setup).await;
+    let after = RunState::of(&journal::read(run_dir)?.entries)?;
+    let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
+    Ok(Finished { owed_before, owed_after, outcome })
+}

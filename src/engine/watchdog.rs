@@ -1,0 +1,134 @@
+//! The process that undoes when the runner dies: started and acknowledged before the first injection, in a session of its own, with a socket to the
+//! runner as its standard input. The runner's side is [`Guardian`]; the watchdog's side is [`watch`].
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::base::Span;
+use crate::sys::process::{self, ProcessId};
+use crate::sys::{Cx, clock, helper};
+
+/// Silence after which the watchdog acts while something is overdue.
+const SILENT_OVERDUE: Span = Span::secs(3);
+/// Silence after which the watchdog acts at all.
+const SILENT: Span = Span::secs(15);
+/// How long a watchdog may take to answer.
+const READY_WITHIN: Span = Span::secs(5);
+
+/// Why there is no watchdog: reads after "failed to".
+#[derive(Debug, thiserror::Error)]
+#[error("start the watchdog: {0}")]
+pub struct NoWatchdog(String);
+
+/// The runner's side.
+#[derive(Debug)]
+pub struct Guardian {
+    pid: u32,
+    child: tokio::process::Child,
+    from: Lines<BufReader<OwnedReadHalf>>,
+    to: OwnedWriteHalf,
+}
+
+impl Guardian {
+    /// Starts a watchdog over this process and waits until it has answered.
+    ///
+    /// # Errors
+    /// It cannot be started or does not answer in time.
+    pub async fn start(cx: &Cx) -> Result<Guardian, NoWatchdog> {
+        let no = |why: String| NoWatchdog(why);
+        let me = process::find(std::process::id()).ok_or_else(|| no("this process is not in /proc".into()))?;
+        let me = serde_json::to_string(&me).map_err(|e| no(e.to_string()))?;
+        let arguments = [cx.run_dir.as_os_str(), OsStr::new(&me)];
+        let (child, ours) = helper::start(cx, "__watchdog", &arguments).map_err(|e| no(e.to_string()))?;
+        let pid = child.id().ok_or_else(|| no("it ended at once".into()))?;
+        let stream = UnixStream::from_std(ours).map_err(|e| no(e.to_string()))?;
+        let (from, to) = stream.into_split();
+        let mut from = BufReader::new(from).lines();
+        match tokio::time::timeout(READY_WITHIN.std(), from.next_line()).await {
+            Ok(Ok(Some(line))) if line == "ready" => Ok(Guardian { pid, child, from, to }),
+            Ok(Ok(line)) => Err(no(format!("it answered {line:?}"))),
+            Ok(Err(error)) => Err(no(error.to_string())),
+            Err(_) => Err(no(format!("no answer within {}", READY_WITHIN.human()))),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Ends when the watchdog is gone; says how.
+    pub async fn lost(&mut self) -> String {
+        loop {
+            match self.from.next_line().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return "it closed its socket".into(),
+                Err(error) => return error.to_string(),
+            }
+        }
+    }
+
+    /// We live; what is owed should be undone by `deadline` (raw CLOCK_MONOTONIC).
+    pub fn beat(&mut self, deadline: Option<u64>) {
+        // A full or broken socket shows as a lost watchdog; waiting here would stop the drill.
+        let _ = self.to.try_write(format!("beat {}\n", deadline.unwrap_or(0)).as_bytes());
+    }
+
+    /// Everything is undone: the watchdog may go.
+    pub async fn dismiss(mut self) {
+        let _ = self.to.write_all(b"bye\n").await;
+        let _ = self.to.shutdown().await;
+        let _ = tokio::time::timeout(Span::secs(2).std(), self.child.wait()).await;
+    }
+}
+
+/// What the watchdog has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Duty {
+    /// The runner ended well.
+    Rest,
+    /// The runner is dead or must die: finish its run. Why.
+    Finish(String),
+}
+
+/// The watchdog's side: watches the runner over standard input until it dies, falls silent or says goodbye; kills it if it must.
+pub async fn watch(stream: UnixStream, runner: &ProcessId) -> Duty {
+    let (from, mut to) = stream.into_split();
+    let mut from = BufReader::new(from).lines();
+    if to.write_all(b"ready\n").await.is_err() {
+        return Duty::Finish("the runner died before the watchdog was ready".into());
+    }
+    let mut deadline = 0u64;
+    loop {
+        let limit = if deadline != 0 && clock::mono_ns() > deadline { SILENT_OVERDUE } else { SILENT };
+        // Short waits, so that a deadline that passes during a silence is seen.
+        let why = match tokio::time::timeout(limit.std(), from.next_line()).await {
+            Ok(Ok(Some(line))) if line == "bye" => return Duty::Rest,
+            Ok(Ok(Some(line))) => {
+                deadline = line.strip_prefix("beat ").and_then(|text| text.parse().ok()).unwrap_or(deadline);
+                continue;
+            }
+            Ok(Ok(None) | Err(_)) => "the runner died".to_owned(),
+            Err(_) => format!("the runner was silent for {}", limit.human()),
+        };
+        end_runner(runner).await;
+        return Duty::Finish(why);
+    }
+}
+
+/// Kills the runner by what it is, not by a number that may be somebody else's by now, and waits for its death: no two writers.
+async fn end_runner(runner: &ProcessId) {
+    while process::alive(runner) {
+        let _ = process::signal(runner, rustix::process::Signal::KILL);
+        clock::sleep(Span::millis(10)).await;
+    }
+}
+
+/// Where a run's directory is, for messages.
+pub fn by_hand(run_dir: &Path) -> String {
+    format!("firedrill undo {}", run_dir.display())
+}

@@ -1,0 +1,58 @@
+//! One writer: the journal belongs to the holder of an exclusive lock on `lock` in the run directory. The lock goes with the process that holds it.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::JournalError;
+
+/// Holds the lock of one run until dropped.
+#[derive(Debug)]
+pub struct RunLock {
+    #[expect(dead_code, reason = "held for its lock, not for its contents")]
+    file: File,
+}
+
+impl RunLock {
+    /// Takes the lock, or says that somebody else has it.
+    ///
+    /// # Errors
+    /// The lock is held elsewhere, or the file cannot be opened.
+    pub fn take(run_dir: &Path) -> Result<RunLock, JournalError> {
+        let path = run_dir.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| JournalError::os("open", &path, source))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(RunLock { file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::Locked { path }),
+            Err(errno) => Err(JournalError::os("lock", &path, errno.into())),
+        }
+    }
+
+    /// Whether somebody holds the lock of this run: a living runner or one who undoes.
+    pub fn is_held(run_dir: &Path) -> bool {
+        run_dir.join("lock").exists() && matches!(RunLock::take(run_dir), Err(JournalError::Locked { .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = RunLock::take(dir.path()).unwrap();
+        assert!(matches!(RunLock::take(dir.path()), Err(JournalError::Locked { .. })));
+        assert!(RunLock::is_held(dir.path()));
+        drop(first);
+        assert!(!RunLock::is_held(dir.path()));
+    }
+}

@@ -1,0 +1,140 @@
+//! Which runs there are on this machine, and which were started here. The machine-wide registry names every run directory, so that what a dead run owes
+//! is found from anywhere; the register of a project chains every start, so that a run that was left out is seen.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::JournalError;
+use crate::base::line_sum;
+use crate::sys::env;
+
+/// The machine-wide registry: a sticky directory with one small file a run.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    dir: PathBuf,
+}
+
+impl Registry {
+    /// The registry of this machine: `FIREDRILL_REGISTRY`, else `/var/tmp/firedrill`.
+    pub fn here() -> Registry {
+        Registry { dir: env::var("FIREDRILL_REGISTRY").map_or_else(|| PathBuf::from("/var/tmp/firedrill"), PathBuf::from) }
+    }
+
+    /// Names a run directory.
+    ///
+    /// # Errors
+    /// The registry cannot be written.
+    pub fn add(&self, run: &str, run_dir: &Path) -> Result<(), JournalError> {
+        let runs = self.dir.join("runs");
+        fs::create_dir_all(&runs).map_err(|source| JournalError::os("create", &runs, source))?;
+        for dir in [&self.dir, &runs] {
+            // Other users add their runs here, too; only the first one may set the mode.
+            let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o1777));
+        }
+        let path = runs.join(run);
+        fs::write(&path, run_dir.display().to_string()).map_err(|source| JournalError::os("write", &path, source))
+    }
+
+    /// Forgets a run that owes nothing any more.
+    pub fn remove(&self, run: &str) {
+        let _ = fs::remove_file(self.dir.join("runs").join(run));
+    }
+
+    /// Every run that is named: id and directory. Directories that are gone are left out and forgotten.
+    pub fn runs(&self) -> Vec<(String, PathBuf)> {
+        let Ok(entries) = fs::read_dir(self.dir.join("runs")) else { return Vec::new() };
+        let mut found: Vec<(String, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let run = entry.file_name().into_string().ok()?;
+                let dir = PathBuf::from(fs::read_to_string(entry.path()).ok()?);
+                if dir.is_dir() {
+                    return Some((run, dir));
+                }
+                self.remove(&run);
+                None
+            })
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+/// One line of the register of all starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The run.
+    pub run: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// Digest of the plan.
+    pub plan_digest: String,
+    /// Wall time, a label.
+    pub wall: String,
+    /// Checksum of this line and the one before.
+    pub sum: String,
+}
+
+/// Appends a start to `register.jsonl` beside the runs: every start, also of runs that end aborted or are deleted later.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn register_start(runs_dir: &Path, run: &str, scenario: &str, plan_digest: &str, wall: &str) -> Result<(), JournalError> {
+    let path = runs_dir.parent().unwrap_or(runs_dir).join("register.jsonl");
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|source| JournalError::os("open", &path, source))?;
+    // Two runs may start at once; the chain must not fork.
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|errno| JournalError::os("lock", &path, errno.into()))?;
+    let text = fs::read_to_string(&path).map_err(|source| JournalError::os("read", &path, source))?;
+    let last: Option<Start> = text.lines().last().and_then(|line| serde_json::from_str(line).ok());
+    let body = format!("{run}\n{scenario}\n{plan_digest}\n{wall}");
+    let start = Start {
+        run: run.into(),
+        scenario: scenario.into(),
+        plan_digest: plan_digest.into(),
+        wall: wall.into(),
+        sum: line_sum(&last.map(|start| start.sum).unwrap_or_default(), &body),
+    };
+    let mut line = serde_json::to_string(&start).map_err(|error| JournalError::os("write", &path, error.into()))?;
+    line.push('\n');
+    (&file).write_all(line.as_bytes()).map_err(|source| JournalError::os("write", &path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_forgets_what_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry { dir: dir.path().join("r") };
+        let run = dir.path().join("run");
+        fs::create_dir(&run).unwrap();
+        registry.add("a", &run).unwrap();
+        assert_eq!(registry.runs(), [("a".to_owned(), run.clone())]);
+        fs::remove_dir(&run).unwrap();
+        assert!(registry.runs().is_empty());
+    }
+
+    #[test]
+    fn the_register_is_a_chain() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = dir.path().join("runs");
+        fs::create_dir(&runs).unwrap();
+        for run in ["a", "b"] {
+            register_start(&runs, run, "demo", "sha256:0", "now").unwrap();
+        }
+        let text = fs::read_to_string(dir.path().join("register.jsonl")).unwrap();
+        let starts: Vec<Start> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(starts[1].sum, line_sum(&starts[0].sum, "b\ndemo\nsha256:0\nnow"));
+    }
+}

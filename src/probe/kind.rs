@@ -1,0 +1,163 @@
+//! What a probe kind is. Authors write [`Probe`] with their own spec; one blanket implementation makes it the [`ErasedProbe`] that the rest of
+//! the house uses.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::Why;
+use super::judge::{Answer, Wanted};
+use crate::base::{Problem, Span};
+use crate::plan::{Expect, Matcher, ServedBy};
+use crate::sys::Cx;
+
+/// A way to look at something from outside.
+pub trait Probe: Send + Sync + 'static {
+    /// The name in scenarios.
+    const KIND: &'static str;
+    /// One sentence for `firedrill kinds`.
+    const ABOUT: &'static str;
+    /// A complete probe as YAML, as it would stand under `probes: { example: … }`.
+    const EXAMPLE: &'static str;
+    /// What can be expected of an answer: name and meaning. `json` is read from the answer's text.
+    const FIELDS: &'static [(&'static str, &'static str)];
+    /// Whether its samples are numbered writes.
+    const LEDGER: bool = false;
+    /// How often it asks when nobody says: times a second.
+    const RATE_HZ: f64 = 20.0;
+    /// What a scenario writes under the kind's key.
+    type Spec: DeserializeOwned + JsonSchema + Send + Sync + 'static;
+
+    /// What is wrong with a spec that decoded. Pure; `${…}` that are filled late may still stand in it.
+    fn check(&self, spec: &Self::Spec) -> Vec<Problem>;
+    /// What a good answer looks like when nobody says. Pure.
+    fn good(&self, spec: &Self::Spec) -> Expect;
+    /// What must hold of a good answer, whatever else is said. Pure.
+    fn required(&self, _: &Self::Spec) -> Expect {
+        Expect::new()
+    }
+    /// Makes it ready to ask. Reveals secrets; touches no network.
+    ///
+    /// # Errors
+    /// A secret or a trust store that cannot be read.
+    fn open(&self, spec: Self::Spec, cx: &Cx) -> Result<Box<dyn Ask>, Why>;
+}
+
+/// An answer on its way.
+pub type Asked<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// Something that can be asked again and again, also while earlier questions are still open.
+pub trait Ask: Send + Sync {
+    /// Asks question number `n`; done within `limit` of having been sent. Dropping it gives up and frees what it holds.
+    fn ask<'a>(&'a self, n: u64, limit: Span, cx: &'a Cx) -> Asked<'a>;
+}
+
+/// A probe that is ready to ask, with what its answers are held against.
+#[derive(Clone)]
+pub struct Opened {
+    /// Asks.
+    pub ask: Arc<dyn Ask>,
+    /// Judges.
+    pub wanted: Arc<Wanted>,
+}
+
+/// A probe kind whose types are erased.
+pub trait ErasedProbe: Send + Sync {
+    /// See [`Probe::KIND`].
+    fn kind(&self) -> &'static str;
+    /// See [`Probe::ABOUT`].
+    fn about(&self) -> &'static str;
+    /// See [`Probe::EXAMPLE`].
+    fn example(&self) -> &'static str;
+    /// See [`Probe::FIELDS`].
+    fn fields(&self) -> &'static [(&'static str, &'static str)];
+    /// JSON Schema of the spec.
+    fn schema(&self) -> schemars::Schema;
+    /// See [`Probe::check`]; a spec that does not decode is one problem.
+    fn check(&self, spec: &Value) -> Vec<Problem>;
+    /// See [`Probe::LEDGER`].
+    fn ledger(&self) -> bool;
+    /// See [`Probe::RATE_HZ`].
+    fn rate_hz(&self) -> f64;
+    /// Makes it ready to ask.
+    ///
+    /// # Errors
+    /// The spec does not decode, or a secret or trust store cannot be read.
+    fn open(&self, spec: &Value, expect: &Expect, served_by: Option<&ServedBy>, cx: &Cx) -> Result<Opened, Why>;
+}
+
+impl<P: Probe> ErasedProbe for P {
+    fn kind(&self) -> &'static str {
+        P::KIND
+    }
+    fn about(&self) -> &'static str {
+        P::ABOUT
+    }
+    fn example(&self) -> &'static str {
+        P::EXAMPLE
+    }
+    fn fields(&self) -> &'static [(&'static str, &'static str)] {
+        P::FIELDS
+    }
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(P::Spec)
+    }
+    fn check(&self, spec: &Value) -> Vec<Problem> {
+        match serde_json::from_value::<P::Spec>(spec.clone()) {
+            Ok(spec) => Probe::check(self, &spec),
+            Err(error) => vec![Problem::new("", error.to_string())],
+        }
+    }
+    fn ledger(&self) -> bool {
+        P::LEDGER
+    }
+    fn rate_hz(&self) -> f64 {
+        P::RATE_HZ
+    }
+    fn open(&self, spec: &Value, expect: &Expect, served_by: Option<&ServedBy>, cx: &Cx) -> Result<Opened, Why> {
+        let filled = cx.fill_value(spec);
+        let hidden = secrets_in(&filled.to_string(), cx)?;
+        let spec: P::Spec = serde_json::from_value(filled)?;
+        let (good, required) = (self.good(&spec), self.required(&spec));
+        let held_against = if expect.is_empty() && required.is_empty() { [&good, expect] } else { [&required, expect] };
+        let wanted = Wanted::new(&held_against, served_by.cloned(), hidden);
+        Ok(Opened { ask: Arc::from(Probe::open(self, spec, cx)?), wanted: Arc::new(wanted) })
+    }
+}
+
+/// The values of the secrets that a text names, so that they can be struck out of notes.
+fn secrets_in(text: &str, cx: &Cx) -> Result<Vec<String>, Why> {
+    let mut values = Vec::new();
+    for part in text.split("${secret:").skip(1) {
+        if let Some((name, _)) = part.split_once('}') {
+            values.push(cx.secret(name)?);
+        }
+    }
+    Ok(values)
+}
+
+/// An expectation of one field.
+pub(super) fn expect_one(field: &str, matcher: Matcher) -> Expect {
+    Expect::from([(field.to_owned(), matcher)])
+}
+
+/// A text whose late `${…}` are replaced by something harmless, for checking its shape.
+pub(super) fn without_templates(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        out.push_str(before);
+        match after.split_once('}') {
+            Some((_, tail)) => {
+                out.push('1');
+                rest = tail;
+            }
+            None => rest = after,
+        }
+    }
+    out + rest
+}

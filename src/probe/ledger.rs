@@ -1,0 +1,235 @@
+//! `ledger.http`: numbered writes with unique keys, to be read back after recovery. Reading back is `readback`.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::error::Why;
+use super::http::{FIELDS, HttpSpec, TlsSpec, check_headers, check_request, mentions_key, success};
+use super::kind::{Ask, Asked, Probe, without_templates};
+use super::request::{Client, Template, target_of};
+use crate::base::{Problem, Span};
+use crate::plan::Expect;
+use crate::sys::Cx;
+
+/// The kind.
+pub(super) struct LedgerHttp;
+
+/// What a scenario writes under `ledger.http:`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerSpec {
+    /// The write; `${key}` in its URL, headers or body is unique to each.
+    pub(super) write: HttpSpec,
+    /// What an acknowledgement looks like. Default: any 2xx.
+    #[serde(default)]
+    pub(super) acknowledged_when: Expect,
+    /// Where the keys are read back.
+    pub(super) readers: Vec<Reader>,
+    /// The writer's name within the keys. Default `w1`.
+    #[serde(default = "w1")]
+    pub(super) writer: String,
+}
+
+fn w1() -> String {
+    "w1".into()
+}
+
+/// Where keys are read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reader {
+    /// Where every key is listed, as JSON.
+    pub(super) url: String,
+    /// An RFC 9535 path to the keys.
+    pub(super) ids: String,
+    /// Whether loss is judged here. A single reader always is the authority.
+    #[serde(default)]
+    pub(super) authority: bool,
+    /// Request headers.
+    #[serde(default)]
+    pub(super) headers: IndexMap<String, String>,
+    /// How TLS is spoken, for `https`.
+    #[serde(default)]
+    pub(super) tls: TlsSpec,
+}
+
+/// The key of write `n` of this run.
+pub fn key_of(run: &str, writer: &str, n: u64) -> String {
+    format!("{}-{writer}-{n}", run.to_ascii_lowercase())
+}
+
+/// The number in a key of this run and writer, as [`key_of`] writes it; none for any other text.
+pub fn number_of_key(key: &str, run: &str, writer: &str) -> Option<u64> {
+    let number = key.strip_prefix(&run.to_ascii_lowercase())?.strip_prefix('-')?.strip_prefix(writer)?.strip_prefix('-')?;
+    let canonical = number.bytes().all(|digit| digit.is_ascii_digit()) && (number == "0" || !number.starts_with('0'));
+    number.parse().ok().filter(|_| canonical)
+}
+
+/// Whether a key has the shape of another run's: an earlier run in the same store, no business of this one.
+pub(super) fn is_of_another_run(key: &str, run: &str) -> bool {
+    let Some((other, rest)) = key.split_once('-') else { return false };
+    let shaped = other.len() == run.len() && other.bytes().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase());
+    let numbered =
+        rest.rsplit_once('-').is_some_and(|(writer, n)| !writer.is_empty() && !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()));
+    shaped && numbered && other != run.to_ascii_lowercase()
+}
+
+impl LedgerSpec {
+    /// The readers, each with whether it is the authority.
+    pub(super) fn judged_readers(&self) -> Vec<(&Reader, bool)> {
+        let single = self.readers.len() == 1;
+        self.readers.iter().map(|reader| (reader, single || reader.authority)).collect()
+    }
+
+    fn check_readers(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let authorities = self.readers.iter().filter(|reader| reader.authority).count();
+        if self.readers.is_empty() {
+            problems.push(Problem::new("/readers", "a ledger nobody reads back measures nothing").help("give at least one reader"));
+        } else if self.readers.len() > 1 && authorities != 1 {
+            let text = format!("{authorities} of {} readers are the authority", self.readers.len());
+            problems.push(Problem::new("/readers", text).help("say `authority: true` of exactly one: loss is judged there"));
+        }
+        for (index, reader) in self.readers.iter().enumerate() {
+            let at = format!("/readers/{index}");
+            if let Err(why) = target_of(&without_templates(&reader.url))
+                && !reader.url.starts_with("${")
+            {
+                problems.push(Problem::new(format!("{at}/url"), why).help("write for example `http://127.0.0.1:8080/ledger`"));
+            }
+            if reader.url.contains("${key}") {
+                problems.push(Problem::new(format!("{at}/url"), "a reader lists every key, not one"));
+            }
+            if let Err(error) = serde_json_path::JsonPath::parse(&reader.ids) {
+                let text = format!("`{}` is not an RFC 9535 path: {error}", reader.ids);
+                problems.push(Problem::new(format!("{at}/ids"), text).help("for example `$.ids[*]`"));
+            }
+            problems.extend(check_headers(&reader.headers, &at));
+        }
+        problems
+    }
+}
+
+impl Probe for LedgerHttp {
+    const KIND: &'static str = "ledger.http";
+    const ABOUT: &'static str = "Writes numbered records over HTTP and reads them all back after recovery: measures what was lost.";
+    const EXAMPLE: &'static str = concat!(
+        "ledger.http:\n",
+        "  write: { method: POST, url: \"http://127.0.0.1:8080/ledger/${key}\" }\n",
+        "  acknowledged_when: { status: { equals: 201 } }\n",
+        "  readers: [ { url: \"http://127.0.0.1:8080/ledger\", ids: \"$.ids[*]\", authority: true } ]\n",
+        "rate: 10/s\n",
+    );
+    const FIELDS: &'static [(&'static str, &'static str)] = FIELDS;
+    const LEDGER: bool = true;
+    type Spec = LedgerSpec;
+
+    fn check(&self, spec: &LedgerSpec) -> Vec<Problem> {
+        let mut problems = check_request(&spec.write, "/write", true);
+        if !mentions_key(&spec.write) {
+            let help = "put `${key}` into the URL, a header or the body of the write";
+            problems.push(Problem::new("/write", "a ledger without unique keys cannot be read back").help(help));
+        }
+        let named = !spec.writer.is_empty() && spec.writer.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if !named {
+            problems.push(Problem::new("/writer", "a writer's name is lower-case letters and digits"));
+        }
+        for field in spec.acknowledged_when.keys().filter(|field| !FIELDS.iter().any(|(name, _)| name == field)) {
+            problems.push(Problem::new(format!("/acknowledged_when/{field}"), format!("an HTTP answer has no `{field}`")));
+        }
+        problems.extend(spec.check_readers());
+        problems
+    }
+
+    fn good(&self, _: &LedgerSpec) -> Expect {
+        success()
+    }
+
+    fn required(&self, spec: &LedgerSpec) -> Expect {
+        if spec.acknowledged_when.is_empty() { success() } else { spec.acknowledged_when.clone() }
+    }
+
+    fn open(&self, spec: LedgerSpec, cx: &Cx) -> Result<Box<dyn Ask>, Why> {
+        let template = Template::new(&spec.write, cx)?;
+        template.fill(&key_of(&cx.run, &spec.writer, 0)).map_err(Why::Spec)?;
+        Ok(Box::new(Writes { template, client: Client::new(&spec.write, cx)?, writer: spec.writer }))
+    }
+}
+
+struct Writes {
+    template: Template,
+    client: Client,
+    writer: String,
+}
+
+impl Ask for Writes {
+    fn ask<'a>(&'a self, n: u64, limit: Span, cx: &'a Cx) -> Asked<'a> {
+        Box::pin(self.client.ask(self.template.fill(&key_of(&cx.run, &self.writer, n)), limit, cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Class, Verdict};
+    use crate::probe::by_kind;
+    use crate::probe::testing::{cx, expect, reply, serve};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn keys_come_back_as_numbers_and_nothing_else_does() {
+        let key = key_of("01JD", "w1", 42);
+        assert_eq!(key, "01jd-w1-42");
+        assert_eq!(number_of_key(&key, "01JD", "w1"), Some(42));
+        assert_eq!(number_of_key("01jd-w1-0", "01jd", "w1"), Some(0));
+        for foreign in
+            ["01jd-w1-042", "01jd-w1-+4", "01jd-w1-", "01jd-w10-4", "01jd-w2-4", "02jd-w1-4", "01jd-w1-4x", "", "99999999999999999999"]
+        {
+            assert_eq!(number_of_key(foreign, "01jd", "w1"), None, "{foreign}");
+        }
+        assert!(is_of_another_run("02jd-w1-4", "01jd"));
+        for ours in ["01jd-w1-4", "01jd-w9-4", "order-7", "02jd-4", "02JD-w1-4", "x"] {
+            assert!(!is_of_another_run(ours, "01jd"), "{ours}");
+        }
+    }
+
+    #[test]
+    fn a_ledger_needs_keys_and_one_authority() {
+        let check = |spec: Value| by_kind("ledger.http").unwrap().check(&spec).into_iter().map(|p| p.at).collect::<Vec<_>>();
+        let reader = |authority| json!({"url": "http://h/l", "ids": "$.ids[*]", "authority": authority});
+        let write = json!({"url": "http://h/${key}"});
+        assert!(check(json!({"write": write, "readers": [reader(false)]})).is_empty());
+        assert!(check(json!({"write": write, "readers": [reader(false), reader(true)]})).is_empty());
+        assert_eq!(check(json!({"write": write, "readers": [reader(true), reader(true)]})), ["/readers"]);
+        assert_eq!(check(json!({"write": write, "readers": [reader(false), reader(false)]})), ["/readers"]);
+        assert_eq!(check(json!({"write": write, "readers": []})), ["/readers"]);
+        assert_eq!(check(json!({"write": {"url": "http://h/"}, "readers": [reader(true)]})), ["/write"]);
+        let bad = json!({"url": "h", "ids": "ids"});
+        assert_eq!(check(json!({"write": write, "readers": [bad], "writer": "a-b"})), ["/writer", "/readers/0/url", "/readers/0/ids"]);
+        let acknowledged = json!({"write": write, "readers": [reader(true)], "acknowledged_when": {"exit": {"equals": 0}}});
+        assert_eq!(check(acknowledged), ["/acknowledged_when/exit"]);
+    }
+
+    #[tokio::test]
+    async fn a_write_is_good_only_when_acknowledged() {
+        let url = serve(|request| {
+            let acknowledged = request.starts_with("POST /ledger/01jd0000000000000000000000-w1-7 ");
+            reply(if acknowledged { "201 Created" } else { "200 OK" }, "x-node: a\r\n", "")
+        })
+        .await;
+        let spec = json!({
+            "write": {"method": "POST", "url": format!("{url}ledger/${{key}}")},
+            "acknowledged_when": {"status": {"equals": 201}},
+            "readers": [{"url": format!("{url}ledger"), "ids": "$.ids[*]"}],
+        });
+        let cx = cx();
+        // What else is expected comes on top of the acknowledgement, never in its place.
+        let wanted = expect(json!({"headers": {"path": "$['x-node']", "equals": "a"}}));
+        let opened = by_kind("ledger.http").unwrap().open(&spec, &wanted, None, &cx).unwrap();
+        for (n, verdict, class) in [(7, Verdict::Ok, Class::Ok), (8, Verdict::Bad, Class::Status)] {
+            let judged = opened.wanted.judge(&opened.ask.ask(n, Span::millis(500), &cx).await, None);
+            assert_eq!((judged.verdict, judged.class), (verdict, class), "{n}");
+        }
+    }
+}

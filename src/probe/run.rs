@@ -1,0 +1,514 @@
+//! The open loop: every probe asks when its question is due, whether or not earlier ones have been answered.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{ProbeError, Why};
+use super::kind::Opened;
+use super::pace::{Pace, offset};
+use super::{by_kind, stall};
+use crate::base::{At, Span};
+use crate::event::{Class, Sample, Verdict};
+use crate::plan::{Plan, ProbePlan};
+use crate::sys::timer::Timer;
+use crate::sys::{Clock, Cx};
+
+/// Most threads that probes share.
+const THREADS: usize = 4;
+/// From start to the first sample.
+const LEAD: Span = Span::millis(10);
+/// Longest time that a finished sample waits for company.
+const BATCH: Span = Span::millis(50);
+/// Batches that may wait for a listener.
+const QUEUE: usize = 1024;
+/// Samples of one probe that may wait while the queue is full. Beyond, planning waits too: late samples show as lag, none is lost.
+const HELD: usize = 50_000;
+/// Most names of one thread that may be in resolution. A silent name server holds each for half a minute; were there fewer places, probes
+/// would go on failing after it has come back.
+const LOOKUPS: usize = 2048;
+
+/// What the prober has to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// Finished samples of one probe, by number.
+    Samples {
+        /// The probe.
+        probe: String,
+        /// The samples.
+        rows: Vec<Sample>,
+    },
+    /// The whole process stood still.
+    Stall {
+        /// Last sign of life before.
+        from: At,
+        /// First sign of life after.
+        to: At,
+    },
+}
+
+/// Running probes. Dropping it ends them at once.
+#[derive(Debug)]
+pub struct Prober {
+    news: Receiver<News>,
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl Prober {
+    /// The next news; none once every probe has stopped and drained.
+    pub async fn next(&mut self) -> Option<News> {
+        self.news.recv().await
+    }
+
+    /// Plans no more samples. Those in flight end by themselves, within their time-outs.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.kill.cancel();
+    }
+}
+
+struct Job {
+    id: String,
+    opened: Opened,
+    pace: Pace,
+    timeout: Span,
+    in_flight: usize,
+}
+
+/// Starts every probe of the plan, on threads of their own. When [`Cx::cancel`] fires, samples in flight become `Cancelled` and the news end.
+///
+/// # Errors
+/// A probe whose spec, secret or trust store cannot be read, or a machine out of threads. Nothing runs then.
+pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
+    let first = cx.clock.now() + LEAD;
+    let mut groups: Vec<Vec<Job>> = (0..plan.probes.len().min(THREADS)).map(|_| Vec::new()).collect();
+    for (index, (id, probe)) in plan.probes.iter().enumerate() {
+        let opened = open(probe, cx).map_err(|why| ProbeError::Open { probe: id.to_string(), why })?;
+        let every = probe.rate.interval();
+        let pace = Pace::new(first + offset(index, every), every);
+        let job = Job { id: id.to_string(), opened, pace, timeout: probe.timeout, in_flight: probe.in_flight.max(1) };
+        let group = index % groups.len();
+        groups[group].push(job);
+    }
+    let (tell, news) = channel(QUEUE);
+    let prober = Prober { news, stop: CancellationToken::new(), kill: cx.cancel.child_token() };
+    let alive = Arc::new(());
+    let weak = Arc::downgrade(&alive);
+    for (index, jobs) in groups.into_iter().enumerate() {
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build().map_err(ProbeError::Thread)?;
+        let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), cx: cx.clone() };
+        let alive = Arc::clone(&alive);
+        thread(format!("prober-{index}"), move || {
+            conduct(runtime, jobs, &line);
+            drop(alive);
+        })?;
+    }
+    let clock = cx.clock;
+    thread("prober-watch".to_owned(), move || stall::watch(clock, &tell, &weak))?;
+    Ok(prober)
+}
+
+fn thread(name: String, work: impl FnOnce() + Send + 'static) -> Result<(), ProbeError> {
+    std::thread::Builder::new().name(name).spawn(work).map(drop).map_err(ProbeError::Thread)
+}
+
+fn open(probe: &ProbePlan, cx: &Cx) -> Result<Opened, Why> {
+    let kind = by_kind(&probe.kind).ok_or_else(|| Why::Kind(probe.kind.clone()))?;
+    kind.open(&probe.spec, &probe.expect, probe.served_by.as_ref(), cx)
+}
+
+/// What every probe is connected to.
+#[derive(Clone)]
+struct Line {
+    tell: Sender<News>,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    cx: Cx,
+}
+
+fn conduct(runtime: Runtime, jobs: Vec<Job>, line: &Line) {
+    runtime.block_on(async {
+        let mut probes = JoinSet::new();
+        for job in jobs {
+            probes.spawn(Watch::new(job, line.clone()).run());
+        }
+        while probes.join_next().await.is_some() {}
+    });
+    // A name that is still being resolved must not hold anybody up.
+    runtime.shutdown_background();
+}
+
+/// One probe at work.
+struct Watch {
+    job: Job,
+    line: Line,
+    asked: JoinSet<Sample>,
+    /// Samples in flight, as they would be told if they were ended now.
+    open: HashMap<tokio::task::Id, Sample>,
+    held: Vec<Sample>,
+    held_since: Option<At>,
+    /// The fields of the first answer, where a matcher compares with it.
+    first: Arc<OnceLock<Value>>,
+    deaf: bool,
+}
+
+impl Watch {
+    fn new(job: Job, line: Line) -> Watch {
+        Watch {
+            job,
+            line,
+            asked: JoinSet::new(),
+            open: HashMap::new(),
+            held: Vec::new(),
+            held_since: None,
+            first: Arc::default(),
+            deaf: false,
+        }
+    }
+
+    async fn run(mut self) {
+        let clock = self.line.cx.clock;
+        let (stop, kill) = (self.line.stop.clone(), self.line.kill.clone());
+        // Without a file descriptor for the precise timer the runtime's own must do; its lag is measured like any other.
+        let mut timer = Timer::new().ok();
+        while !self.deaf {
+            let due = self.job.pace.next_due();
+            let flush = self.held_since.map(|since| since + BATCH);
+            tokio::select! {
+                biased;
+                () = kill.cancelled() => break,
+                () = stop.cancelled() => break,
+                () = wait(&mut timer, clock, due) => self.plan_due().await,
+                Some(ended) = self.asked.join_next_with_id() => self.took(ended),
+                () = wait_if(clock, flush) => self.tell(),
+            }
+        }
+        self.drain(clock, &kill).await;
+    }
+
+    /// Sends every sample that is due: each keeps its own due time, however late the wake-up was.
+    async fn plan_due(&mut self) {
+        let woken = self.line.cx.clock.now();
+        for n in self.job.pace.take(woken) {
+            let planned = self.job.pace.due(n);
+            let draft = Sample {
+                n,
+                planned,
+                woken,
+                sent: woken,
+                done: woken,
+                verdict: Verdict::Capped,
+                class: Class::Capped,
+                by: None,
+                note: None,
+            };
+            if self.asked.len() >= self.job.in_flight {
+                self.hold(Sample { note: Some(format!("{} in flight", self.job.in_flight)), ..draft });
+            } else {
+                let question =
+                    question(self.job.opened.clone(), draft.clone(), self.job.timeout, Arc::clone(&self.first), self.line.cx.clone());
+                let id = self.asked.spawn(question).id();
+                self.open.insert(id, draft);
+            }
+            if self.held.len() >= HELD {
+                self.tell_or_wait().await;
+            }
+        }
+    }
+
+    fn took(&mut self, ended: Result<(tokio::task::Id, Sample), tokio::task::JoinError>) {
+        match ended {
+            Ok((id, sample)) => {
+                self.open.remove(&id);
+                self.hold(sample);
+            }
+            Err(error) => {
+                if let Some(draft) = self.open.remove(&error.id()) {
+                    let class = if error.is_cancelled() { Class::Cancelled } else { Class::Local };
+                    let note = Some(if error.is_cancelled() { "cancelled at shutdown" } else { "the probe itself broke" }.to_owned());
+                    self.hold(Sample { done: self.line.cx.clock.now(), verdict: Verdict::Local, class, note, ..draft });
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, sample: Sample) {
+        self.held.push(sample);
+        self.held_since.get_or_insert(self.line.cx.clock.now());
+    }
+
+    fn batch(&mut self) -> News {
+        self.held_since = None;
+        let mut rows = std::mem::take(&mut self.held);
+        rows.sort_by_key(|sample| sample.n);
+        News::Samples { probe: self.job.id.clone(), rows }
+    }
+
+    /// Tells what is held without waiting; what finds no room is held on.
+    fn tell(&mut self) {
+        if self.held.is_empty() {
+            self.held_since = None;
+            return;
+        }
+        match self.line.tell.clone().try_reserve() {
+            Ok(room) => room.send(self.batch()),
+            Err(tokio::sync::mpsc::error::TrySendError::Full(())) => self.held_since = Some(self.line.cx.clock.now()),
+            Err(tokio::sync::mpsc::error::TrySendError::Closed(())) => self.deaf = true,
+        }
+    }
+
+    async fn tell_or_wait(&mut self) {
+        if !self.held.is_empty() {
+            let batch = self.batch();
+            let told = tokio::select! {
+                told = self.line.tell.send(batch) => told.is_ok(),
+                () = self.line.kill.cancelled() => false,
+            };
+            self.deaf |= !told;
+        }
+    }
+
+    /// Lets samples in flight end, or ends them; then tells the rest.
+    async fn drain(mut self, clock: Clock, kill: &CancellationToken) {
+        while !self.asked.is_empty() {
+            let flush = self.held_since.map(|since| since + BATCH);
+            tokio::select! {
+                biased;
+                () = kill.cancelled() => break,
+                Some(ended) = self.asked.join_next_with_id() => self.took(ended),
+                () = wait_if(clock, flush) => self.tell(),
+            }
+        }
+        self.asked.abort_all();
+        while let Some(ended) = self.asked.join_next_with_id().await {
+            self.took(ended);
+        }
+        if !self.held.is_empty() {
+            let batch = self.batch();
+            // Nobody may listen any longer: then there is nobody to tell.
+            let _ = tokio::time::timeout(Span::secs(5).std(), self.line.tell.send(batch)).await;
+        }
+    }
+}
+
+async fn wait(timer: &mut Option<Timer>, clock: Clock, at: At) {
+    let precise = match timer {
+        Some(timer) => timer.until(clock, at).await.is_ok(),
+        None => false,
+    };
+    if !precise {
+        clock.sleep_until(at).await;
+    }
+}
+
+async fn wait_if(clock: Clock, at: Option<At>) {
+    match at {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn question(opened: Opened, draft: Sample, timeout: Span, first: Arc<OnceLock<Value>>, cx: Cx) -> Sample {
+    let answer = opened.ask.ask(draft.n, timeout, &cx).await;
+    let first = if opened.wanted.compares() {
+        if answer.class == Class::Ok { Some(first.get_or_init(|| Value::Object(answer.all_fields()))) } else { first.get() }
+    } else {
+        None
+    };
+    let judged = opened.wanted.judge(&answer, first);
+    Sample { sent: answer.sent, done: answer.done, verdict: judged.verdict, class: judged.class, by: judged.by, note: judged.note, ..draft }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::testing::{cx, listen, plan, probe, reply, request, serve};
+    use crate::sys::clock::sleep;
+    use serde_json::json;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tokio::io::AsyncWriteExt;
+
+    /// Everything that is told until the news end, by probe.
+    async fn all(mut prober: Prober) -> HashMap<String, Vec<Sample>> {
+        let mut samples: HashMap<String, Vec<Sample>> = HashMap::new();
+        let told = async {
+            while let Some(news) = prober.next().await {
+                if let News::Samples { probe, rows } = news {
+                    assert!(!rows.is_empty() && rows.is_sorted_by_key(|sample| sample.n));
+                    samples.entry(probe).or_default().extend(rows);
+                }
+            }
+        };
+        tokio::time::timeout(Span::secs(5).std(), told).await.expect("the news end");
+        samples
+    }
+
+    fn complete(rows: &mut [Sample], every: Span) {
+        rows.sort_by_key(|sample| sample.n);
+        let first = rows[0].planned;
+        for (n, sample) in rows.iter().enumerate() {
+            assert_eq!(sample.n, n as u64, "no number is missing or told twice");
+            assert_eq!(sample.planned, first + every.times(sample.n), "due by arithmetic");
+            assert!(sample.planned <= sample.woken && sample.woken <= sample.sent && sample.sent <= sample.done, "{sample:?}");
+            assert_eq!(sample.response(), sample.lag() + sample.sent.since(sample.woken) + sample.service());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frozen_server_shows_in_every_sample_it_delayed() {
+        let frozen = Arc::new(AtomicBool::new(false));
+        let (listener, url) = listen().await;
+        let freeze = Arc::clone(&frozen);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let freeze = Arc::clone(&freeze);
+                tokio::spawn(async move {
+                    while request(&mut stream).await.is_some() {
+                        while freeze.load(Ordering::Relaxed) {
+                            sleep(Span::millis(2)).await;
+                        }
+                        let _ = stream.write_all(&reply("200 OK", "", "ok")).await;
+                    }
+                });
+            }
+        });
+        let cx = cx();
+        let spec = json!({"url": url, "connection": "keep-alive"});
+        let prober = start(&plan([("checkout", probe("http", spec, 100.0, Span::secs(2)))]), &cx).unwrap();
+        sleep(Span::millis(300)).await;
+        frozen.store(true, Ordering::Relaxed);
+        let from = cx.clock.now();
+        sleep(Span::millis(500)).await;
+        frozen.store(false, Ordering::Relaxed);
+        let to = cx.clock.now();
+        sleep(Span::millis(200)).await;
+        prober.stop();
+        let rows = &mut all(prober).await.remove("checkout").unwrap();
+        complete(rows, Span::millis(10));
+        assert!(rows.len() >= 95, "{} samples in a second at 100/s", rows.len());
+        assert!(rows.iter().all(|sample| sample.verdict == Verdict::Ok), "{rows:?}");
+        // A closed loop would have asked once while the server was frozen. Here each question that was due then waited for the rest of it.
+        let delayed: Vec<_> = rows.iter().filter(|sample| sample.planned > from && sample.planned + Span::millis(20) < to).collect();
+        assert!(delayed.len() >= 45, "{}", delayed.len());
+        for sample in delayed {
+            assert!(sample.response() >= to.since(sample.planned), "{sample:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_over_the_cap_is_told_as_capped() {
+        let (listener, url) = listen().await;
+        let mut slow = probe("http", json!({"url": url}), 100.0, Span::millis(300));
+        slow.in_flight = 3;
+        let prober = start(&plan([("slow", slow)]), &cx()).unwrap();
+        sleep(Span::millis(250)).await;
+        prober.stop();
+        let rows = &mut all(prober).await.remove("slow").unwrap();
+        complete(rows, Span::millis(10));
+        assert!(rows[..3].iter().all(|sample| (sample.verdict, sample.class) == (Verdict::Bad, Class::Timeout)), "{:?}", &rows[..3]);
+        let capped = rows.iter().filter(|sample| (sample.verdict, sample.class) == (Verdict::Capped, Class::Capped)).count();
+        assert!(capped >= rows.len() - 6 && rows.len() >= 15, "{capped} of {}", rows.len());
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn stopping_drains_and_cancelling_ends_at_once() {
+        for cancel in [false, true] {
+            let (listener, url) = listen().await;
+            let cx = cx();
+            let prober = start(&plan([("hang", probe("http", json!({"url": url}), 50.0, Span::millis(400)))]), &cx).unwrap();
+            sleep(Span::millis(200)).await;
+            let stopped = cx.clock.now();
+            if cancel {
+                cx.cancel.cancel()
+            } else {
+                prober.stop()
+            }
+            let rows = &mut all(prober).await.remove("hang").unwrap();
+            let took = cx.clock.now().since(stopped);
+            complete(rows, Span::millis(20));
+            assert!(rows.iter().all(|sample| sample.planned <= stopped + Span::millis(20)));
+            let expected = if cancel { (Verdict::Local, Class::Cancelled) } else { (Verdict::Bad, Class::Timeout) };
+            assert!(rows.iter().all(|sample| (sample.verdict, sample.class) == expected), "{rows:?}");
+            assert_eq!(cancel, took < Span::millis(200), "{took}");
+            drop(listener);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_probe_does_not_hold_up_another() {
+        let (listener, hanging) = listen().await;
+        let good = serve(|_| reply("200 OK", "x-node: a\r\n", "ok")).await;
+        let mut quick = probe("http", json!({"url": good}), 100.0, Span::millis(500));
+        quick.served_by = Some(crate::plan::ServedBy::Header("x-node".into()));
+        let probes = [
+            ("a", probe("http", json!({"url": hanging}), 100.0, Span::millis(500))),
+            ("b", probe("tcp", json!({"address": "127.0.0.1:1"}), 50.0, Span::millis(500))),
+            ("c", probe("http", json!({"url": hanging}), 100.0, Span::millis(500))),
+            ("d", probe("http", json!({"url": hanging}), 100.0, Span::millis(500))),
+            ("quick", quick),
+        ];
+        let prober = start(&plan(probes), &cx()).unwrap();
+        sleep(Span::millis(400)).await;
+        prober.stop();
+        let mut samples = all(prober).await;
+        assert_eq!(samples.len(), 5);
+        let quick = samples.get_mut("quick").unwrap();
+        complete(quick, Span::millis(10));
+        assert!(quick.len() >= 30, "{}", quick.len());
+        assert!(quick.iter().all(|sample| sample.verdict == Verdict::Ok && sample.by.as_deref() == Some("a")), "{quick:?}");
+        assert!(samples["b"].iter().all(|sample| sample.class == Class::Refused));
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_ends_the_probes() {
+        let (listener, url) = listen().await;
+        let prober = start(&plan([("x", probe("http", json!({"url": url}), 100.0, Span::secs(30)))]), &cx()).unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = request(&mut stream).await;
+        drop(prober);
+        let gone = async { while request(&mut stream).await.is_some() {} };
+        tokio::time::timeout(Span::secs(1).std(), gone).await.expect("the connection closes with the prober");
+    }
+
+    #[test]
+    fn a_probe_that_cannot_start_is_named() {
+        let error = |spec| start(&plan([("checkout", probe("http", spec, 1.0, Span::secs(1)))]), &cx()).unwrap_err().to_string();
+        let secret = error(json!({"url": "http://h/", "headers": {"authorization": "${secret:gone}"}}));
+        assert_eq!(secret, "open probe checkout: cannot read secret `gone`: the environment has no NO_SUCH");
+        assert!(error(json!({"url": "nonsense ${secret:path}"})).starts_with("open probe checkout: "));
+        assert!(error(json!({"uri": "http://h/"})).contains("unknown field"));
+        let nothing = start(&plan([("x", probe("pigeon", json!({}), 1.0, Span::secs(1)))]), &cx()).unwrap_err();
+        assert!(nothing.to_string().contains("`pigeon`"));
+    }
+
+    #[tokio::test]
+    async fn change_is_against_the_first_answer_of_the_run() {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let url = serve(move |_| {
+            let body = if count.fetch_add(1, Ordering::SeqCst) < 5 { "old" } else { "new" };
+            reply("200 OK", "", body)
+        })
+        .await;
+        let mut same = probe("http", json!({"url": url}), 50.0, Span::millis(500));
+        same.expect = crate::probe::testing::expect(json!({"body": {"changed": false}}));
+        let prober = start(&plan([("same", same)]), &cx()).unwrap();
+        sleep(Span::millis(300)).await;
+        prober.stop();
+        let rows = &mut all(prober).await.remove("same").unwrap();
+        rows.sort_by_key(|sample| sample.n);
+        assert!(rows[0].verdict == Verdict::Ok && rows.last().unwrap().class == Class::Assertion, "{rows:?}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Connections of our own, and whose fault it is when they fail: no pool, no retry, no redirect, and never a failure of ours counted as the
+//! target's.
+
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+use tokio::net::TcpStream;
+
+use crate::base::Span;
+use crate::event::Class;
+
+/// How a question failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// Whose and what.
+    pub(super) class: Class,
+    /// In a few words.
+    pub(super) note: String,
+}
+
+impl Failure {
+    pub(super) fn new(class: Class, note: impl Into<String>) -> Failure {
+        Failure { class, note: note.into() }
+    }
+}
+
+/// Whether a name is being resolved at this moment: a time-out then is the resolver's.
+#[derive(Debug, Default)]
+pub(super) struct Resolving(AtomicBool);
+
+impl Resolving {
+    /// What a time-out at this moment is.
+    pub(super) fn timed_out(&self, limit: Span) -> Failure {
+        if self.0.load(Ordering::Relaxed) {
+            Failure::new(Class::Dns, format!("name not resolved within {limit}"))
+        } else {
+            Failure::new(Class::Timeout, format!("no full answer within {limit}"))
+        }
+    }
+}
+
+/// Our own limits: files, ports, buffers, memory.
+const LOCAL: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+
+/// Classifies what the kernel, or a layer that speaks its language, said.
+pub(super) fn of_io(error: &io::Error) -> Failure {
+    use io::ErrorKind as Kind;
+    if let Some(code) = error.raw_os_error()
+        && LOCAL.contains(&Errno::from_raw_os_error(code))
+    {
+        return Failure::new(Class::Local, words(error));
+    }
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return Failure::new(Class::Tls, format!("TLS: {tls}"));
+    }
+    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>()) {
+        return of_io(inner);
+    }
+    match error.kind() {
+        Kind::ConnectionRefused => Failure::new(Class::Refused, "connection refused"),
+        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::NotConnected => {
+            Failure::new(Class::Reset, "connection reset")
+        }
+        Kind::UnexpectedEof => Failure::new(Class::Reset, "connection closed early"),
+        Kind::TimedOut => Failure::new(Class::Timeout, "connection timed out"),
+        _ => Failure::new(Class::Error, words(error)),
+    }
+}
+
+/// Classifies what hyper said.
+pub(super) fn of_hyper(error: &hyper::Error) -> Failure {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            return of_io(io);
+        }
+        cause = inner.source();
+    }
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        Failure::new(Class::Reset, "connection closed early")
+    } else if error.is_parse() {
+        Failure::new(Class::Error, "the answer is not HTTP")
+    } else if error.is_timeout() {
+        Failure::new(Class::Timeout, "connection timed out")
+    } else {
+        Failure::new(Class::Error, error.to_string())
+    }
+}
+
+/// Classifies what the resolver said; `config` is the text of `/etc/resolv.conf`, where there is one.
+fn of_lookup(error: &io::Error, config: Option<&str>) -> Failure {
+    let text = words(error);
+    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    let ours = error.raw_os_error().is_some_and(|code| LOCAL.contains(&Errno::from_raw_os_error(code)))
+        || text.contains("Memory allocation failure");
+    // "Try again" with nobody to ask is our own configuration, not the target's name service.
+    let nobody_to_ask = text.contains("Temporary failure")
+        && !config.is_some_and(|config| config.lines().any(|line| line.trim_start().starts_with("nameserver")));
+    if ours || nobody_to_ask {
+        Failure::new(Class::Local, format!("own resolver: {text}"))
+    } else {
+        Failure::new(Class::Dns, format!("name not resolved: {text}"))
+    }
+}
+
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_lowercase(),
+        None => text,
+    }
+}
+
+/// Connects: resolves the name afresh, then tries its addresses in order, each with an equal share of the limit.
+pub(super) async fn dial(host: &str, port: u16, limit: Span, resolving: &Resolving) -> Result<TcpStream, Failure> {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => {
+            resolving.0.store(true, Ordering::Relaxed);
+            let found = tokio::net::lookup_host((host, port)).await;
+            resolving.0.store(false, Ordering::Relaxed);
+            match found {
+                Ok(found) => found.collect(),
+                Err(error) => return Err(of_lookup(&error, std::fs::read_to_string("/etc/resolv.conf").ok().as_deref())),
+            }
+        }
+    };
+    let share = Span(limit.0 / addresses.len().max(1) as u64);
+    let mut worst = Failure::new(Class::Dns, "name not resolved: no address");
+    for (index, address) in addresses.iter().enumerate() {
+        let failure = match tokio::time::timeout(share.std(), connect(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => of_io(&error),
+            Err(_) => Failure::new(Class::Timeout, format!("no connection within {share}")),
+        };
+        // An address family that this machine lacks looks like a limit of ours; what the others say counts more.
+        if index == 0 || failure.class != Class::Local {
+            worst = failure;
+        }
+    }
+    Err(worst)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // A port in the ephemeral range can, when nobody listens, be connected to itself: nobody listens.
+    if stream.local_addr().is_ok_and(|own| own == address) {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    // A peer that has gone again already shows itself at the first byte.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn os(errno: Errno) -> Failure {
+        of_io(&io::Error::from_raw_os_error(errno.raw_os_error()))
+    }
+
+    #[test]
+    fn whose_fault_it_is() {
+        for (errno, class) in [
+            (Errno::CONNREFUSED, Class::Refused),
+            (Errno::CONNRESET, Class::Reset),
+            (Errno::CONNABORTED, Class::Reset),
+            (Errno::PIPE, Class::Reset),
+            (Errno::TIMEDOUT, Class::Timeout),
+            (Errno::HOSTUNREACH, Class::Error),
+            (Errno::NETUNREACH, Class::Error),
+            (Errno::ACCESS, Class::Error),
+            (Errno::MFILE, Class::Local),
+            (Errno::NFILE, Class::Local),
+            (Errno::ADDRNOTAVAIL, Class::Local),
+            (Errno::NOBUFS, Class::Local),
+            (Errno::NOMEM, Class::Local),
+        ] {
+            assert_eq!(os(errno).class, class, "{errno:?}");
+        }
+        assert_eq!(os(Errno::HOSTUNREACH).note, "no route to host");
+        let inner = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        assert_eq!(of_io(&io::Error::other(inner)).class, Class::Local);
+        let tls = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::HandshakeNotComplete);
+        assert_eq!(of_io(&tls).class, Class::Tls);
+        assert_eq!(of_io(&io::ErrorKind::UnexpectedEof.into()).class, Class::Reset);
+    }
+
+    #[test]
+    fn names_fail_for_the_target_or_for_us() {
+        let said = |text: &str| io::Error::other(format!("failed to lookup address information: {text}"));
+        let config = Some("search local\nnameserver 10.0.0.2\n");
+        let unknown = of_lookup(&said("Name or service not known"), config);
+        assert_eq!((unknown.class, unknown.note.as_str()), (Class::Dns, "name not resolved: Name or service not known"));
+        assert_eq!(of_lookup(&said("Temporary failure in name resolution"), config).class, Class::Dns);
+        assert_eq!(of_lookup(&said("Temporary failure in name resolution"), None).class, Class::Local);
+        assert_eq!(of_lookup(&said("Temporary failure in name resolution"), Some("# empty")).class, Class::Local);
+        assert_eq!(of_lookup(&io::Error::from_raw_os_error(Errno::MFILE.raw_os_error()), config).class, Class::Local);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_is_not_the_targets_silence() {
+        let failure = dial("no-such-host.invalid", 80, Span::secs(1), &Resolving::default()).await.unwrap_err();
+        assert!(matches!(failure.class, Class::Dns | Class::Local), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn the_second_address_is_tried() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Where `localhost` is ::1 as well, nobody listens there.
+        assert!(dial("localhost", port, Span::secs(1), &Resolving::default()).await.is_ok());
+        assert!(dial("[127.0.0.1]", port, Span::secs(1), &Resolving::default()).await.is_ok());
+    }
+}

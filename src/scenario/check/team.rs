@@ -1,0 +1,136 @@
+//! References inside the `team` block: people's expectations, prompts and hints name moments, each other and roles.
+
+use serde_json::Value;
+
+use super::super::finding::{Finding, did_you_mean};
+use super::super::known::Known;
+use super::super::model::Scenario;
+use super::super::moment::expectations;
+use super::moments::named;
+use super::{Sort, at, unknown};
+
+const EXPECTATION: Sort = Sort { one: "expectation", many: "expectations", section: "team" };
+
+pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
+    let Some(team) = &s.team else { return Vec::new() };
+    let room = Room { scenario: s, expected: expectations(s), roles: roles(team) };
+    let mut out = Vec::new();
+    for (section, item) in [("expect", "from"), ("wrong_turns", ""), ("prompts", ""), ("hints", "")] {
+        for (id, value) in team.get(section).and_then(Value::as_object).into_iter().flatten() {
+            let place = at(&["team", section, id]);
+            if !item.is_empty() {
+                out.extend(room.from(&place, id, value));
+            }
+            for key in ["by", "to", "unavailable"] {
+                out.extend(room.role(&place, key, value));
+            }
+            for key in ["unless", "before"] {
+                out.extend(room.expectation(&place, key, value));
+            }
+            for key in ["when", "at"] {
+                let Some(moment) = value.get(key) else { continue };
+                let place = format!("{place}/{key}");
+                if let Some(after) = moment.get("after").and_then(Value::as_str) {
+                    out.extend(named(s, &format!("{place}/after"), after).err().map(|finding| *finding));
+                }
+                for key in ["unless", "before"] {
+                    out.extend(room.expectation(&place, key, moment));
+                }
+            }
+        }
+    }
+    out
+}
+
+fn roles(team: &Value) -> Vec<&str> {
+    let declared = team.get("roles").and_then(Value::as_object);
+    declared.map(|roles| roles.keys().map(String::as_str).collect()).unwrap_or_default()
+}
+
+struct Room<'a> {
+    scenario: &'a Scenario,
+    expected: Vec<&'a str>,
+    roles: Vec<&'a str>,
+}
+
+impl Room<'_> {
+    fn from(&self, place: &str, id: &str, value: &Value) -> Option<Finding> {
+        let from = value.get("from")?.as_str()?;
+        let place = format!("{place}/from");
+        if from == id {
+            return Some(Finding::error(place, format!("the expectation `{id}` counts from itself"), "itself"));
+        }
+        if from == "effect" || from == "steady" {
+            return None;
+        }
+        named(self.scenario, &place, from).err().map(|finding| *finding)
+    }
+
+    fn expectation(&self, place: &str, key: &str, value: &Value) -> Option<Finding> {
+        let text = value.get(key)?.as_str()?;
+        if self.expected.contains(&text) {
+            return None;
+        }
+        let mut finding = unknown(format!("{place}/{key}"), &EXPECTATION, text, &[]);
+        finding.help = did_you_mean(text, self.expected.iter().copied())
+            .map(|near| format!("did you mean `{near}`?"))
+            .or_else(|| Some("declare it under `team.expect:`".into()));
+        Some(finding)
+    }
+
+    /// A role is checked only where roles are declared: a small team has none.
+    fn role(&self, place: &str, key: &str, value: &Value) -> Option<Finding> {
+        let text = value.get(key)?.as_str()?;
+        if self.roles.is_empty() || self.roles.contains(&text) {
+            return None;
+        }
+        let finding = Finding::error(format!("{place}/{key}"), format!("nobody has the role `{text}`"), "unknown role")
+            .also("/team/roles", "roles are declared here");
+        Some(match did_you_mean(text, self.roles.iter().copied()) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding.help(format!("add `{text}: [NAME]` to `team.roles`")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{found, refuses, scenario};
+    use super::*;
+    use serde_json::json;
+
+    fn with(team: Value) -> Scenario {
+        let mut s = scenario();
+        s.team = Some(team);
+        s
+    }
+
+    #[test]
+    fn people_wait_for_things_that_are_there() {
+        let good = json!({
+            "roles": { "ops": ["dan"], "comms": ["erin"], "facilitator": ["alice"] },
+            "expect": {
+                "detected": { "alert": {}, "within": "30s" },
+                "acknowledged": { "ack": {}, "by": "ops", "within": "5m", "from": "detected" },
+                "escalated": { "handoff": {}, "when": { "after": "acknowledged", "plus": "10m", "unless": "detected" } },
+            },
+            "wrong_turns": { "restarted": { "step": "x", "when": { "before": "detected" } } },
+            "prompts": { "ask": { "at": { "after": "effective", "plus": "2m" }, "to": "comms", "say": "?" } },
+            "hints": { "look": { "at": { "after": "effective" }, "unless": "detected", "say": "!" } },
+        });
+        assert_eq!(found(&with(good.clone())), vec![]);
+        for (pointer, slip, title) in [
+            ("/expect/acknowledged/from", "detectd", "not a moment"),
+            ("/expect/acknowledged/from", "acknowledged", "counts from itself"),
+            ("/expect/acknowledged/by", "opps", "nobody has the role `opps`"),
+            ("/expect/escalated/when/unless", "detekted", "no expectation is called"),
+            ("/wrong_turns/restarted/when/before", "x", "no expectation"),
+            ("/prompts/ask/at/after", "efective", "not a moment"),
+            ("/hints/look/unless", "detect", "no expectation"),
+        ] {
+            let mut bad = good.clone();
+            *bad.pointer_mut(pointer).unwrap() = json!(slip);
+            refuses(&with(bad), &format!("/team{pointer}"), title);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What is meant where a scenario says nothing. One place, so that what `check` refuses and what a plan fills in are the same numbers.
+
+use super::model::{ClaimDecl, FaultDecl, HoldDecl, ProbeDecl, RecoveryDecl, Scenario};
+use crate::base::{Id, Rate, Span};
+
+/// How long one sample may take.
+pub const TIMEOUT: Span = Span::secs(1);
+/// Length of the steady-state window.
+pub const STEADY_OVER: Span = Span::secs(10);
+/// How often a guard is asked.
+pub const GUARD_EVERY: Span = Span::secs(1);
+/// Consecutive breaches of a guard that abort.
+pub const GUARD_BREACHES: u32 = 2;
+/// How often a condition is asked.
+pub const CONDITION_EVERY: Span = Span::millis(100);
+/// How long a condition may take to come true.
+pub const CONDITION_WITHIN: Span = Span::secs(10);
+/// How often it is asked whether a fault bites.
+pub const CONFIRM_EVERY: Span = Span::millis(50);
+/// How long a fault may take to bite.
+pub const CONFIRM_WITHIN: Span = Span::secs(5);
+/// How long a restore step may take.
+pub const RESTORE_WITHIN: Span = Span::secs(60);
+/// Recovery limit, counted from effect, unless a claim needs more.
+pub const RECOVERY_WITHIN: Span = Span::secs(60);
+/// How long the system must stay up to count as recovered.
+pub const STABLE_FOR: Span = Span::secs(10);
+/// The highest rate that this version plans samples at.
+pub const MOST_PER_SECOND: f64 = 1000.0;
+
+/// The rate of a probe kind that is given none.
+pub fn rate_of_kind(kind: &str) -> Rate {
+    let hz = if kind == "command" { 1.0 } else { 20.0 };
+    Rate::per_second(hz).unwrap_or_else(|| unreachable!("a constant above zero"))
+}
+
+/// How long one look of a condition may take: a program needs longer to start than a connection.
+pub fn look_timeout(kind: &str) -> Span {
+    if kind == "command" { Span::secs(5) } else { TIMEOUT }
+}
+
+/// How often a probe is asked.
+pub fn probe_rate(probe: &ProbeDecl) -> Rate {
+    probe.how.rate.unwrap_or_else(|| rate_of_kind(&probe.what.kind))
+}
+
+/// How long one sample of a probe may take.
+pub fn probe_timeout(probe: &ProbeDecl) -> Span {
+    probe.how.timeout.unwrap_or(TIMEOUT)
+}
+
+/// Length of the steady-state window.
+pub fn steady_over(scenario: &Scenario) -> Span {
+    scenario.steady_state.over.unwrap_or(STEADY_OVER)
+}
+
+/// The episode that a claim is about: the named one, else the only one.
+pub fn claim_fault<'a>(scenario: &'a Scenario, claim: &'a ClaimDecl) -> Option<&'a Id> {
+    match &claim.how.fault {
+        Some(named) => Some(named),
+        None if scenario.faults.len() == 1 => scenario.faults.keys().next(),
+        None => None,
+    }
+}
+
+/// The claims about one episode.
+pub fn claims_on<'a>(scenario: &'a Scenario, fault: &'a Id) -> impl Iterator<Item = (&'a Id, &'a ClaimDecl)> {
+    scenario.claims.iter().filter(move |(_, claim)| claim_fault(scenario, claim) == Some(fault))
+}
+
+/// The probes that measure a claim: the named ones, else every probe of `steady_state` that the fault can touch.
+pub fn measured_by(scenario: &Scenario, claim: &ClaimDecl) -> Vec<Id> {
+    if !claim.how.measured_by.is_empty() {
+        return claim.how.measured_by.clone();
+    }
+    let touchable = |id: &&Id| scenario.probes.get(*id).is_none_or(|probe| !probe.how.control);
+    scenario.steady_state.probes.keys().filter(touchable).cloned().collect()
+}
+
+/// The probes whose steady bounds define recovery of an episode: those of its claims, else every probe of `steady_state`.
+pub fn recovered_by(scenario: &Scenario, fault: &Id) -> Vec<Id> {
+    let mut ids: Vec<Id> = Vec::new();
+    for (_, claim) in claims_on(scenario, fault) {
+        for id in measured_by(scenario, claim) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    if ids.is_empty() { scenario.steady_state.probes.keys().cloned().collect() } else { ids }
+}
+
+/// The largest recovery time objective of an episode, with the claim that sets it.
+pub fn largest_rto<'a>(scenario: &'a Scenario, fault: &'a Id) -> Option<(&'a Id, Span)> {
+    claims_on(scenario, fault).filter_map(|(id, claim)| claim.how.rto.map(|rto| (id, rto.max))).max_by_key(|(_, max)| *max)
+}
+
+/// When an episode counts as recovered: the fault's own rule, else the scenario's, else 60 s within and 10 s stable, or as much more as
+/// its largest objective needs to be decided.
+pub fn recovery(scenario: &Scenario, fault: &Id) -> RecoveryDecl {
+    let own = scenario.faults.get(fault).and_then(|fault| fault.how.recovery);
+    own.or(scenario.recovery).unwrap_or_else(|| {
+        let needed = largest_rto(scenario, fault).map_or(Span::ZERO, |(_, max)| max + STABLE_FOR);
+        let within = if needed > RECOVERY_WITHIN { needed + Span::secs(10) } else { RECOVERY_WITHIN };
+        RecoveryDecl { within, stable_for: STABLE_FOR }
+    })
+}
+
+/// The longest that a fault is held.
+pub fn longest_hold(fault: &FaultDecl, recovery: RecoveryDecl) -> Span {
+    match &fault.how.hold {
+        HoldDecl::Once(_) => recovery.within,
+        HoldDecl::Time(span) => *span,
+        HoldDecl::Until(until) => until.at_most,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::sample;
+    use super::*;
+
+    #[test]
+    fn recovery_waits_for_the_largest_objective() {
+        let mut scenario = sample::scenario();
+        scenario.recovery = None;
+        let fault: Id = "lose-primary".parse().unwrap();
+        assert_eq!(recovery(&scenario, &fault), RecoveryDecl { within: Span::secs(60), stable_for: Span::secs(10) });
+        scenario.claims[0].how.rto.as_mut().unwrap().max = Span::secs(300);
+        assert_eq!(recovery(&scenario, &fault).within, Span::secs(320));
+        scenario.recovery = Some(RecoveryDecl { within: Span::secs(400), stable_for: Span::secs(5) });
+        assert_eq!(recovery(&scenario, &fault).within, Span::secs(400));
+        scenario.faults[0].how.recovery = Some(RecoveryDecl { within: Span::secs(500), stable_for: Span::secs(5) });
+        assert_eq!(recovery(&scenario, &fault).within, Span::secs(500));
+    }
+
+    #[test]
+    fn a_claim_without_probes_is_measured_by_what_the_fault_can_touch() {
+        let mut scenario = sample::scenario();
+        let bounds = scenario.steady_state.probes[0];
+        scenario.steady_state.probes.insert("internet".parse().unwrap(), bounds);
+        scenario.claims[0].how.measured_by.clear();
+        let ids = measured_by(&scenario, &scenario.claims[0]);
+        assert_eq!(ids, vec!["checkout".parse::<Id>().unwrap()]);
+        scenario.claims.clear();
+        assert_eq!(recovered_by(&scenario, &"lose-primary".parse().unwrap()).len(), 2);
+    }
+}

@@ -1,0 +1,97 @@
+//! Which kinds there are, told to the front end as values: it never sees a fault or a probe itself.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::base::Problem;
+
+/// Says what is wrong with a spec that has the right shape.
+pub type CheckSpec = Box<dyn Fn(&Value) -> Vec<Problem> + Send + Sync>;
+/// Answers a question about a spec.
+pub type AskSpec = Box<dyn Fn(&Value) -> bool + Send + Sync>;
+
+/// Every kind that a scenario may name.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// What can be broken.
+    pub faults: Vec<KnownKind>,
+    /// What can be observed.
+    pub probes: Vec<KnownKind>,
+}
+
+/// One kind, as far as the language needs to know it.
+pub struct KnownKind {
+    /// Its key in a scenario: `process.kill`.
+    pub name: String,
+    /// One sentence for people.
+    pub about: String,
+    /// JSON Schema of its spec.
+    pub schema: Value,
+    /// What is wrong with a spec of the right shape; pointers are relative to the spec.
+    pub check: CheckSpec,
+    /// Whether this spec has no undo of its own, so that the scenario must declare one. False for probes.
+    pub needs_declared_undo: AskSpec,
+    /// Whether a fault of this kind can see by itself that it bites. True for probes.
+    pub reads_back: bool,
+    /// Observable fields that a probe kind offers to `expect`. Empty for faults.
+    pub fields: Vec<String>,
+    /// Numbered writes that are read back after recovery.
+    pub ledger: bool,
+}
+
+impl fmt::Debug for KnownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownKind")
+            .field("name", &self.name)
+            .field("reads_back", &self.reads_back)
+            .field("fields", &self.fields)
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KnownKind {
+    /// A kind whose schema says everything: no check of its own, an undo of its own, a read-back, no fields, no ledger.
+    pub fn plain(name: impl Into<String>, about: impl Into<String>, schema: Value) -> KnownKind {
+        KnownKind {
+            name: name.into(),
+            about: about.into(),
+            schema,
+            check: Box::new(|_| Vec::new()),
+            needs_declared_undo: Box::new(|_| false),
+            reads_back: true,
+            fields: Vec::new(),
+            ledger: false,
+        }
+    }
+}
+
+impl Known {
+    /// The fault kind of that name.
+    pub fn fault(&self, name: &str) -> Option<&KnownKind> {
+        self.faults.iter().find(|kind| kind.name == name)
+    }
+
+    /// The probe kind of that name.
+    pub fn probe(&self, name: &str) -> Option<&KnownKind> {
+        self.probes.iter().find(|kind| kind.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_name_may_be_a_fault_and_a_probe() {
+        let known = Known {
+            faults: vec![KnownKind::plain("command", "runs a command", json!({}))],
+            probes: vec![KnownKind { ledger: true, ..KnownKind::plain("command", "asks a command", json!({})) }],
+        };
+        assert!(!known.fault("command").unwrap().ledger);
+        assert!(known.probe("command").unwrap().ledger);
+        assert!(known.fault("http").is_none());
+    }
+}

@@ -1,0 +1,308 @@
+//! The front end as a whole: bytes to a typed scenario with its documents, or every problem that could be found.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::decode::decode;
+use super::diagnostic::{Diagnostic, Source, Spot};
+use super::finding::{Finding, Severity, did_you_mean};
+use super::known::Known;
+use super::model::Scenario;
+use super::node::{Node, Raw};
+use super::parse::{Slip, parse, text_of};
+use super::schema::{FileKind, file_schema};
+use super::shape::shape;
+use super::vars::Vars;
+use super::version::wrong_file;
+use super::workload::{Clash, merge};
+
+/// Gives the text of a file that a scenario names, by its path as it is written there; or why it cannot.
+pub type Loader<'a> = dyn Fn(&str) -> Result<String, String> + 'a;
+
+/// A scenario that has the right shape.
+#[derive(Debug)]
+pub struct Read {
+    /// What was written, with its workload merged in.
+    pub scenario: Scenario,
+    /// Where it was written.
+    pub documents: Documents,
+    /// What is odd but not wrong.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The files that a scenario was read from; turns findings into diagnostics.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    sources: Arc<Vec<Source>>,
+    roots: Vec<Node>,
+}
+
+impl Documents {
+    /// The files in order: the scenario, then its workload.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Findings by place in the document, as diagnostics by line. What stands only in the workload is shown there.
+    pub fn diagnose(&self, findings: Vec<Finding>) -> Vec<Diagnostic> {
+        let mut out: Vec<Diagnostic> = findings.into_iter().map(|finding| self.one(finding, None)).collect();
+        Diagnostic::sort(&mut out);
+        out
+    }
+
+    /// The file in which most of a pointer exists.
+    fn home(&self, pointer: &str) -> usize {
+        let parts = |file: usize| self.roots.get(file).map_or(0, |root| root.find(pointer).parts);
+        (1..self.roots.len()).fold(0, |best, file| if parts(file) > parts(best) { file } else { best })
+    }
+
+    fn spot(&self, file: usize, pointer: &str, on_key: bool) -> Spot {
+        let place = match (self.roots.get(file), self.sources.get(file)) {
+            (Some(root), Some(source)) => Some(root.find(pointer).underline(&source.text, on_key)),
+            _ => None,
+        };
+        Spot { file, place }
+    }
+
+    fn one(&self, finding: Finding, file: Option<usize>) -> Diagnostic {
+        let file = file.unwrap_or_else(|| self.home(&finding.at));
+        let mut also: Vec<(Spot, String)> =
+            finding.also.into_iter().map(|(at, label)| (self.spot(self.home(&at), &at, true), label)).collect();
+        if let Some(root) = self.roots.get(file) {
+            let found = root.find(&finding.at);
+            if let Some(alias) = found.alias.filter(|alias| **alias != found.node.place) {
+                also.push((Spot { file, place: Some(alias.clone()) }, "used here".to_owned()));
+            } else if let Some(defined) = &found.node.defined {
+                let place = super::node::first_line(&self.sources[file].text, defined);
+                also.push((Spot { file, place: Some(place) }, "defined here".to_owned()));
+            }
+        }
+        Diagnostic {
+            sources: Arc::clone(&self.sources),
+            severity: finding.severity,
+            title: finding.title,
+            spot: self.spot(file, &finding.at, finding.on_key),
+            label: finding.label,
+            also,
+            help: finding.help,
+        }
+    }
+
+    fn clash(&self, clash: Clash) -> Diagnostic {
+        let on_key = clash.finding.on_key;
+        let mut diagnostic = self.one(clash.finding, Some(0));
+        let (at, label) = clash.there;
+        diagnostic.also.push((self.spot(1, &at, on_key), label));
+        diagnostic
+    }
+}
+
+/// Reads a scenario. Every problem that can be found is given back, sorted by file and place; with one error there is no scenario.
+pub fn read(bytes: &[u8], label: &str, known: &Known, vars: &IndexMap<String, String>, load: &Loader<'_>) -> Result<Read, Vec<Diagnostic>> {
+    let mut reader = Reader { sources: Vec::new(), roots: Vec::new(), slips: Vec::new(), findings: Vec::new() };
+    let result = reader.run(bytes, label, known, vars, load);
+    let Reader { sources, roots, slips, findings } = reader;
+    let documents = Documents { sources: Arc::new(sources), roots };
+    let mut found: Vec<Diagnostic> =
+        slips.into_iter().map(|(file, severity, slip)| located(&documents.sources, file, severity, slip)).collect();
+    for (file, finding) in findings {
+        let diagnostic = documents.one(finding, Some(file));
+        // What stands behind several aliases is said once.
+        if !found.iter().any(|other| other.spot == diagnostic.spot && other.title == diagnostic.title) {
+            found.push(diagnostic);
+        }
+    }
+    let clean = !found.iter().any(Diagnostic::is_error);
+    match result.filter(|_| clean) {
+        Some((scenario, clashes)) if clashes.is_empty() => {
+            Diagnostic::sort(&mut found);
+            Ok(Read { scenario, documents, warnings: found })
+        }
+        other => {
+            found.extend(other.into_iter().flat_map(|(_, clashes)| clashes).map(|clash| documents.clash(clash)));
+            Diagnostic::sort(&mut found);
+            Err(found)
+        }
+    }
+}
+
+fn located(sources: &Arc<Vec<Source>>, file: usize, severity: Severity, slip: Slip) -> Diagnostic {
+    Diagnostic {
+        sources: Arc::clone(sources),
+        severity,
+        title: slip.title,
+        spot: Spot { file, place: slip.place },
+        label: slip.label,
+        also: slip.also.into_iter().map(|(place, label)| (Spot { file, place: Some(place) }, label)).collect(),
+        help: slip.help,
+    }
+}
+
+struct Reader {
+    sources: Vec<Source>,
+    roots: Vec<Node>,
+    slips: Vec<(usize, Severity, Slip)>,
+    findings: Vec<(usize, Finding)>,
+}
+
+impl Reader {
+    fn slip(&mut self, file: usize, slip: Slip) {
+        self.slips.push((file, Severity::Error, slip));
+    }
+
+    fn run(
+        &mut self,
+        bytes: &[u8],
+        label: &str,
+        known: &Known,
+        given: &IndexMap<String, String>,
+        load: &Loader<'_>,
+    ) -> Option<(Scenario, Vec<Clash>)> {
+        self.open(bytes, label, FileKind::Scenario)?;
+        let workload = self.roots[0].get("workload").and_then(Node::text).map(str::to_owned);
+        let workload_is_good = match workload {
+            Some(path) if !path.is_empty() => {
+                let path = self.path_of(&path, given);
+                self.open_workload(&path, label, load)
+            }
+            _ => true,
+        };
+        let vars = self.vars(given);
+        self.shapes(known, workload_is_good);
+        if !workload_is_good || !self.slips.is_empty() || !self.findings.is_empty() {
+            return None;
+        }
+        self.unused(&vars);
+        self.decode(vars.into_values(), known)
+    }
+
+    /// Parses a file and sees what it is. Nothing when there is no more to say of it.
+    fn open(&mut self, bytes: &[u8], label: &str, kind: FileKind) -> Option<()> {
+        let file = self.sources.len();
+        let (text, broken) = match text_of(bytes) {
+            Ok(text) => (text, None),
+            Err(broken) => (broken.0, Some(broken.1)),
+        };
+        self.sources.push(Source { label: label.to_owned(), text: text.clone() });
+        if let Some(slip) = broken {
+            self.slip(file, slip);
+            return None;
+        }
+        let (root, slips) = parse(&text);
+        slips.into_iter().for_each(|slip| self.slip(file, slip));
+        let root = root?;
+        if !matches!(root.raw, Raw::Map(_)) {
+            let place = super::node::first_line(&text, &root.place);
+            self.slip(file, Slip::at(place, "the file is no mapping", "keys and values are needed").help("begin with `firedrill: 1`"));
+            return None;
+        }
+        let (wrong, go_on) = wrong_file(&root, kind);
+        self.findings.extend(wrong.map(|finding| (file, finding)));
+        self.roots.push(root);
+        go_on.then_some(())
+    }
+
+    /// The workload's path, with the scenario's own vars.
+    fn path_of(&mut self, path: &str, given: &IndexMap<String, String>) -> String {
+        let mut vars = Vars::default();
+        if let Some(block) = self.roots[0].get("vars") {
+            vars.declare(block, &self.sources[0].text, given);
+        }
+        let mut node = Node::new(Raw::Text(path.to_owned()), 0..0);
+        // What is unknown in it is reported when the whole document is filled.
+        vars.fill(&mut node, "", &mut Vec::new());
+        node.text().unwrap_or_default().to_owned()
+    }
+
+    /// Whether the workload can be looked at.
+    fn open_workload(&mut self, path: &str, label: &str, load: &Loader<'_>) -> bool {
+        match load(path) {
+            Ok(text) => self.open(text.as_bytes(), &beside(label, path), FileKind::Workload).is_some(),
+            Err(why) => {
+                let finding = Finding::error("/workload", format!("the workload cannot be read: {why}"), "names this file");
+                self.findings.push((0, finding));
+                false
+            }
+        }
+    }
+
+    /// Declares the vars of all files and fills them in.
+    fn vars(&mut self, given: &IndexMap<String, String>) -> Vars {
+        let mut vars = Vars::default();
+        for file in (0..self.roots.len()).rev() {
+            let Some(block) = self.roots[file].get("vars").cloned() else { continue };
+            let slips = vars.declare(&block, &self.sources[file].text, given);
+            slips.into_iter().for_each(|slip| self.slip(file, slip));
+        }
+        for name in given.keys().filter(|name| !vars.has(name)) {
+            let finding = Finding::error("/vars", format!("`--var {name}=…`: the scenario has no such var"), "vars are declared here");
+            let finding = finding.on_key();
+            self.findings.push((
+                0,
+                match did_you_mean(name, vars.names()) {
+                    Some(near) => finding.help(format!("did you mean `--var {near}=…`?")),
+                    None => finding.help(format!("declare it with a default: `vars: {{ {name}: … }}`")),
+                },
+            ));
+        }
+        for file in 0..self.roots.len() {
+            let mut slips = Vec::new();
+            if let Raw::Map(entries) = &mut self.roots[file].raw {
+                for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
+                    vars.fill(&mut entry.value, &self.sources[file].text, &mut slips);
+                }
+            }
+            slips.into_iter().for_each(|slip| self.slip(file, slip));
+        }
+        vars
+    }
+
+    fn unused(&mut self, vars: &Vars) {
+        for file in 0..self.roots.len() {
+            let Some(block) = self.roots[file].get("vars") else { continue };
+            let unused: Vec<Slip> = block
+                .entries()
+                .iter()
+                .filter(|entry| vars.has(&entry.key) && !vars.is_used(&entry.key))
+                .map(|entry| Slip::at(entry.place.clone(), format!("the var `{}` is never used", entry.key), "never used"))
+                .collect();
+            self.slips.extend(unused.into_iter().map(|slip| (file, Severity::Warning, slip)));
+        }
+    }
+
+    fn shapes(&mut self, known: &Known, workload_too: bool) {
+        for (file, kind) in [(0, FileKind::Scenario), (1, FileKind::Workload)] {
+            if (file == 0 || workload_too)
+                && let Some(root) = self.roots.get(file)
+            {
+                let found = shape(root, &file_schema(known, kind), known);
+                self.findings.extend(found.into_iter().map(|finding| (file, finding)));
+            }
+        }
+    }
+
+    fn decode(&mut self, vars: IndexMap<String, String>, known: &Known) -> Option<(Scenario, Vec<Clash>)> {
+        let mut parts = Vec::new();
+        for (file, root) in self.roots.iter().enumerate() {
+            match decode(root.to_value(), vars.clone(), known) {
+                Ok(part) => parts.push(part),
+                Err(findings) => self.findings.extend(findings.into_iter().map(|finding| (file, finding))),
+            }
+        }
+        let mut parts = parts.into_iter();
+        match (parts.next(), parts.next()) {
+            (Some(scenario), Some(workload)) => Some(merge(scenario, workload)),
+            (Some(scenario), None) => Some((scenario, Vec::new())),
+            _ => None,
+        }
+    }
+}
+
+/// A path as seen from where the file of that label is.
+fn beside(label: &str, path: &str) -> String {
+    match label.rfind('/') {
+        Some(at) if !path.starts_with('/') => format!("{}/{path}", &label[..at]),
+        _ => path.to_owned(),
+    }
+}

@@ -1,0 +1,187 @@
+//! Keys: unknown ones, missing ones, and those that must be ids.
+
+use serde_json::Value;
+
+use super::scalar::{id_help, listed};
+use super::{Object, Walk, Where, name_of};
+use crate::base::Id;
+use crate::scenario::finding::{Finding, did_you_mean, pointer_part};
+use crate::scenario::node::{Node, Raw};
+
+/// Words of the language that are not ids, because a moment could not be told from them.
+const RESERVED: [&str; 7] = ["steady", "effective", "recovered", "undone", "released", "command", "impact"];
+
+/// What people of other tools write, and what it is called here.
+const SYNONYMS: [(&str, &str); 26] = [
+    ("name", "title"),
+    ("description", "why"),
+    ("version", "firedrill"),
+    ("method", "faults"),
+    ("actions", "faults"),
+    ("experiments", "faults"),
+    ("hypothesis", "steady_state"),
+    ("steady-state-hypothesis", "steady_state"),
+    ("steadystate", "steady_state"),
+    ("thresholds", "steady_state"),
+    ("rollback", "undo"),
+    ("rollbacks", "undo"),
+    ("revert", "undo"),
+    ("stop_conditions", "guards"),
+    ("abort", "guards"),
+    ("slo", "claims"),
+    ("slos", "claims"),
+    ("env", "vars"),
+    ("variables", "vars"),
+    ("duration", "for"),
+    ("start", "at"),
+    ("delay", "at"),
+    ("interval", "every"),
+    ("frequency", "rate"),
+    ("assert", "expect"),
+    ("tolerance", "expect"),
+];
+
+impl<'a> Walk<'a> {
+    /// The name of something that is declared.
+    pub(super) fn id(&mut self, key: &str, at: &str) {
+        if RESERVED.contains(&key) {
+            let finding = Finding::error(at, format!("`{key}` is a word of the language and cannot be an id"), "reserved word");
+            self.report(finding.on_key().help(format!("moments are written with it; write for example `{key}-1`")));
+        } else if key.parse::<Id>().is_err() {
+            self.report(Finding::error(at, format!("`{key}` is not an id"), "not an id").on_key().help(id_help(key)));
+        }
+    }
+
+    /// A key that the form does not have.
+    pub(super) fn unknown_key(&mut self, node: &Node, key: &str, form: &'a Object, here: Where<'_>) {
+        if self.is_kind_trouble(node, key, form, here) {
+            return;
+        }
+        let names = own_names(form);
+        let at = format!("{}/{}", here.at, pointer_part(key));
+        let owner = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
+        let owner = owner.map_or_else(|| name_of(here, "this"), str::to_owned);
+        let finding = Finding::error(at, format!("unknown key `{key}`"), format!("not a key of {owner}")).on_key();
+        self.report(if let Some(near) = meant(key, node, &names) {
+            finding.help(format!("did you mean `{near}`?"))
+        } else if names.is_empty() {
+            finding.help(format!("{owner} takes no keys"))
+        } else {
+            finding.help(format!("{owner} takes {}", listed(&names)))
+        });
+    }
+
+    /// A key where one of some names is needed.
+    pub(super) fn unknown_among(&mut self, key: &str, names: &[&str], here: Where<'_>) {
+        let at = format!("{}/{}", here.at, pointer_part(key));
+        let owner = name_of(here, "this");
+        let finding = Finding::error(at, format!("unknown key `{key}`"), format!("not a key of {owner}")).on_key();
+        self.report(match did_you_mean(key, names.iter().copied()) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding.help(format!("{owner} takes one of {}", listed(names))),
+        });
+    }
+
+    /// Keys that the form needs and the node lacks.
+    pub(super) fn missing(&mut self, node: &Node, form: &'a Object, here: Where<'_>) {
+        let needed = form.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let sort = form.get("x-firedrill").and_then(|mark| mark.get("sort")).and_then(Value::as_str);
+        let is = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
+        // The version is told apart elsewhere; a key that is there under another spelling is reported as such.
+        let lacks = |key: &str| node.entry(key).is_none() && !(here.at.is_empty() && matches!(key, "firedrill" | "workload"));
+        for key in needed.filter(|key| lacks(key) && !is_misspelt(key, node, form)) {
+            let finding = if sort == Some("fault") && key == "for" {
+                Finding::error(here.at, "a fault needs a bound", "has no `for:`").help("add for example `for: 60s`")
+            } else {
+                let owner = is.map_or_else(|| name_of(here, "this"), str::to_owned);
+                let schema = form.get("properties").and_then(|properties| properties.get(key));
+                let finding = Finding::error(here.at, format!("{owner} needs `{key}`"), format!("has no `{key}:`"));
+                finding.help(self.example(key, schema))
+            };
+            self.report(finding.on_key());
+        }
+        if here.at.is_empty() && is == Some("a scenario") {
+            self.missing_sections(node, form);
+        }
+    }
+
+    fn missing_sections(&mut self, node: &Node, form: &Object) {
+        let mut lack = |key: &str, title: &str, help: &str| match node.get(key).map(|node| &node.raw) {
+            None if !is_misspelt(key, node, form) => {
+                self.findings.push(Finding::error("", title, format!("has no `{key}:`")).on_key().help(help));
+            }
+            Some(Raw::Map(entries)) if entries.is_empty() => {
+                self.findings.push(Finding::error(format!("/{key}"), title, "is empty").on_key().help(help));
+            }
+            _ => {}
+        };
+        if node.entry("workload").is_none() {
+            lack("probes", "a scenario needs a probe", "add for example `probes: { web: { http: { url: … } } }`");
+            lack(
+                "steady_state",
+                "a scenario needs a steady state",
+                "add for example `steady_state: { probes: { web: { success: { min: 99% } } } }`",
+            );
+        }
+        if node.entry("tabletop").is_none() {
+            lack("faults", "a scenario needs a fault", "add `faults:`, or `tabletop: true` for a drill without one");
+        }
+    }
+
+    /// A line that could be added.
+    fn example(&self, key: &str, schema: Option<&'a Value>) -> String {
+        let mut forms = Vec::new();
+        if let Some(schema) = schema {
+            self.forms(schema, &mut forms, 0);
+        }
+        let form = forms.first();
+        let word = |name: &str| form.and_then(|form| form.get(name)).and_then(Value::as_str);
+        let value = match (word("format"), word("type")) {
+            (Some("firedrill-duration"), _) => "30s".to_owned(),
+            (Some("firedrill-rate"), _) => "20/s".to_owned(),
+            (Some("firedrill-percent"), _) => "99.9%".to_owned(),
+            (Some("firedrill-bytes"), _) => "10MiB".to_owned(),
+            (_, Some("array")) => "[…]".to_owned(),
+            (_, Some("object")) => "{ … }".to_owned(),
+            (_, Some("integer" | "number")) => "1".to_owned(),
+            (_, Some("boolean")) => "true".to_owned(),
+            _ => form.and_then(|form| form.get("const")).and_then(Value::as_str).unwrap_or("…").to_owned(),
+        };
+        let about = schema.and_then(|schema| schema.get("description")).and_then(Value::as_str);
+        let about = about.and_then(|about| about.lines().next()).map(|about| {
+            let mut letters = about.trim_end_matches('.').chars();
+            letters.next().map_or_else(String::new, |first| format!(": {}{}", first.to_lowercase(), letters.as_str()))
+        });
+        format!("add `{key}: {value}`{}", about.unwrap_or_default())
+    }
+}
+
+/// The keys of a form that name no kind.
+pub(super) fn own_names(form: &Object) -> Vec<&str> {
+    let kinds = kind_names(form);
+    let properties = form.get("properties").and_then(Value::as_object);
+    properties.into_iter().flat_map(|p| p.keys().map(String::as_str)).filter(|name| !kinds.contains(name)).collect()
+}
+
+/// The key that an unknown key was meant as.
+fn meant<'a>(key: &str, node: &Node, names: &[&'a str]) -> Option<&'a str> {
+    let lower = key.to_ascii_lowercase();
+    let free: Vec<&'a str> = names.iter().copied().filter(|name| node.entry(name).is_none()).collect();
+    let known = |(other, ours): &&(&str, &str)| *other == lower && names.contains(ours);
+    let synonym = SYNONYMS.iter().find(known).and_then(|(_, ours)| names.iter().copied().find(|name| name == ours));
+    synonym.or_else(|| did_you_mean(key, free.iter().copied()))
+}
+
+/// Whether a key that lacks is there under another spelling.
+fn is_misspelt(key: &str, node: &Node, form: &Object) -> bool {
+    let names = own_names(form);
+    let properties = form.get("properties").and_then(Value::as_object);
+    let strangers = node.entries().iter().filter(|entry| !properties.is_some_and(|p| p.contains_key(&entry.key)));
+    strangers.into_iter().any(|entry| meant(&entry.key, node, &names) == Some(key))
+}
+
+/// The kinds that a form names.
+pub(super) fn kind_names(form: &Object) -> Vec<&str> {
+    let kinds = form.get("x-firedrill").and_then(|mark| mark.get("kinds")).and_then(Value::as_array);
+    kinds.into_iter().flatten().filter_map(Value::as_str).collect()
+}

@@ -1,0 +1,145 @@
+//! Quantities as people read them. Bounds are rounded outwards, so that what is printed still contains what was measured.
+
+use crate::base::Span;
+use crate::measure::facts::Range;
+
+/// From this on, minutes and seconds read better than seconds.
+const MINUTES: u64 = 119_500_000_000;
+
+/// A duration within bounds: `7.31 – 7.42 s`; `at most 57 ms` when it may be nothing; `more than 42 s` while it had not ended.
+pub fn bounds(lo: Span, hi: Option<Span>) -> String {
+    let Some(hi) = hi else { return format!("more than {}", lo.human()) };
+    if lo >= hi {
+        return lo.human();
+    }
+    if hi.0 >= MINUTES {
+        let second = Span::secs(1).0;
+        let (lo, hi) = (Span(lo.0 / second * second), Span(hi.0.div_ceil(second) * second));
+        return if lo == hi { lo.human() } else { format!("{} – {}", lo.human(), hi.human()) };
+    }
+    let (unit, name) = match hi.0 {
+        n if n < 999_500 => (1_000, "µs"),
+        n if n < 999_500_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let digits: u32 = match hi.0 / (unit / 100) {
+        n if n >= 10_000 => 0,
+        n if n >= 1_000 => 1,
+        _ => 2,
+    };
+    let step = unit / 10_u64.pow(digits);
+    let (low, high) = (lo.0 / step, hi.0.div_ceil(step));
+    let text = |steps: u64| format!("{:.*}", digits as usize, steps as f64 / 10_f64.powi(digits as i32));
+    let whole = low.is_multiple_of(10_u64.pow(digits)) && high.is_multiple_of(10_u64.pow(digits));
+    let text = |steps: u64| if whole { (steps / 10_u64.pow(digits)).to_string() } else { text(steps) };
+    if low == 0 { format!("at most {} {name}", text(high)) } else { format!("{} – {} {name}", text(low), text(high)) }
+}
+
+/// A measured range as people read it.
+pub fn range(range: &Range) -> String {
+    bounds(range.lo, range.hi)
+}
+
+/// A share with as many digits as it takes to tell it from one: `99.2 %`, `99.95 %`.
+pub fn percent(fraction: f64) -> String {
+    let digits = share_digits(fraction);
+    format!("{} %", trimmed(fraction * 100.0, digits))
+}
+
+/// A share within bounds, rounded outwards: `99.2 – 99.4 %`.
+pub fn percent_bounds(lo: f64, hi: f64) -> String {
+    let digits = share_digits(lo).max(if hi < 1.0 { share_digits(hi) } else { 0 });
+    let scale = 10_f64.powi(digits as i32);
+    // A hair of tolerance: 0.992 × 100 must not fall below 99.2.
+    let low = (lo * 100.0 * scale + 1e-6).floor() / scale;
+    let high = ((hi * 100.0 * scale - 1e-6).ceil() / scale).min(100.0);
+    if low >= high {
+        return format!("{} %", trimmed(low, digits));
+    }
+    format!("{low:.digits$} – {} %", if high >= 100.0 { "100".to_owned() } else { format!("{high:.digits$}") })
+}
+
+fn share_digits(fraction: f64) -> usize {
+    let missing = (1.0 - fraction) * 100.0;
+    match missing {
+        m if m >= 0.1 => 1,
+        m if m >= 0.01 => 2,
+        m if m >= 0.001 => 3,
+        m if m > 1e-9 => 4,
+        _ => 0,
+    }
+}
+
+fn trimmed(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A count with its thousands set apart: `9,214`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A count of things: `1 write`, `9,214 writes`.
+pub fn many(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bounds_share_their_unit_and_are_rounded_outwards() {
+        let ms = Span::millis;
+        assert_eq!(bounds(ms(7_314), Some(ms(7_416))), "7.31 – 7.42 s");
+        assert_eq!(bounds(ms(7_310), Some(ms(7_420))), "7.31 – 7.42 s");
+        assert_eq!(bounds(ms(9_996), Some(ms(10_004))), "9.9 – 10.1 s");
+        assert_eq!(bounds(Span::ZERO, Some(ms(57))), "at most 57 ms");
+        assert_eq!(bounds(Span::secs(42), None), "more than 42 s");
+        assert_eq!(bounds(ms(125_400), Some(ms(127_100))), "2 min 5 s – 2 min 8 s");
+        assert_eq!(bounds(ms(6), Some(ms(6))), "6 ms");
+        assert_eq!(bounds(Span::micros(999_700), Some(Span::micros(1_000_100))), "0.99 – 1.01 s");
+    }
+
+    #[test]
+    fn shares_show_what_is_missing() {
+        assert_eq!(percent(0.992), "99.2 %");
+        assert_eq!(percent(0.9995), "99.95 %");
+        assert_eq!(percent(1.0), "100 %");
+        assert_eq!(percent(0.0), "0 %");
+        assert_eq!(percent_bounds(0.99184, 0.99196), "99.1 – 99.2 %");
+        assert_eq!(percent_bounds(0.9992, 1.0), "99.92 – 100 %");
+        assert_eq!(percent_bounds(0.992, 0.992), "99.2 %");
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!((count(0), count(999), count(9_214), count(1_234_567)), ("0".into(), "999".into(), "9,214".into(), "1,234,567".into()));
+        assert_eq!((many(1, "write"), many(2, "write")), ("1 write".into(), "2 writes".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn printed_bounds_contain_the_measured_ones(lo in 1_000u64..100_000_000_000, width in 1u64..10_000_000_000) {
+            let hi = (lo + width).min(119_000_000_000);
+            prop_assume!(hi > lo);
+            let text = bounds(Span(lo), Some(Span(hi)));
+            let (numbers, unit) = text.trim_start_matches("at most ").rsplit_once(' ').unwrap();
+            let unit = match unit { "s" => 1e9, "ms" => 1e6, _ => 1e3 };
+            let (low, high) = numbers.split_once(" – ").unwrap_or(("0", numbers));
+            prop_assert!(low.parse::<f64>().unwrap() * unit <= lo as f64 + 1.0, "{text}");
+            prop_assert!(high.parse::<f64>().unwrap() * unit >= hi as f64 - 1.0, "{text}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Accounts of this machine, from `/etc/passwd`: for processes that run as somebody else.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its user id.
+    pub uid: u32,
+    /// Its first group.
+    pub gid: u32,
+    /// Its home directory.
+    pub home: String,
+}
+
+/// The account of that name.
+pub fn find(name: &str) -> Option<Account> {
+    in_text(&std::fs::read_to_string("/etc/passwd").ok()?, name)
+}
+
+fn in_text(text: &str, name: &str) -> Option<Account> {
+    text.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [found, _, uid, gid, _, home, ..] = fields.as_slice() else { return None };
+        (*found == name).then_some(())?;
+        Some(Account { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: (*home).to_owned() })
+    })
+}
+
+/// Whether we already are that user.
+pub fn is_us(account: &Account) -> bool {
+    rustix::process::geteuid().as_raw() == account.uid
+}
+
+impl Account {
+    /// Makes a command run as this account.
+    pub fn apply(&self, command: &mut Command) {
+        if !is_us(self) {
+            command.gid(self.gid).uid(self.uid);
+        }
+        command.env("HOME", &self.home).env("USER", &self.name).env("LOGNAME", &self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_read_by_exact_name() {
+        let text = "root:x:0:0:root:/root:/bin/sh\nbroken\npostgres:x:113:120::/var/lib/postgresql:/bin/bash\n";
+        let found = in_text(text, "postgres").unwrap();
+        assert_eq!((found.uid, found.gid, found.home.as_str()), (113, 120, "/var/lib/postgresql"));
+        assert_eq!(in_text(text, "postgre"), None);
+        assert_eq!(in_text(text, "broken"), None);
+    }
+}

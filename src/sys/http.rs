@@ -1,0 +1,246 @@
+//! HTTP for the control plane, and how TLS is set up for everybody: one cryptography provider, the host's own trust store, no OpenSSL.
+//! Probes hold their own connections; they take only the TLS set-up from here.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use indexmap::IndexMap;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::BuilderVerifierExt;
+use serde_json::Value;
+
+use crate::base::Span;
+
+/// Whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trust {
+    /// Anybody: the certificate is not checked.
+    pub insecure: bool,
+    /// Only certificates that this file's authorities signed, in place of the host's trust store.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What can go wrong on the control plane.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The host's trust store cannot be used.
+    #[error("read the host's trust store: {0}")]
+    Trust(String),
+    /// The authorities' file cannot be used.
+    #[error("read the certificates in {path}: {why}")]
+    CaFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No answer, or none that could be read to its end.
+    #[error("get an answer: {0}")]
+    Exchange(String),
+    /// An answer that is not a success.
+    #[error("get an answer: status {0}")]
+    Status(u16),
+    /// Too much.
+    #[error("read the answer: it is larger than {0} bytes")]
+    Large(usize),
+    /// Not JSON.
+    #[error("read the answer as JSON: {0}")]
+    Json(String),
+}
+
+/// The one cryptography provider, made the process's own on first use.
+pub fn provider() -> Arc<CryptoProvider> {
+    static ONE: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(ONE.get_or_init(|| {
+        // Somebody else may have installed one first: any is as good, ours is used by name.
+        let _ = ring::default_provider().install_default();
+        Arc::new(ring::default_provider())
+    }))
+}
+
+/// How a client speaks TLS, HTTP/1.1 by ALPN. The host's trust store is read once a process.
+///
+/// # Errors
+/// The trust store or the authorities' file cannot be read.
+pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, HttpError> {
+    static HOST: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
+    match (trust.insecure, &trust.ca_file) {
+        (false, None) => HOST
+            .get_or_init(|| {
+                let builder = builder()?.with_platform_verifier().map_err(|error| error.to_string())?;
+                Ok(finish(builder.with_no_client_auth()))
+            })
+            .clone()
+            .map_err(HttpError::Trust),
+        (true, _) => {
+            let verifier = Arc::new(Anybody(provider()));
+            let builder = builder().map_err(HttpError::Trust)?.dangerous().with_custom_certificate_verifier(verifier);
+            Ok(finish(builder.with_no_client_auth()))
+        }
+        (false, Some(path)) => {
+            let bad = |why: String| HttpError::CaFile { path: path.display().to_string(), why };
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))? {
+                roots.add(certificate.map_err(|error| bad(error.to_string()))?).map_err(|error| bad(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(bad("it holds none".into()));
+            }
+            Ok(finish(builder().map_err(HttpError::Trust)?.with_root_certificates(roots).with_no_client_auth()))
+        }
+    }
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())
+}
+
+fn finish(mut config: ClientConfig) -> Arc<ClientConfig> {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Resumed sessions would make the first handshake of a drill different from all the others.
+    config.resumption = rustls::client::Resumption::disabled();
+    Arc::new(config)
+}
+
+/// Accepts any certificate, but still checks that the peer holds its key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A client for the control plane: no proxy from the environment, no redirect.
+///
+/// # Errors
+/// The trust store cannot be read.
+pub fn control_client(trust: &Trust) -> Result<reqwest::Client, HttpError> {
+    let config = client_config(trust)?;
+    reqwest::Client::builder()
+        .tls_backend_preconfigured((*config).clone())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| HttpError::Exchange(words(&error.without_url())))
+}
+
+/// GETs a JSON document of at most `largest` bytes within `limit`. Nothing in an error names the address, which may hold a secret.
+///
+/// # Errors
+/// No answer in time, not a success, too large, not JSON.
+pub async fn get_json(
+    client: &reqwest::Client,
+    url: &str,
+    headers: &IndexMap<String, String>,
+    largest: usize,
+    limit: Span,
+) -> Result<Value, HttpError> {
+    let lost = |error: reqwest::Error| HttpError::Exchange(words(&error.without_url()));
+    let mut request = client.get(url).timeout(limit.std());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let mut answer = request.send().await.map_err(lost)?;
+    if !answer.status().is_success() {
+        return Err(HttpError::Status(answer.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+        if body.len() + chunk.len() > largest {
+            return Err(HttpError::Large(largest));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|error| HttpError::Json(error.to_string()))
+}
+
+/// The innermost cause: the outer ones only say "error sending request".
+fn words(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(inner) = last.source() {
+        last = inner;
+    }
+    last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn serving(answer: &'static str) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 2048];
+            let _ = stream.read(&mut request).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn json_is_read_and_everything_else_is_refused() {
+        let client = control_client(&Trust { insecure: true, ca_file: None }).unwrap();
+        let get = |url: String, largest| {
+            let client = client.clone();
+            async move { get_json(&client, &url, &IndexMap::new(), largest, Span::secs(1)).await }
+        };
+        let good = serving("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").await;
+        assert_eq!(get(good, 100).await.unwrap(), serde_json::json!({"a": 1}));
+        let large = serving("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").await;
+        assert!(matches!(get(large, 3).await, Err(HttpError::Large(3))));
+        let down = serving("HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(matches!(get(down, 100).await, Err(HttpError::Status(503))));
+        let text = serving("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+        assert!(matches!(get(text, 100).await, Err(HttpError::Json(_))));
+        let error = get("http://127.0.0.1:1/?token=hidden".into(), 100).await.unwrap_err().to_string();
+        assert!(error.contains("refused") && !error.contains("hidden"), "{error}");
+    }
+
+    #[test]
+    fn an_authorities_file_must_hold_one() {
+        let missing = Trust { insecure: false, ca_file: Some("/nonexistent/ca.pem".into()) };
+        assert!(matches!(client_config(&missing), Err(HttpError::CaFile { .. })));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        std::fs::write(&path, "nothing").unwrap();
+        assert!(client_config(&Trust { insecure: false, ca_file: Some(path) }).unwrap_err().to_string().contains("holds none"));
+    }
+}

@@ -1,0 +1,107 @@
+//! A precise timer. The runtime's own has a resolution of one millisecond, which at a hundred samples a second would already show as the
+//! prober's lag.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::thread::clock_nanosleep_absolute;
+use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::Clock;
+use crate::base::At;
+
+/// Wakes a task at an instant, as precisely as the kernel can.
+#[derive(Debug)]
+pub struct Timer {
+    fd: AsyncFd<OwnedFd>,
+}
+
+fn timespec(ns: u64) -> Timespec {
+    Timespec { tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX), tv_nsec: (ns % 1_000_000_000) as _ }
+}
+
+impl Timer {
+    /// A timer of the current runtime.
+    ///
+    /// # Errors
+    /// The process has no file descriptor left.
+    pub fn new() -> io::Result<Timer> {
+        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe, for types that may lose their descriptor; an OwnedFd that we alone hold cannot"
+        )]
+        let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
+        Ok(Timer { fd })
+    }
+
+    /// Waits until the instant has come; returns at once when it has passed. May be dropped half-way and asked again.
+    ///
+    /// # Errors
+    /// The kernel refuses the timer.
+    pub async fn until(&mut self, clock: Clock, at: At) -> io::Result<()> {
+        if clock.now() >= at {
+            return Ok(());
+        }
+        let zero = timespec(0);
+        // A zero value would disarm the timer: one nanosecond after boot is as good as "at once".
+        let when = Itimerspec { it_interval: zero, it_value: timespec(clock.mono_of(at).max(1)) };
+        timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &when)?;
+        loop {
+            let mut ready = self.fd.readable().await?;
+            let mut count = [0_u8; 8];
+            match ready.try_io(|fd| rustix::io::read(fd, &mut count).map_err(io::Error::from)) {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => return Err(error),
+                // Readiness left over from an earlier, abandoned wait.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Blocks the calling thread until an instant of the clock; for threads of their own without a runtime.
+pub fn block_until(clock: Clock, at: At) {
+    let request = timespec(clock.mono_of(at));
+    while clock_nanosleep_absolute(ClockId::Monotonic, &request).is_err() && clock.now() < at {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Span;
+
+    #[tokio::test]
+    async fn it_wakes_at_the_instant_and_not_before() {
+        let clock = Clock::start();
+        let mut timer = Timer::new().unwrap();
+        for _ in 0..5 {
+            let at = clock.now() + Span::millis(3);
+            timer.until(clock, at).await.unwrap();
+            assert!(clock.now() >= at);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_wait_does_not_end_the_next_one() {
+        let clock = Clock::start();
+        let mut timer = Timer::new().unwrap();
+        let early = clock.now() + Span::millis(5);
+        assert!(tokio::time::timeout(Span::millis(20).std(), async { timer.until(clock, early + Span::secs(9)).await }).await.is_err());
+        timer.until(clock, clock.now() + Span::millis(1)).await.unwrap();
+        let at = clock.now() + Span::millis(30);
+        timer.until(clock, at).await.unwrap();
+        assert!(clock.now() >= at);
+        timer.until(clock, At(0)).await.unwrap();
+    }
+
+    #[test]
+    fn a_thread_sleeps_until_the_instant() {
+        let clock = Clock::start();
+        let at = clock.now() + Span::millis(5);
+        block_until(clock, at);
+        assert!(clock.now() >= at);
+    }
+}

@@ -1,0 +1,189 @@
+//! Driving the real binary: a directory of its own for each test, bounded waits, and a look at the world afterwards.
+#![allow(dead_code, reason = "every test file uses another part")]
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    assert_cmd::cargo::cargo_bin!("firedrill").to_owned()
+}
+
+/// A place to run drills in: own working directory, own registry.
+pub struct Place {
+    /// The directory.
+    pub dir: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A command of the binary in this place.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(args).current_dir(self.path()).env("FIREDRILL_REGISTRY", self.path().join("registry")).env("NO_COLOR", "1");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs to the end, at most so many seconds.
+    pub fn run(&self, args: &[&str], seconds: u64) -> Done {
+        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait(child, seconds)
+    }
+
+    /// Starts without waiting.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Writes a file here.
+    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The directories of all runs here, oldest first.
+    pub fn runs(&self) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> =
+            std::fs::read_dir(self.path().join(".firedrill/runs")).map(|dir| dir.flatten().map(|e| e.path()).collect()).unwrap_or_default();
+        found.sort();
+        found
+    }
+
+    /// Processes that still carry the mark of a run of this place.
+    pub fn survivors(&self) -> Vec<String> {
+        let runs: Vec<String> = self.runs().iter().map(|run| run.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let pid = entry.file_name().to_string_lossy().into_owned();
+            let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
+            let text = String::from_utf8_lossy(&environ);
+            let ours = text
+                .split('\0')
+                .any(|pair| pair.strip_prefix("FIREDRILL_OWNER=").is_some_and(|o| runs.iter().any(|run| o.starts_with(run.as_str()))));
+            let dead = std::fs::read_to_string(entry.path().join("stat"))
+                .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')));
+            if ours && !dead {
+                let name = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default().replace('\0', " ");
+                found.push(format!("{pid} {name}"));
+            }
+        }
+        found
+    }
+
+    /// Waits until nobody carries the mark, at most so many seconds.
+    pub fn assert_nobody_survives(&self, seconds: u64) {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let left = self.survivors();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "still there: {left:#?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The entries of a run's journal.
+    pub fn journal(&self, run: &Path) -> Vec<Value> {
+        let text = std::fs::read_to_string(run.join("events.jsonl")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits until the newest run's journal holds an event of this type, at most so many seconds.
+    pub fn wait_for_event(&self, kind: &str, seconds: u64) -> PathBuf {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            if let Some(run) = self.runs().pop()
+                && self.journal(&run).iter().any(|entry| entry["event"]["type"] == kind)
+            {
+                return run;
+            }
+            assert!(Instant::now() < end, "no event `{kind}` within {seconds} s");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    /// The JSON report on stdout.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is no JSON ({error}):\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    pub fn expect(self, code: i32) -> Done {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Waits for a child, at most so many seconds; its pipes are read meanwhile.
+pub fn wait(mut child: Child, seconds: u64) -> Done {
+    fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut pipe) = pipe {
+                let _ = pipe.read_to_end(&mut bytes);
+            }
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+    let (out, err) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("not done within {seconds} s\n{}\n{}", out.join().unwrap(), err.join().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    Done { code: status.code(), stdout: out.join().unwrap(), stderr: err.join().unwrap() }
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+    assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// So many ports that were free a moment ago.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let held: Vec<std::net::TcpListener> = (0..N).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    std::array::from_fn(|n| held[n].local_addr().unwrap().port())
+}
+
+/// Whether a program can be found.
+pub fn has_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').chain(["/usr/sbin", "/usr/local/sbin"]).map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())
+}
+
+/// Output of a finished command as text.
+pub fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
