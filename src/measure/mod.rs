@@ -528,10 +528,14 @@ mod tests {
         assert_eq!(changed.validity.reasons, vec!["what was tested changed: build was 1 before and 2 after"]);
         let same = drill(&sim, 25_000).at(1, seen("before", "1")).at(40_000, seen("after", "1")).facts(&plan());
         assert!(same.validity.valid);
-        let starving = Sim { lag: |n| if n > 300 { 40_000_000 } else { 0 }, ..sim };
-        let starved = drill(&starving, 25_000).facts(&plan());
+        let frozen = Event::Stall { from: At(10_600_000_000), to: At(11_100_000_000) };
+        let starved = drill(&sim, 25_000).at(11_100, frozen).facts(&plan());
         assert_eq!(claim_of(&starved).verdict, Judged::Invalid);
-        assert!(starved.validity.reasons[0].starts_with("the prober was starved: 25 seconds of 40"), "{:?}", starved.validity);
+        assert!(starved.validity.reasons[0].starts_with("the prober was starved: it stood still for 500 ms"), "{:?}", starved.validity);
+        // Lateness is in the bounds already: it may cost a pass, but it is no blindness.
+        let late = drill(&Sim { lag: |n| if n > 300 { 40_000_000 } else { 0 }, ..sim }, 25_000).facts(&plan());
+        assert!(late.validity.valid, "{:?}", late.validity);
+        assert!(late.validity.tainted_seconds >= 24, "{:?}", late.validity);
     }
 
     #[test]

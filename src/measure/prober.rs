@@ -4,6 +4,10 @@
 //!
 //! Lateness is measured with a timer of 1 ms resolution, and the runtime rounds up: p99 of lag counts as late above max(5 ms, d/4).
 //! A tighter bound would taint seconds in which nothing was wrong but the timer's own grain.
+//!
+//! Two degrees are kept apart. A second is *late* when samples were sent or read late: lateness widens bounds and adds to latencies by
+//! itself, so it can cost a pass and never make one. A second is *blind* when samples are missing, failed on our side, or may say more about
+//! us than about the target: there the numbers do not know what they do not show. Only blindness starves a prober.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +27,8 @@ const SECOND: u64 = 1_000_000_000;
 pub(super) struct Taint {
     /// Per probe, with what all probes share.
     per_probe: IndexMap<String, BTreeSet<u64>>,
+    /// The blind ones among them, per probe.
+    blind: IndexMap<String, BTreeSet<u64>>,
     /// Why, over all probes.
     reasons: BTreeMap<u64, String>,
 }
@@ -35,8 +41,17 @@ impl Taint {
 
     /// The share of a time in which a probe was in doubt.
     pub fn share(&self, probe: &str, from: At, to: At) -> f64 {
+        Taint::share_of(&self.per_probe, probe, from, to)
+    }
+
+    /// The share of a time in which a probe was blind.
+    pub fn blind_share(&self, probe: &str, from: At, to: At) -> f64 {
+        Taint::share_of(&self.blind, probe, from, to)
+    }
+
+    fn share_of(sets: &IndexMap<String, BTreeSet<u64>>, probe: &str, from: At, to: At) -> f64 {
         let length = to.since(from).0;
-        let Some(set) = self.per_probe.get(probe).filter(|_| length > 0) else { return 0.0 };
+        let Some(set) = sets.get(probe).filter(|_| length > 0) else { return 0.0 };
         let (first, last) = (from.0 / SECOND, to.0.div_ceil(SECOND));
         set.range(first..last).count() as f64 / length.div_ceil(SECOND).max(1) as f64
     }
@@ -46,7 +61,16 @@ impl Taint {
         self.reasons.len() as u64
     }
 
+    /// Blind: the numbers do not know what they do not show.
     fn add(&mut self, probe: Option<&str>, second: u64, why: &str) {
+        for (_, set) in self.blind.iter_mut().filter(|(id, _)| probe.is_none_or(|p| p == id.as_str())) {
+            set.insert(second);
+        }
+        self.late(probe, second, why);
+    }
+
+    /// Late only.
+    fn late(&mut self, probe: Option<&str>, second: u64, why: &str) {
         let ids = self.per_probe.iter_mut().filter(|(id, _)| probe.is_none_or(|p| p == id.as_str()));
         for (_, set) in ids {
             set.insert(second);
@@ -63,13 +87,13 @@ impl Taint {
 
 /// What tainted which second.
 pub(super) fn taint(read: &Read<'_>) -> Taint {
-    let per_probe = read.plan.probes.keys().map(|id| (id.to_string(), BTreeSet::new())).collect();
-    let mut taint = Taint { per_probe, reasons: BTreeMap::new() };
+    let per_probe: IndexMap<String, BTreeSet<u64>> = read.plan.probes.keys().map(|id| (id.to_string(), BTreeSet::new())).collect();
+    let mut taint = Taint { blind: per_probe.clone(), per_probe, reasons: BTreeMap::new() };
     for entry in read.entries {
         match &entry.event {
             Event::ClockStep { by_ns } => {
                 let by = Span(by_ns.unsigned_abs()).human();
-                taint.add(None, entry.at.0 / SECOND, &format!("wall time jumped by {by}"));
+                taint.late(None, entry.at.0 / SECOND, &format!("wall time jumped by {by}"));
             }
             Event::Suspended { slept } => taint.add(None, entry.at.0 / SECOND, &format!("the machine slept for {}", slept.human())),
             _ => {}
@@ -82,7 +106,7 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
             let reach = from.minus(watch.plan.timeout);
             let first = watch.planned(reach, *from).iter().find(|row| row.done > *from).map_or(*from, |row| row.planned.min(*from));
             for second in first.0 / SECOND..=to.0 / SECOND {
-                taint.add(Some(id), second, &format!("the prober stood still for {}", long.human()));
+                taint.late(Some(id), second, &format!("the prober stood still for {}", long.human()));
             }
         }
     }
@@ -116,7 +140,7 @@ fn samples(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
             lags.sort_unstable();
             let p99 = lags[rank(0.99, lags.len()) - 1];
             if p99 > late {
-                taint.add(Some(id), second, &format!("{id}: sent {} late", p99.human()));
+                taint.late(Some(id), second, &format!("{id}: sent {} late", p99.human()));
             }
             lags.clear();
         }
@@ -141,14 +165,29 @@ pub(super) fn health(read: &Read<'_>, taint: &Taint) -> ProberFacts {
     }
 }
 
-/// Why the prober was starved, when it was: more than a tenth of the watched seconds, and at least three, are tainted.
+/// A prober that stood still for so long at once was frozen: what it then reads of the target is its own absence.
+const FROZEN: Span = Span::millis(300);
+
+/// Why the prober was starved, when it was: it was frozen once the first fault was injected, or more than a tenth of a probe's watched
+/// seconds, and at least three, were blind.
 pub(super) fn starved(read: &Read<'_>, taint: &Taint) -> Option<String> {
-    let starts = read.probes.values().filter_map(|w| w.rows.first()).map(|row| row.planned).min()?;
-    let ends = read.probes.values().filter_map(|w| w.rows.last()).map(|row| row.planned).max()?;
-    let watched = ends.since(starts).0.div_ceil(SECOND).max(1);
-    let tainted = taint.seconds();
-    (tainted >= 3 && tainted * 10 > watched)
-        .then(|| format!("the prober was starved: {} of {} are in doubt", count(tainted, "second"), grouped(watched)))
+    let first = read.items.values().filter(|item| !item.support).filter_map(|item| item.command).min()?;
+    let frozen = read.stalls.iter().filter(|(_, to)| *to >= first).map(|(from, to)| to.since(*from)).max().filter(|long| *long >= FROZEN);
+    if let Some(long) = frozen {
+        return Some(format!("the prober was starved: it stood still for {} while the fault was in play", long.human()));
+    }
+    let mut worst: Option<(u64, u64, &str)> = None;
+    for (id, watch) in &read.probes {
+        let (Some(first), Some(last)) = (watch.rows.first(), watch.rows.last()) else { continue };
+        let watched = last.planned.since(first.planned).0.div_ceil(SECOND).max(1);
+        let blind = taint.blind.get(*id).map_or(0, |set| set.len() as u64);
+        if blind >= 3 && blind * 10 > watched && worst.is_none_or(|(most, ..)| blind > most) {
+            worst = Some((blind, watched, id));
+        }
+    }
+    worst.map(|(blind, watched, id)| {
+        format!("the prober was starved: {id} was blind in {} of {}", count(blind, "second"), grouped(watched))
+    })
 }
 
 #[cfg(test)]
