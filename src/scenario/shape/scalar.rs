@@ -167,8 +167,9 @@ impl<'a> Walk<'a> {
         let names: Vec<&str> = fixed.iter().filter_map(|word| word.as_str()).collect();
         let of = name_of(Where { item: false, ..here }, "this");
         let finding = Finding::error(here.at, format!("`{text}` is no value of {of}"), "unknown value");
-        let upper = names.iter().copied().find(|name| name.eq_ignore_ascii_case(text.trim_start_matches("SIG")));
-        self.report(match upper.or_else(|| did_you_mean(text, names.iter().copied())) {
+        // Signals are often written with their prefix, words in capitals.
+        let bare = text.strip_prefix("SIG").unwrap_or(text);
+        self.report(match did_you_mean(bare, names.iter().copied()) {
             Some(near) => finding.help(format!("did you mean `{near}`?")),
             None => finding.help(format!("write {}", wanted(forms))),
         });
