@@ -1,5 +1,7 @@
 //! What every fault kind owes, over the list of kinds: its documentation, and every rule of undo, on real processes and sockets.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod world;
 
 use std::future::Future;

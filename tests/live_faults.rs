@@ -1,5 +1,7 @@
 //! What the faults really do, to real processes and connections, and what remains when firedrill is gone.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod world;
 
 use std::io::ErrorKind;
@@ -146,6 +148,9 @@ async fn a_dead_proxy_holds_nothing_and_a_stopped_one_cannot_say() {
     let undo = world.inject(fault, &json!({ "proxy": "db" })).await;
     let process = process::marked(&world.owner("proxy/db")).pop().unwrap();
     process::signal(&process, Signal::STOP).unwrap();
+    // Each of its threads stops when it next meets the kernel.
+    until("it is stopped", || process::look(&process).is_some_and(|stat| stat.stopped())).await;
+    clock::sleep(Span::millis(100)).await;
     assert!(fault.verify(&undo, &world.cx).await.is_err(), "no answer is not an answer");
     assert!(fault.undo(&undo, &world.cx).await.is_err());
     process::signal(&process, Signal::CONT).unwrap();
@@ -302,10 +307,19 @@ async fn set_up_runs_first_and_a_failing_one_starts_nothing() {
     let undo = world.inject(item, &json!({ "id": "a" })).await;
     assert!(world.path("data/made").exists());
     assert!(matches!(item.observe(&undo, &world.cx).await.unwrap(), Seen::Biting(_)));
+    let data = format!("{}\n", world.path("data").display());
+    until("it has written", || std::fs::read_to_string(world.path("system/a.log")).unwrap() == data).await;
     process::signal(&process::marked(&world.owner("system/a"))[0], Signal::KILL).unwrap();
     let leader = exec::recorded(&world.path("system/a.json")).unwrap();
     until("its end is known", || exec::exit_of(&leader).is_some()).await;
-    assert_eq!(item.observe(&undo, &world.cx).await.unwrap(), Seen::NotBiting("a does not run (signal 9)".into()));
+    let says = format!("a does not run (signal 9); it last wrote: {}", data.trim_end());
+    assert_eq!(item.observe(&undo, &world.cx).await.unwrap(), Seen::NotBiting(says));
+    // Started again, it is not set up again: a second `mkdir` would fail.
+    world.inject(item, &json!({ "id": "a" })).await;
+    let second = exec::recorded(&world.path("system/a.json")).unwrap();
+    assert!(second != leader && process::alive(&second));
+    process::signal(&second, Signal::KILL).unwrap();
+    until("it is dead again", || !process::alive(&second)).await;
     // By hand it is back, and it is the same item.
     let kill = kind("process.kill");
     paste(&kill.by_hand(&json!({ "processes": [], "signalled": "/x", "back": { "recipe": undo } })).unwrap()).await;

@@ -1,4 +1,6 @@
 //! stub
 use super::{args::Init, exit::Exit, out::Voice};
 /// stub
-pub fn init(_: &Init, _: Voice) -> Exit { Exit::Bug }
+pub fn init(_: &Init, _: Voice) -> Exit {
+    Exit::Bug
+}

@@ -1,7 +1,13 @@
 //! stub
 /// stub
-pub fn list() -> String { String::new() }
+pub fn list() -> String {
+    String::new()
+}
 /// stub
-pub fn one(_: &str) -> Option<String> { None }
+pub fn one(_: &str) -> Option<String> {
+    None
+}
 /// stub
-pub fn nearest(_: &str) -> Option<String> { None }
+pub fn nearest(_: &str) -> Option<String> {
+    None
+}

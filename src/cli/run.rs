@@ -122,8 +122,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<Path
     }
     let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
     let viewer = tokio::spawn(show(View::new(Arc::clone(&plan), &id, style), looking, cx.clock));
-    let setup =
-        Setup { plan, cx, journal, state, commands, watch, guardian: Some(guardian), attempts: Setup::ATTEMPTS };
+    let setup = Setup { plan, cx, journal, state, commands, watch, guardian: Some(guardian), attempts: Setup::ATTEMPTS };
     drive::run(setup).await;
     signals.abort();
     let _ = viewer.await;
@@ -222,11 +221,20 @@ pub fn conclude(dir: &Path, plan: &Plan, output: Format, voice: Voice) -> Exit {
         Format::Junit => report::junit::render(&whole),
     });
     let where_ = format!("report   {}", shown(&dir.join("report.html")));
-    if output == Format::Text { print(&format!("\n  {where_}")) } else { say(&where_) }
+    if output == Format::Text {
+        print(&format!("\n  {where_}"))
+    } else {
+        say(&where_)
+    }
     Exit::Run(score.exit_code)
 }
 
 /// A path as people like to paste it: relative where that is shorter.
 fn shown(path: &Path) -> String {
-    std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf)).unwrap_or_else(|| path.to_owned()).display().to_string()
+    std::env::current_dir()
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf))
+        .unwrap_or_else(|| path.to_owned())
+        .display()
+        .to_string()
 }

@@ -133,7 +133,10 @@ pub fn undo(args: &Undo, voice: Voice) -> Exit {
 fn undo_one(dir: &Path, voice: Voice) -> Exit {
     let shown = dir.display();
     if RunLock::is_held(dir) {
-        voice.error(&format!("{shown} is alive: somebody is at work on it"), Some("interrupt that run instead; it undoes everything itself"));
+        voice.error(
+            &format!("{shown} is alive: somebody is at work on it"),
+            Some("interrupt that run instead; it undoes everything itself"),
+        );
         return Exit::CouldNotStart;
     }
     let Ok(runtime) = runtime() else { return Exit::Bug };

@@ -214,7 +214,10 @@ impl Fault for SystemProcess {
     }
 
     async fn inject(&self, _: &SystemSpec, undo: &Recipe, _: Permit<'_>, cx: &Cx) -> Result<(), FaultError> {
-        undo.set_up(cx).await?;
+        // What was set up once in a run is there when the process is started again by its restart rule.
+        if exec::recorded(&undo.record).is_none() {
+            undo.set_up(cx).await?;
+        }
         undo.start(cx).await?;
         Ok(())
     }

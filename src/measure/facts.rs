@@ -43,6 +43,9 @@ pub struct Facts {
     pub prober: ProberFacts,
 }
 
+/// How a run ended, under the name by which those know it who may not know events.
+pub type Ended = Outcome;
+
 /// The run itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunFacts {

@@ -237,3 +237,145 @@ fn fed(watch: &Watch<'_>, item: &Item<'_>) -> bool {
     let from = command.minus(watch.interval.times(4));
     watch.rows.iter().any(|row| fate(row) == Fate::Acked && row.done >= from && row.done <= effect)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::{Facts, Judged, RpoFacts};
+    use super::super::sample_journal::*;
+    use super::*;
+    use crate::plan::{Plan, RpoPlan};
+
+    fn planned(max: u64) -> Plan {
+        let mut plan = plan();
+        plan.probes.insert(id("orders"), probe_plan("ledger.http", 100.0, Span::millis(800)));
+        plan.claims[0].rpo = Some(RpoPlan { max: Span::millis(max), ledger: id("orders") });
+        plan
+    }
+
+    /// Writes every 100 ms; refused from 10,001 to 12,000.
+    fn writes() -> Vec<Sample> {
+        Sim { interval: 100_000_000, ..Sim::ms(&[(10_001, 12_000)], 40_000) }.samples()
+    }
+
+    fn answer(reader: &str, authority: bool, found: &[(u64, u64)]) -> Event {
+        Event::LedgerRead {
+            ledger: "orders".into(),
+            reader: reader.into(),
+            authority,
+            settled: true,
+            found: found.to_vec(),
+            duplicated: vec![],
+            unexpected: 0,
+            error: None,
+        }
+    }
+
+    fn judged(rows: &[Sample], reads: &[Event], max: u64) -> (Facts, RpoFacts) {
+        let mut journal = drill(&Sim::ms(&[(10_001, 12_000)], 40_000), 25_000).samples("orders", rows);
+        for read in reads {
+            journal = journal.at(40_990, read.clone());
+        }
+        let facts = journal.facts(&planned(max));
+        let rpo = facts.claims["back-soon"].rpo.clone().unwrap();
+        (facts, rpo)
+    }
+
+    const ALL: [(u64, u64); 2] = [(0, 99), (120, 399)];
+
+    #[test]
+    fn nothing_lost_passes_and_names_the_resolution() {
+        let (facts, rpo) = judged(&writes(), &[answer("api", true, &ALL)], 0);
+        let ledger = &facts.ledgers["orders"];
+        assert_eq!((ledger.attempted, ledger.acknowledged, ledger.failed, ledger.unknown), (400, 380, 20, 0));
+        assert!(ledger.lost.is_empty());
+        assert_eq!((rpo.part.verdict, rpo.window.unwrap().window), (Judged::Passed, Span::ZERO));
+        assert_eq!(rpo.part.why, "none of 380 acknowledged writes is missing; a loss shorter than 100 ms could not be seen");
+        assert_eq!(rpo.window.unwrap().acknowledged_before, 100);
+    }
+
+    #[test]
+    fn lost_writes_fail_and_the_window_is_signed() {
+        // Acknowledged at 9,613 + … and gone: 96 to 99; the window runs from the first lost acknowledgement to the effect.
+        let (facts, rpo) = judged(&writes(), &[answer("api", true, &[(0, 95), (120, 399)])], 0);
+        assert_eq!(facts.ledgers["orders"].lost, vec![96, 97, 98, 99]);
+        assert_eq!((rpo.part.verdict, rpo.window.unwrap().window), (Judged::Failed, Span::millis(10_002 - 9_613)));
+        assert_eq!(rpo.part.why, "4 acknowledged writes lost over 389 ms; the objective is that none is lost");
+        assert_eq!(judged(&writes(), &[answer("api", true, &[(0, 95), (120, 399)])], 500).1.part.verdict, Judged::Passed);
+        assert_eq!(judged(&writes(), &[answer("api", true, &[(0, 95), (120, 399)])], 388).1.part.verdict, Judged::Inconclusive);
+        // A split brain loses writes that were acknowledged after the effect.
+        let late = judged(&writes(), &[answer("api", true, &[(0, 99), (130, 399)])], 0).1;
+        assert_eq!((late.window.unwrap().window, late.window.unwrap().lost), (Span::millis(900), 10));
+    }
+
+    #[test]
+    fn unknown_outcomes_are_no_loss_and_failures_may_rise() {
+        let mut rows = writes();
+        for row in rows.iter_mut().filter(|r| (100..110).contains(&r.n)) {
+            row.class = if row.n % 2 == 0 { Class::Timeout } else { Class::Status };
+        }
+        let (facts, rpo) = judged(&rows, &[answer("api", true, &[(0, 102), (119, 399)])], 0);
+        let ledger = &facts.ledgers["orders"];
+        assert_eq!((ledger.unknown, ledger.recovered, ledger.resurrected, ledger.failed), (10, 3, 1, 10));
+        assert_eq!(rpo.part.verdict, Judged::Passed);
+    }
+
+    #[test]
+    fn what_was_not_read_says_nothing() {
+        let change = |f: fn(&mut bool, &mut Option<String>)| {
+            let mut event = answer("api", true, &ALL);
+            if let Event::LedgerRead { settled, error, .. } = &mut event {
+                f(settled, error);
+            }
+            let (facts, rpo) = judged(&writes(), &[event], 0);
+            assert_eq!((rpo.part.verdict, rpo.window), (Judged::Inconclusive, None));
+            facts.ledgers["orders"].not_read.clone().unwrap()
+        };
+        assert!(change(|settled, _| *settled = false).contains("had not settled"));
+        assert!(change(|_, error| *error = Some("status 500".into())).contains("status 500"));
+        let (facts, rpo) = judged(&writes(), &[answer("copy", false, &ALL)], 0);
+        assert_eq!((facts.ledgers["orders"].not_read.as_deref(), rpo.part.verdict), (Some("it was not read back"), Judged::Inconclusive));
+    }
+
+    #[test]
+    fn without_writes_before_the_fault_there_is_no_evidence() {
+        let rows: Vec<Sample> = writes()
+            .into_iter()
+            .map(|mut row| {
+                if (90..100).contains(&row.n) {
+                    (row.verdict, row.class) = (Verdict::Bad, Class::Refused);
+                }
+                row
+            })
+            .collect();
+        assert_eq!(judged(&rows, &[answer("api", true, &[(0, 89), (120, 399)])], 0).1.part.verdict, Judged::Invalid);
+    }
+
+    #[test]
+    fn a_write_without_a_record_leaves_it_open_unless_it_is_found() {
+        let rows: Vec<Sample> = writes().into_iter().filter(|r| r.n != 97).collect();
+        let (facts, rpo) = judged(&rows, &[answer("api", true, &[(0, 96), (98, 99), (120, 399)])], 0);
+        assert_eq!((rpo.part.verdict, facts.ledgers["orders"].unknown), (Judged::Inconclusive, 1));
+        assert_eq!(judged(&rows, &[answer("api", true, &ALL)], 0).1.part.verdict, Judged::Passed);
+    }
+
+    #[test]
+    fn other_readers_and_foreign_writes_are_reported() {
+        let mut read = answer("api", true, &[(0, 99), (120, 405)]);
+        if let Event::LedgerRead { duplicated, unexpected, .. } = &mut read {
+            (*duplicated, *unexpected) = (vec![5, 6], 3);
+        }
+        let (facts, rpo) = judged(&writes(), &[read, answer("copy", false, &[(0, 98), (120, 399)])], 0);
+        let ledger = &facts.ledgers["orders"];
+        assert_eq!((ledger.duplicated, ledger.unexpected), (2, 9));
+        assert_eq!(ledger.divergent, vec![("copy".to_owned(), "lacks 1 acknowledged write that the authority has".to_owned())]);
+        assert!(rpo.part.why.contains("copy lacks 1"), "{}", rpo.part.why);
+    }
+
+    #[test]
+    fn hostile_ranges_are_harmless() {
+        let found = Found::new(&[(0, u64::MAX), (7, 3), (5, 9)]);
+        assert!(found.has(0) && found.has(u64::MAX));
+        assert_eq!(found.count(0, u64::MAX - 1), u64::MAX);
+        assert_eq!(Found::new(&[(1, 2), (3, 4)]).ranges, vec![(1, 4)]);
+    }
+}

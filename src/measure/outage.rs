@@ -148,3 +148,236 @@ pub(super) fn intersection(a: &Times, b: &Times) -> Times {
 pub(super) fn within(times: &Times, from: At, to: At) -> Span {
     times.iter().fold(Span::ZERO, |sum, (a, b)| sum + (*b).min(to).since((*a).max(from)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::{Facts, Judged};
+    use super::super::sample_journal::*;
+    use super::*;
+    use crate::event::{Class, Event, Sample, Verdict};
+    use proptest::prelude::*;
+
+    fn found(rows: &[Sample], stalls: &[(u64, u64)]) -> Vec<Outage> {
+        let mut journal = Journal::new().samples("checkout", rows);
+        for (from, to) in stalls {
+            journal = journal.at(*to, Event::Stall { from: ms(*from), to: ms(*to) });
+        }
+        journal.facts(&plan()).probes["checkout"].outages.clone()
+    }
+
+    #[test]
+    fn edges_are_strict() {
+        let outages = found(&Sim::ms(&[(10_001, 10_200)], 12_000).samples(), &[]);
+        let wanted = Outage {
+            onset: Interval::new(ms(9_953), ms(10_013)),
+            recovery: Interval::new(ms(10_153), ms(10_213)),
+            point: Some(Span::millis(200)),
+            lo: Span::millis(140),
+            hi: Some(Span::millis(260)),
+            censored: false,
+            samples: 4,
+            reason: "connection refused".into(),
+            widened: false,
+        };
+        assert_eq!(outages, vec![wanted]);
+    }
+
+    #[test]
+    fn overlapping_samples_tighten_the_onset() {
+        // The first one hangs until its time-out, the second is refused at once.
+        let mut rows = Sim::ms(&[(10_001, 10_200)], 12_000).samples();
+        let first = rows.iter_mut().find(|r| r.verdict == Verdict::Bad).unwrap();
+        (first.done, first.class) = (first.sent + Span::millis(800), Class::Timeout);
+        assert_eq!(found(&rows, &[])[0].onset, Interval::new(ms(9_953), ms(10_063)));
+    }
+
+    #[test]
+    fn our_own_failures_widen_an_edge_and_are_no_outage() {
+        let clean = Sim::ms(&[(10_001, 10_200)], 12_000).samples();
+        for (n, verdict) in [(199, Verdict::Local), (204, Verdict::Capped)] {
+            let mut rows = clean.clone();
+            rows[n].verdict = verdict;
+            let outage = &found(&rows, &[])[0];
+            assert!(outage.widened && outage.hi.unwrap() == Span::millis(310), "{n}: {outage:?}");
+        }
+        let mut rows = Sim::ms(&[], 12_000).samples();
+        rows[100].verdict = Verdict::Local;
+        assert_eq!(found(&rows, &[]), vec![]);
+        let missing: Vec<Sample> = clean.iter().filter(|r| r.n != 199).cloned().collect();
+        assert!(found(&missing, &[])[0].widened);
+    }
+
+    #[test]
+    fn a_stall_at_an_edge_widens_it_and_a_time_out_in_it_says_nothing() {
+        let mut rows = Sim::ms(&[(10_001, 10_200)], 12_000).samples();
+        rows.retain(|r| !(ms(9_700)..ms(10_000)).contains(&r.sent));
+        let outage = &found(&rows, &[(9_690, 10_000)])[0];
+        assert!(outage.widened && outage.onset.lo == ms(9_653), "{outage:?}");
+        let mut rows = Sim::ms(&[], 12_000).samples();
+        (rows[200].verdict, rows[200].class, rows[200].done) = (Verdict::Bad, Class::Timeout, ms(10_803));
+        assert_eq!(found(&rows, &[]).len(), 1);
+        assert_eq!(found(&rows, &[(10_500, 10_802)]).len(), 0);
+        assert_eq!(found(&rows, &[(10_100, 10_700)]).len(), 1, "the prober was back in time to see an answer");
+    }
+
+    #[test]
+    fn the_commonest_reason_is_told() {
+        let mut rows = Sim::ms(&[(10_001, 10_300)], 12_000).samples();
+        for row in rows.iter_mut().filter(|r| r.verdict == Verdict::Bad).skip(2) {
+            (row.class, row.note) = (Class::Status, Some("status 503".into()));
+        }
+        assert_eq!(found(&rows, &[])[0].reason, "status 503");
+    }
+
+    #[test]
+    fn an_outage_shorter_than_the_interval_may_go_unseen() {
+        let sim = Sim::ms(&[(10_010, 10_050)], 12_000);
+        assert_eq!(found(&sim.samples(), &[]), vec![]);
+        let facts = Journal::new().samples("checkout", &sim.samples()).facts(&plan());
+        assert_eq!(facts.probes["checkout"].min_detectable, Span::millis(50));
+    }
+
+    #[test]
+    fn sets_of_times() {
+        let a = union(vec![(At(5), At(9)), (At(1), At(3)), (At(2), At(4))]);
+        assert_eq!(a, vec![(At(1), At(4)), (At(5), At(9))]);
+        assert_eq!(intersection(&a, &vec![(At(3), At(6))]), vec![(At(3), At(4)), (At(5), At(6))]);
+        assert_eq!(within(&a, At(2), At(7)), Span(4));
+    }
+
+    fn jitter(n: u64) -> u64 {
+        n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
+    }
+
+    prop_compose! {
+        /// One or two outages, any interval, time-out, way to fail, jitter and lateness.
+        fn sims()(
+            first in 6_000u64..9_000, down in 1u64..4_000, gap in 0u64..5_000, second in 0u64..1_500,
+            interval in 5u64..300, timeout in 50u64..1_200, hang in any::<bool>(), phase in 0u64..300, slow in any::<bool>(),
+        ) -> Sim {
+            let (up, again) = (first + down, first + down + gap);
+            let mut list = vec![(first, up)];
+            if gap > 0 && second > 0 {
+                list.push((again, again + second));
+            }
+            Sim {
+                how: if hang { How::Hang } else { How::Refuse },
+                interval: interval * 1_000_000,
+                timeout: timeout * 1_000_000,
+                phase: phase * 1_000_000,
+                took: if slow { |n| 1_000_000 + jitter(n) * 2 } else { |n| 200_000 + jitter(n) / 20 },
+                lag: |n| jitter(n + 77) / 30,
+                ..Sim::ms(&list, 24_000)
+            }
+        }
+    }
+
+    fn planned(sim: &Sim) -> crate::plan::Plan {
+        let mut plan = plan();
+        plan.probes[0] = probe_plan("http", sim.interval as f64 / 1e6, Span(sim.timeout));
+        plan.steady.probes[0].p99 = None;
+        plan
+    }
+
+    /// The drill around it: called a moment before the first outage.
+    fn drilled(sim: &Sim, rows: &[Sample], plan: &crate::plan::Plan) -> Facts {
+        let command = sim.down[0].0 / 1_000_000 - 2;
+        let journal = Journal::new().samples("checkout", rows).fault("lose-primary", command, (command + 1, command + 2));
+        journal.undo("lose-primary", 22_000).finish(25_000).facts(plan)
+    }
+
+    fn rank(verdict: Judged) -> u8 {
+        u8::from(verdict == Judged::Passed)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_500))]
+
+        /// Whatever is measured, the truth lies within its bounds: each true edge that was seen, and the time down in all.
+        #[test]
+        fn strict_bounds_contain_the_truth(sim in sims()) {
+            let rows = sim.samples();
+            let plan = planned(&sim);
+            let entries = Journal::new().samples("checkout", &rows).entries();
+            let read = super::super::read::Read::new(&plan, &entries);
+            let runs = super::outages(&read.probes["checkout"], &[]);
+            let outages: Vec<&Outage> = runs.iter().map(|run| &run.outage).collect();
+            let hit = |from: u64, to: u64| rows.iter().any(|r| r.verdict == Verdict::Bad && (from..to).contains(&(r.sent.0 + (sim.took)(r.n) / 2)));
+            let seen: Vec<&(u64, u64)> = sim.down.iter().filter(|(from, to)| hit(*from, *to)).collect();
+            if seen.is_empty() {
+                prop_assert!(outages.is_empty());
+                return Ok(());
+            }
+            let (first, last) = (seen[0], seen[seen.len() - 1]);
+            let (head, tail) = (&outages[0], &outages[outages.len() - 1]);
+            prop_assert!(head.onset.lo.0 <= first.0 && first.0 <= head.onset.hi.unwrap().0, "{first:?} {head:?}");
+            prop_assert!(tail.recovery.lo.0 <= last.1 && last.1 <= tail.recovery.hi.unwrap().0, "{last:?} {tail:?}");
+            let down: u64 = seen.iter().map(|(from, to)| to - from).sum();
+            let most: u64 = outages.iter().map(|o| o.hi.unwrap().0).sum();
+            prop_assert!(down <= most, "{down} {most}");
+            // Up moments between two seen outages may have gone unseen: then what is asserted spans both.
+            if seen.len() == 1 {
+                let least: u64 = outages.iter().map(|o| o.lo.0).sum();
+                prop_assert!(least <= down, "{least} {down}");
+            }
+        }
+
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        /// And so does the recovery time, where the outage is the only one.
+        #[test]
+        fn recovery_time_contains_the_truth(sim in sims()) {
+            let sim = Sim { down: sim.down[..1].to_vec(), ..sim };
+            let rows = sim.samples();
+            prop_assume!(rows.iter().any(|r| r.verdict == Verdict::Bad));
+            let facts = drilled(&sim, &rows, &planned(&sim));
+            let measured = facts.episodes["lose-primary"].times["recovery_time"];
+            let effect = (sim.down[0].0 / 1_000_000 * 1_000_000) - 500_000;
+            let truth = sim.down[0].1 - effect;
+            prop_assert!(measured.lo.0 <= truth && measured.hi.is_none_or(|hi| truth <= hi.0), "{truth} {measured:?}");
+        }
+
+        /// An instrument that loses samples never turns anything into a pass.
+        #[test]
+        fn losing_samples_never_improves_a_verdict(
+            sim in sims(), objective in 1u64..8_000, lost in prop::collection::vec((0u64..5_000, 1u64..40, 0u8..3), 0..6),
+        ) {
+            let mut plan = planned(&sim);
+            plan.claims[0].rto = Some(crate::plan::RtoPlan { max: Span::millis(objective), from: crate::plan::RtoFrom::Effect });
+            plan.claims[0].availability = Some(crate::plan::AvailabilityPlan {
+                min: crate::base::Percent::of_fraction(1.0 - objective as f64 / 12_000.0).unwrap(),
+                over: Span::secs(12),
+            });
+            let rows = sim.samples();
+            let mut fewer = rows.clone();
+            let total = rows.len() as u64;
+            for (start, length, how) in &lost {
+                let gone = (start % total)..(start % total + length).min(total - 1);
+                match how {
+                    0 => fewer.retain(|r| !gone.contains(&r.n)),
+                    how => for row in fewer.iter_mut().filter(|r| gone.contains(&r.n)) {
+                        let (verdict, class) = if *how == 1 { (Verdict::Local, Class::Local) } else { (Verdict::Capped, Class::Capped) };
+                        (row.verdict, row.class) = (verdict, class);
+                    }
+                }
+            }
+            let (a, b) = (drilled(&sim, &rows, &plan), drilled(&sim, &fewer, &plan));
+            let (a, b) = (&a.claims["back-soon"], &b.claims["back-soon"]);
+            let rto = |c: &super::super::facts::ClaimFacts| c.rto.as_ref().unwrap().part.clone();
+            let up = |c: &super::super::facts::ClaimFacts| c.availability.as_ref().unwrap().part.clone();
+            prop_assert!(rank(rto(b).verdict) <= rank(rto(a).verdict), "{:?} {:?}", rto(a), rto(b));
+            prop_assert!(rank(up(b).verdict) <= rank(up(a).verdict), "{:?} {:?}", up(a), up(b));
+        }
+
+        /// response = lag + wait + service, for every sample.
+        #[test]
+        fn latencies_add_up(sim in sims()) {
+            for row in sim.samples() {
+                prop_assert_eq!(row.response(), row.lag() + row.sent.since(row.woken) + row.service());
+            }
+        }
+    }
+}

@@ -4,6 +4,10 @@
 //!
 //! Lateness is measured with a timer of 1 ms resolution, and the runtime rounds up: p99 of lag counts as late above max(5 ms, d/4).
 //! A tighter bound would taint seconds in which nothing was wrong but the timer's own grain.
+//!
+//! Two degrees are kept apart. A second is *late* when samples were sent or read late: lateness widens bounds and adds to latencies by
+//! itself, so it can cost a pass and never make one. A second is *blind* when samples are missing, failed on our side, or may say more about
+//! us than about the target: there the numbers do not know what they do not show. Only blindness starves a prober.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +27,8 @@ const SECOND: u64 = 1_000_000_000;
 pub(super) struct Taint {
     /// Per probe, with what all probes share.
     per_probe: IndexMap<String, BTreeSet<u64>>,
+    /// The blind ones among them, per probe.
+    blind: IndexMap<String, BTreeSet<u64>>,
     /// Why, over all probes.
     reasons: BTreeMap<u64, String>,
 }
@@ -35,8 +41,17 @@ impl Taint {
 
     /// The share of a time in which a probe was in doubt.
     pub fn share(&self, probe: &str, from: At, to: At) -> f64 {
+        Taint::share_of(&self.per_probe, probe, from, to)
+    }
+
+    /// The share of a time in which a probe was blind.
+    pub fn blind_share(&self, probe: &str, from: At, to: At) -> f64 {
+        Taint::share_of(&self.blind, probe, from, to)
+    }
+
+    fn share_of(sets: &IndexMap<String, BTreeSet<u64>>, probe: &str, from: At, to: At) -> f64 {
         let length = to.since(from).0;
-        let Some(set) = self.per_probe.get(probe).filter(|_| length > 0) else { return 0.0 };
+        let Some(set) = sets.get(probe).filter(|_| length > 0) else { return 0.0 };
         let (first, last) = (from.0 / SECOND, to.0.div_ceil(SECOND));
         set.range(first..last).count() as f64 / length.div_ceil(SECOND).max(1) as f64
     }
@@ -46,7 +61,16 @@ impl Taint {
         self.reasons.len() as u64
     }
 
+    /// Blind: the numbers do not know what they do not show.
     fn add(&mut self, probe: Option<&str>, second: u64, why: &str) {
+        for (_, set) in self.blind.iter_mut().filter(|(id, _)| probe.is_none_or(|p| p == id.as_str())) {
+            set.insert(second);
+        }
+        self.late(probe, second, why);
+    }
+
+    /// Late only.
+    fn late(&mut self, probe: Option<&str>, second: u64, why: &str) {
         let ids = self.per_probe.iter_mut().filter(|(id, _)| probe.is_none_or(|p| p == id.as_str()));
         for (_, set) in ids {
             set.insert(second);
@@ -63,13 +87,13 @@ impl Taint {
 
 /// What tainted which second.
 pub(super) fn taint(read: &Read<'_>) -> Taint {
-    let per_probe = read.plan.probes.keys().map(|id| (id.to_string(), BTreeSet::new())).collect();
-    let mut taint = Taint { per_probe, reasons: BTreeMap::new() };
+    let per_probe: IndexMap<String, BTreeSet<u64>> = read.plan.probes.keys().map(|id| (id.to_string(), BTreeSet::new())).collect();
+    let mut taint = Taint { blind: per_probe.clone(), per_probe, reasons: BTreeMap::new() };
     for entry in read.entries {
         match &entry.event {
             Event::ClockStep { by_ns } => {
                 let by = Span(by_ns.unsigned_abs()).human();
-                taint.add(None, entry.at.0 / SECOND, &format!("wall time jumped by {by}"));
+                taint.late(None, entry.at.0 / SECOND, &format!("wall time jumped by {by}"));
             }
             Event::Suspended { slept } => taint.add(None, entry.at.0 / SECOND, &format!("the machine slept for {}", slept.human())),
             _ => {}
@@ -82,7 +106,7 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
             let reach = from.minus(watch.plan.timeout);
             let first = watch.planned(reach, *from).iter().find(|row| row.done > *from).map_or(*from, |row| row.planned.min(*from));
             for second in first.0 / SECOND..=to.0 / SECOND {
-                taint.add(Some(id), second, &format!("the prober stood still for {}", long.human()));
+                taint.late(Some(id), second, &format!("the prober stood still for {}", long.human()));
             }
         }
     }
@@ -116,7 +140,7 @@ fn samples(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
             lags.sort_unstable();
             let p99 = lags[rank(0.99, lags.len()) - 1];
             if p99 > late {
-                taint.add(Some(id), second, &format!("{id}: sent {} late", p99.human()));
+                taint.late(Some(id), second, &format!("{id}: sent {} late", p99.human()));
             }
             lags.clear();
         }
@@ -141,12 +165,101 @@ pub(super) fn health(read: &Read<'_>, taint: &Taint) -> ProberFacts {
     }
 }
 
-/// Why the prober was starved, when it was: more than a tenth of the watched seconds, and at least three, are tainted.
+/// A prober that stood still for so long at once was frozen: what it then reads of the target is its own absence.
+const FROZEN: Span = Span::millis(300);
+
+/// Why the prober was starved, when it was: it was frozen once the first fault was injected, or more than a tenth of a probe's watched
+/// seconds, and at least three, were blind.
 pub(super) fn starved(read: &Read<'_>, taint: &Taint) -> Option<String> {
-    let starts = read.probes.values().filter_map(|w| w.rows.first()).map(|row| row.planned).min()?;
-    let ends = read.probes.values().filter_map(|w| w.rows.last()).map(|row| row.planned).max()?;
-    let watched = ends.since(starts).0.div_ceil(SECOND).max(1);
-    let tainted = taint.seconds();
-    (tainted >= 3 && tainted * 10 > watched)
-        .then(|| format!("the prober was starved: {} of {} are in doubt", count(tainted, "second"), grouped(watched)))
+    let first = read.items.values().filter(|item| !item.support).filter_map(|item| item.command).min()?;
+    let frozen = read.stalls.iter().filter(|(_, to)| *to >= first).map(|(from, to)| to.since(*from)).max().filter(|long| *long >= FROZEN);
+    if let Some(long) = frozen {
+        return Some(format!("the prober was starved: it stood still for {} while the fault was in play", long.human()));
+    }
+    let mut worst: Option<(u64, u64, &str)> = None;
+    for (id, watch) in &read.probes {
+        let (Some(first), Some(last)) = (watch.rows.first(), watch.rows.last()) else { continue };
+        let watched = last.planned.since(first.planned).0.div_ceil(SECOND).max(1);
+        let blind = taint.blind.get(*id).map_or(0, |set| set.len() as u64);
+        if blind >= 3 && blind * 10 > watched && worst.is_none_or(|(most, ..)| blind > most) {
+            worst = Some((blind, watched, id));
+        }
+    }
+    worst.map(|(blind, watched, id)| {
+        format!("the prober was starved: {id} was blind in {} of {}", count(blind, "second"), grouped(watched))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Facts;
+    use super::super::sample_journal::*;
+    use super::*;
+    use crate::event::Class;
+
+    fn facts(change: impl FnOnce(&mut Vec<Sample>), events: &[(u64, Event)]) -> Facts {
+        let mut rows = Sim::ms(&[], 200_000).samples();
+        change(&mut rows);
+        let mut journal = drill(&Sim::ms(&[], 0), 150_000).samples("checkout", &rows);
+        for (at, event) in events {
+            journal = journal.at(*at, event.clone());
+        }
+        journal.facts(&plan())
+    }
+
+    fn tainted(facts: &Facts) -> Vec<(u64, &str)> {
+        facts.prober.tainted.iter().map(|(at, why)| (at.0 / SECOND, why.as_str())).collect()
+    }
+
+    #[test]
+    fn each_cause_taints_its_second() {
+        let local = facts(|rows| rows[405].verdict = Verdict::Local, &[]);
+        assert_eq!(tainted(&local), vec![(20, "checkout: a sample failed on our side")]);
+        assert!(local.probes["checkout"].seconds[20].tainted && !local.probes["checkout"].seconds[21].tainted);
+        let capped = facts(|rows| rows[405].verdict = Verdict::Capped, &[]);
+        assert_eq!(tainted(&capped), vec![(20, "checkout: too many samples in flight")]);
+        let missing = facts(|rows| rows.retain(|r| r.n != 405), &[]);
+        assert_eq!(tainted(&missing), vec![(20, "checkout: samples are missing")]);
+        let late = facts(|rows| rows[405].woken = rows[405].planned + Span::millis(13), &[]);
+        assert_eq!(tainted(&late), vec![(20, "checkout: sent 13 ms late")]);
+        let grain = facts(|rows| rows.iter_mut().for_each(|r| r.woken = r.planned + Span::millis(2)), &[]);
+        assert_eq!((tainted(&grain), grain.prober.lag_p99), (vec![], Some(Span::millis(2))));
+        let step = facts(|_| {}, &[(20_500, Event::ClockStep { by_ns: -70_000_000 })]);
+        assert_eq!((tainted(&step), step.prober.clock_steps), (vec![(20, "wall time jumped by 70 ms")], 1));
+        let slept = facts(|_| {}, &[(20_500, Event::Suspended { slept: Span::secs(3) })]);
+        assert_eq!((tainted(&slept), slept.prober.suspends), (vec![(20, "the machine slept for 3 s")], 1));
+    }
+
+    #[test]
+    fn a_stall_longer_than_the_interval_taints_what_it_touches() {
+        let stall = |from, to| (to, Event::Stall { from: ms(from), to: ms(to) });
+        let long = facts(|_| {}, &[stall(20_950, 21_020)]);
+        assert_eq!(tainted(&long), vec![(20, "the prober stood still for 70 ms"), (21, "the prober stood still for 70 ms")]);
+        assert_eq!((long.prober.stalls, long.prober.longest_stall), (1, Span::millis(70)));
+        assert_eq!(tainted(&facts(|_| {}, &[stall(20_950, 20_990)])), vec![]);
+        // A sample under way when it began was planned in the second before.
+        let slow = facts(|rows| rows[418].done = rows[418].sent + Span::millis(300), &[stall(21_010, 21_080)]);
+        assert_eq!(tainted(&slow).first().map(|t| t.0), Some(20));
+    }
+
+    #[test]
+    fn a_bad_control_probe_taints_all() {
+        let mut plan = plan();
+        plan.probes.insert(id("internet"), crate::plan::ProbePlan { control: true, ..probe_plan("http", 50.0, Span::millis(800)) });
+        let mut control = Sim::ms(&[], 40_000).samples();
+        (control[405].verdict, control[405].class) = (Verdict::Bad, Class::Refused);
+        let journal = drill(&Sim::ms(&[], 40_000), 25_000).samples("internet", &control);
+        let facts = journal.facts(&plan);
+        assert_eq!(tainted(&facts), vec![(20, "control probe internet failed")]);
+        assert!(facts.probes["checkout"].seconds[20].tainted);
+    }
+
+    #[test]
+    fn more_than_a_hundredth_of_a_phase_spoils_its_percentiles() {
+        let one = facts(|rows| rows[405].verdict = Verdict::Local, &[]);
+        assert!(!one.probes["checkout"].phases["lose-primary.during"].tainted);
+        let two = facts(|rows| (rows[405].verdict, rows[505].verdict) = (Verdict::Local, Verdict::Local), &[]);
+        assert!(two.probes["checkout"].phases["lose-primary.during"].tainted && !two.probes["checkout"].valid);
+        assert_eq!((two.validity.valid, two.validity.tainted_seconds), (true, 2));
+    }
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::base::{At, Id, Interval, Percent, Rate, Span, digest_of};
 use crate::event::{Class, ClockAnchor, Entry, Event, Outcome, Role, Sample, UndoRecord, Verdict};
 use crate::plan::{
-    ClaimPlan, Condition, Environment, Expect, FaultPlan, Hold, Map, MaxSpan, Mode, Moment, Plan, Point, ProbePlan, RtoFrom, RtoPlan,
-    SteadyBounds, SteadyPlan, TestKind,
+    ClaimPlan, Environment, Expect, FaultPlan, Hold, Map, MaxSpan, Mode, Moment, Plan, Point, ProbePlan, RtoFrom, RtoPlan, SteadyBounds,
+    SteadyPlan, TestKind,
 };
 use crate::scenario::model::MinShare;
 
@@ -79,17 +79,6 @@ impl Sim {
 
     pub fn samples(&self) -> Vec<Sample> {
         (0..).map(|n| self.sample(n)).take_while(|s| s.planned.0 < self.end).collect()
-    }
-}
-
-pub(super) fn condition(kind: &str) -> Condition {
-    Condition {
-        kind: kind.into(),
-        spec: Value::Null,
-        expect: Expect::new(),
-        every: Span::millis(50),
-        within: Span::secs(5),
-        timeout: Span::secs(1),
     }
 }
 

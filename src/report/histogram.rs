@@ -49,7 +49,7 @@ pub(super) fn histogram(phase: &PhaseFacts, id: &str, name: &str, range: (Span, 
             free = centre + half + 6.0;
         }
     }
-    svg.text("tick", 6.0, 10.0, "start", &format!("{} at most, of {}", count(most), count(total)));
+    svg.text("tick", 6.0, 10.0, "start", &format!("tallest {} of {}", count(most), many(total, "sample")));
     Some(svg.finish())
 }
 

@@ -96,13 +96,15 @@ fn run(report: &Report<'_>) -> Value {
 /// `changed` is said only where both sides were seen, or a difference was.
 fn subject(report: &Report<'_>) -> Value {
     let subject = &report.facts.subject;
-    let side = |pick: fn(&(Option<String>, Option<String>)) -> &Option<String>| -> Map<String, Value> {
-        subject.iter().filter_map(|(id, both)| pick(both).as_ref().map(|v| (id.clone(), json!(v)))).collect()
+    let side = |values: Vec<(&String, &Option<String>)>| -> Map<String, Value> {
+        values.into_iter().filter_map(|(id, value)| value.as_ref().map(|v| (id.clone(), json!(v)))).collect()
     };
+    let before = side(subject.iter().map(|(id, (before, _))| (id, before)).collect());
+    let after = side(subject.iter().map(|(id, (_, after))| (id, after)).collect());
     let differs = subject.values().any(|(before, after)| before.is_some() && after.is_some() && before != after);
     let unseen = subject.values().any(|(before, after)| before.is_none() || after.is_none());
     let changed = if differs { Some(true) } else { (!unseen && !subject.is_empty()).then_some(false) };
-    json!({ "before": side(|both| &both.0), "after": side(|both| &both.1), "changed": changed })
+    json!({ "before": before, "after": after, "changed": changed })
 }
 
 fn fault(e: &Episode, clock: Clock) -> Value {
@@ -132,7 +134,7 @@ fn counts(c: &Counts) -> Value {
 fn probe(p: &ProbeFacts, clock: Clock) -> Value {
     let served: Vec<Value> =
         p.served_by.iter().map(|(who, until)| json!({ "who": who, "until_mono_ns": until.map(|at| clock.at(at)) })).collect();
-    let phases: Map<String, Value> = p.phases.iter().map(|(name, phase)| (name.clone(), phase_value(phase, p.timeout))).collect();
+    let phases: Map<String, Value> = p.phases.iter().map(|(name, phase)| (name.clone(), phase_value(phase))).collect();
     json!({
         "kind": p.kind, "control": p.control, "interval_us": p.interval.as_micros(), "timeout_ms": p.timeout.as_millis(),
         "min_detectable_us": up(p.min_detectable), "valid": p.valid, "samples": counts(&p.samples), "served_by": served,
@@ -147,20 +149,20 @@ fn outage(o: &Outage, clock: Clock) -> Value {
     })
 }
 
-fn phase_value(phase: &PhaseFacts, timeout: Span) -> Value {
+fn phase_value(phase: &PhaseFacts) -> Value {
     let c = &phase.counts;
     let mut value = json!({
         "planned": c.planned, "ok": c.ok, "bad": c.bad, "local": c.local, "capped": c.capped,
         "length_us": phase.length.as_micros(), "tainted": phase.tainted,
     });
     if let (Some(p), Some(map)) = (phase.response, value.as_object_mut()) {
-        let quantiles = [("p50", p.p50), ("p90", p.p90), ("p95", p.p95), ("p99", p.p99), ("p999", p.p999), ("max", p.max)];
-        for (name, q) in quantiles {
-            map.insert(format!("{name}_us"), json!(q.as_micros()));
+        let quantiles = super::view::quantiles(&p);
+        for (name, _, value) in quantiles {
+            map.insert(format!("{name}_us"), json!(value.as_micros()));
         }
         // Quantiles among the time-outs are only lower bounds; they lie at the time-out.
-        let censored: Vec<&str> =
-            quantiles.iter().filter(|(_, q)| super::view::is_censored(p, *q, timeout)).map(|(name, _)| *name).collect();
+        let among = quantiles.iter().filter(|(_, thousandths, _)| super::view::is_censored(&p, *thousandths));
+        let censored: Vec<&str> = among.map(|(name, _, _)| *name).collect();
         if !censored.is_empty() {
             map.insert("at_least".into(), json!(censored));
         }

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use crate::score::words::capital;
+
 use super::Report;
 use super::rows::rows;
 use super::view::{self, Status, clock, headline, min_detectable, plain};
@@ -11,7 +13,7 @@ use super::view::{self, Status, clock, headline, min_detectable, plain};
 pub fn render(report: &Report<'_>) -> String {
     let mut out = String::new();
     let head = headline(report);
-    let _ = writeln!(out, "## {} {}: {}\n", head.status.shape(), view::capital(head.status.word()), text(&report.plan.title));
+    let _ = writeln!(out, "## {} {}: {}\n", head.status.shape(), capital(head.status.word()), text(&report.plan.title));
     owed(report, &mut out);
     if let Some(why) = view::demonstration(report) {
         let _ = writeln!(out, "> **{}**\n", text(&why));
@@ -28,10 +30,8 @@ pub fn render(report: &Report<'_>) -> String {
     }
     findings(report, &mut out);
     timeline(report, &mut out);
-    if report.score.judged && !of_run {
-        if let Some(least) = min_detectable(report) {
-            let _ = writeln!(out, "An outage under {} would not have been seen. {}\n", least.human(), view::ONE_RUN);
-        }
+    if let Some(least) = min_detectable(report).filter(|_| report.score.judged && !of_run) {
+        let _ = writeln!(out, "An outage under {} would not have been seen. {}\n", least.human(), view::ONE_RUN);
     }
     let facts = &report.facts.run;
     let _ = writeln!(

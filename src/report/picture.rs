@@ -71,7 +71,7 @@ struct Frame {
 
 const HEAD: f64 = 24.0;
 const EDGES: f64 = 24.0;
-const STRIP: f64 = 26.0;
+const STRIP: f64 = 34.0;
 const SERVED: f64 = 22.0;
 const LANE: f64 = 34.0;
 const AXIS: f64 = 40.0;
@@ -211,7 +211,7 @@ fn bands(svg: &mut Svg, frame: &Frame, report: &Report<'_>, top: f64, bottom: f6
 
 /// How many of the samples failed.
 fn draw_strip(svg: &mut Svg, frame: &Frame, points: &[Bucket], top: f64) {
-    let (base, tall) = (top + STRIP - 2.0, STRIP - 8.0);
+    let (base, tall) = (top + STRIP - 2.0, STRIP - 14.0);
     svg.text("tick", frame.left - 6.0, base - 4.0, "end", "failed");
     svg.line("grid", (frame.left, base), (frame.right, base));
     for b in points.iter().filter(|b| b.bad > 0) {
@@ -303,7 +303,7 @@ fn draw_lane(svg: &mut Svg, frame: &Frame, report: &Report<'_>, id: &str, e: &Ep
     });
     mark(svg, "op solid", e.undone, &|x| format!("M{} {}h8v8h-8Z", px(x - 4.0), px(y - 4.0)));
     if end.is_none() && report.score.exit_code == 50 {
-        svg.text("owed-label", frame.right, y + 16.0, "end", "not undone");
+        svg.text("owed-label", frame.right, y - 9.0, "end", "not undone");
     }
 }
 

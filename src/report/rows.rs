@@ -6,7 +6,7 @@ use crate::plan::{By, RtoFrom};
 use crate::score::words::{count, many, percent, percent_bounds, range};
 
 use super::Report;
-use super::view::{Status, clock, phase_word};
+use super::view::{Status, clock, phase_word, was_down};
 
 /// One row of the claim table.
 pub(super) struct Row {
@@ -87,13 +87,13 @@ fn rto(claim: &ClaimFacts) -> Option<Row> {
     let definition = match rto.from {
         RtoFrom::Effect => "recovery_time",
         RtoFrom::Impact => "failover_time",
-        RtoFrom::Command => "command_to_stable_up",
-        RtoFrom::Declared => "declared_to_stable_up",
+        RtoFrom::Command => "command_to_recovery",
+        RtoFrom::Declared => "declared_to_recovery",
     };
     let mut row = Row::new("rto", "Recovery time", definition, &rto.part);
     row.claimed = format!("≤ {}", rto.claimed.human());
     if let Some(m) = &rto.measured {
-        row.measured = range(m);
+        row.measured = if was_down(m) { range(m) } else { format!("no outage seen; {}", range(m)) };
         row.margin = margin(rto.part.verdict, rto.claimed, m.lo, m.hi);
         row.time = Some(m.hi.unwrap_or(m.lo));
     }
@@ -141,12 +141,12 @@ fn availability(claim: &ClaimFacts) -> Option<Row> {
 
 fn latency(claim: &ClaimFacts) -> Option<Row> {
     let l = claim.latency.as_ref()?;
-    let mut row = Row::new("latency", format!("Latency, {}", phase_word(l.phase)), "response_all", &l.part);
-    let list = |f: &dyn Fn(&(Span, Option<Span>)) -> String| {
-        l.quantiles.iter().map(|(q, v)| format!("{q} {}", f(v))).collect::<Vec<_>>().join(", ")
+    let mut row = Row::new("latency", format!("Latency ({})", phase_word(l.phase)), "response_all", &l.part);
+    let list = |text: fn(Span, Option<Span>) -> String| {
+        l.quantiles.iter().map(|(q, (claimed, measured))| format!("{q} {}", text(*claimed, *measured))).collect::<Vec<_>>().join(", ")
     };
-    row.claimed = list(&|(claimed, _)| format!("≤ {}", claimed.human()));
-    row.measured = list(&|(_, measured)| measured.map_or_else(|| UNMEASURED.to_owned(), Span::human));
+    row.claimed = list(|claimed, _| format!("≤ {}", claimed.human()));
+    row.measured = list(|_, measured| measured.map_or_else(|| UNMEASURED.to_owned(), Span::human));
     if let (1, Some((claimed, Some(measured)))) = (l.quantiles.len(), l.quantiles.values().next()) {
         row.margin = margin(l.part.verdict, *claimed, *measured, Some(*measured));
     }
@@ -168,7 +168,7 @@ fn by(claim: &ClaimFacts) -> Option<Row> {
 fn holds(report: &Report<'_>, id: &str, claim: &ClaimFacts) -> Vec<Row> {
     let limits = report.plan.claims.get(id).map(|c| &c.holds);
     let row = |(name, holds): (&String, &crate::measure::facts::HoldsFacts)| {
-        let mut row = Row::new(&format!("holds.{name}"), format!("Holds: {name}"), "share of good samples", &holds.part);
+        let mut row = Row::new(&format!("holds.{name}"), format!("Holds: {name}"), "share_ok", &holds.part);
         if let Some(declared) = limits.and_then(|l| l.get(name.as_str())) {
             let least = declared.success.min.map(|p| format!("≥ {}", percent(p.fraction())));
             let most = declared.success.max.map(|p| format!("≤ {}", percent(p.fraction())));

@@ -2,10 +2,10 @@
 
 use crate::base::{At, Span};
 use crate::event::Outcome;
-use crate::measure::facts::{ClaimFacts, Facts, Judged, PartVerdict, Percentiles, SteadyAfter};
+use crate::measure::facts::{ClaimFacts, Facts, Judged, PartVerdict, Percentiles, Range, SteadyAfter};
 use crate::plan::{By, Environment, Mode, PhaseName, RtoFrom, TestKind};
 use crate::score::TeamVerdict;
-use crate::score::words::{bounds, count, many, range};
+use crate::score::words::{bounds, capital, count, many, range};
 
 use super::Report;
 
@@ -105,7 +105,8 @@ pub(super) fn headline(report: &Report<'_>) -> Headline {
             }
         }
         20 => {
-            let seen = facts.timeline.last().map(|m| m.text.as_str()).unwrap_or_default();
+            let seen = facts.timeline.iter().rev().find(|m| m.what == "baseline").map_or("", |m| m.text.as_str());
+            let seen = seen.strip_prefix("not steady: ").unwrap_or(seen).trim_end_matches("; nothing is injected");
             (Status::NotSteady, format!("The system was not steady beforehand, so nothing was injected{}", because(seen)))
         }
         33 => (Status::Invalid, format!("No valid evidence{}", because(report.score.system_why.first().map_or("", String::as_str)))),
@@ -135,7 +136,7 @@ fn number(report: &Report<'_>) -> Option<(String, String)> {
     let (id, claim) = worst?;
     let name = service(report, id);
     let rto = claim.rto.as_ref()?;
-    let measured = rto.measured.as_ref()?;
+    let measured = rto.measured.as_ref().filter(|m| was_down(m))?;
     Some((range(measured), format!("{} of {name}, claimed {}", definition_words(rto.from), rto.claimed.human())))
 }
 
@@ -173,18 +174,13 @@ fn claim_sentence(report: &Report<'_>, id: &str, claim: &ClaimFacts) -> String {
             (Judged::Passed, By::SameInstance) => ", on the same instance",
             (Judged::Failed | Judged::Inconclusive | Judged::Invalid, _) => "",
         });
-        said.push(match &rto.measured {
-            Some(m) if m.hi.is_none() => format!("{name} was not back {} after the fault", m.lo.human()),
-            Some(m) if rto.self_recovered == Some(false) => format!("{name} came back only after the undo ({})", range(m)),
+        let decided = matches!(rto.part.verdict, Judged::Passed | Judged::Failed) && rto.self_recovered == Some(true);
+        said.push(match rto.measured.filter(|m| decided && was_down(m)) {
             Some(m) => {
-                let verb = match rto.part.verdict {
-                    Judged::Passed => "within the claimed",
-                    Judged::Failed => "longer than the claimed",
-                    Judged::Inconclusive | Judged::Invalid => "which does not decide the claimed",
-                };
-                format!("{name} was back after {}{by}, {verb} {}", range(m), rto.claimed.human())
+                let verb = if rto.part.verdict == Judged::Passed { "within the claimed" } else { "longer than the claimed" };
+                format!("{name} was back after {}{by}, {verb} {}", range(&m), rto.claimed.human())
             }
-            None => format!("{name}: {}", rto.part.why),
+            None => rto.part.why.clone(),
         });
     }
     if let Some(rpo) = &claim.rpo {
@@ -209,6 +205,11 @@ fn claim_sentence(report: &Report<'_>, id: &str, claim: &ClaimFacts) -> String {
     if said.is_empty() { format!("{name}: {}", Status::of(claim.verdict).word()) } else { said.join("; ") }
 }
 
+/// An outage was seen; without one, a recovery time is only the resolution.
+pub(super) fn was_down(measured: &Range) -> bool {
+    measured.hi.is_none() || measured.lo > Span::ZERO || measured.point.is_some_and(|p| p > Span::ZERO)
+}
+
 fn service(report: &Report<'_>, id: &str) -> String {
     report.plan.claims.get(id).and_then(|c| c.service.clone()).unwrap_or_else(|| id.to_owned())
 }
@@ -220,12 +221,6 @@ fn definition_words(from: RtoFrom) -> &'static str {
         RtoFrom::Command => "recovery time from the injector's call",
         RtoFrom::Declared => "recovery time from the declared incident",
     }
-}
-
-/// With its first letter raised, as at the start of a sentence.
-pub(super) fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 pub(super) fn phase_word(phase: PhaseName) -> &'static str {
@@ -253,7 +248,11 @@ pub(super) fn after_effect(facts: &Facts, at: At, moment: Option<crate::base::In
         return None;
     }
     let lo = moment.lo.since(effect.hi.unwrap_or(effect.lo));
-    Some(format!("+{}", bounds(lo, moment.hi.map(|hi| hi.since(effect.lo)))))
+    let hi = moment.hi.map(|hi| hi.since(effect.lo));
+    Some(match hi {
+        Some(hi) if lo == Span::ZERO => format!("within {}", bounds(hi, Some(hi))),
+        hi => format!("+{}", bounds(lo, hi)),
+    })
 }
 
 pub(super) fn environment(report: &Report<'_>) -> &'static str {
@@ -306,10 +305,14 @@ pub(super) fn min_detectable(report: &Report<'_>) -> Option<Span> {
     report.facts.probes.values().filter(|p| !p.control).map(|p| p.min_detectable).max()
 }
 
-/// Whether a quantile falls among time-outs, which lie at their limit: then it is only a lower bound.
-pub(super) fn is_censored(percentiles: Percentiles, quantile: Span, timeout: Span) -> bool {
-    // Histograms keep three significant digits, so "at the limit" has that much slack.
-    percentiles.censored_from.is_some() && quantile.0.saturating_add(quantile.0 / 500) >= timeout.0
+/// The quantiles of a phase: name, thousandths, value.
+pub(super) fn quantiles(p: &Percentiles) -> [(&'static str, u32, Span); 6] {
+    [("p50", 500, p.p50), ("p90", 900, p.p90), ("p95", 950, p.p95), ("p99", 990, p.p99), ("p999", 999, p.p999), ("max", 1000, p.max)]
+}
+
+/// Whether a quantile, in thousandths, falls among time-outs, which lie at their limit: then it is only a lower bound.
+pub(super) fn is_censored(percentiles: &Percentiles, thousandths: u32) -> bool {
+    percentiles.censored_from.is_some_and(|from| thousandths >= from)
 }
 
 /// Text from outside, fit for a terminal: control and direction characters cannot act, line ends become spaces.
@@ -325,20 +328,29 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// What each name in the report means, from where to where.
-pub(super) const DEFINITIONS: [(&str, &str); 14] = [
+pub(super) const DEFINITIONS: [(&str, &str); 20] = [
     ("recovery_time", "from the fault's effect to stably up again; compared with a recovery objective counted from effect"),
     ("failover_time", "from the first failure that users saw to stably up again"),
-    ("command_to_stable_up", "from the injector's call to stably up again"),
+    ("command_to_recovery", "from the injector's call to stably up again"),
     ("outage", "from the first failed sample's start to the next good one's start, with bounds from the samples around both edges"),
+    ("total_down", "all outages of the episode together, any of its probes down"),
+    ("total_down_all", "all outages of the episode together, all of its probes down"),
+    ("unstable_span", "from the first failure to stably up, with the good spells between"),
     ("time_to_effect", "from the injector's call to the effect, which is observed independently of the injector"),
     ("time_to_impact", "from the effect to the first failure that users would have seen"),
+    ("undo_time", "from the start of the undo to the look that agreed that all is as it was"),
     ("restore_time", "from the start of the undo to stably up again, where recovery came only after the undo"),
-    ("stably up", "good and steady for the whole of `stable_for`; the time is that of the first good sample, only the decision waits"),
+    (
+        "stably up",
+        "good and steady for the whole of the hold time (stable_for); the time is that of the first good sample, only the decision waits",
+    ),
     ("availability_time", "one minus the time down over the window, within the bounds of the outages"),
     ("availability_requests", "good over good and failed samples in the window"),
     ("rpo_time", "from the first to the last acknowledged write that was not found at the authority, at least up to the effect"),
     ("response_all", "from the planned send time to the classified answer, time-outs at their limit; waiting for the prober counts"),
+    ("share_ok", "good over good and failed samples in the time that the claim names"),
     ("served_by", "the last instance that answered before the fault, and the first that answered after recovery"),
+    ("steady_state", "every bound of the scenario's steady state held over its whole window"),
     ("min_detectable", "the shortest outage that is certain to be seen: the probe's interval; “none seen” means none as long as that"),
 ];
 

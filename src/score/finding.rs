@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
+use crate::base::Span;
 use crate::measure::facts::{ClaimFacts, Facts, Judged, LedgerFacts, Range, SteadyAfter};
 use crate::plan::{By, ClaimPlan, Plan, TestKind};
 
 use super::catalogue::{
     AUTO_HEAL, AVAILABILITY, BULKHEAD, DEGRADATION, DISASTER_RECOVERY, FAIL_FAST, FAIL_OVER, IDEMPOTENT, Practice, STATIC_STABILITY,
 };
-use super::words::{count, many, percent, percent_bounds, range};
+use super::words::{capital, count, many, percent, percent_bounds, range};
 use super::{Finding, Risk};
 
 /// Every finding of the run, worst first.
@@ -61,7 +62,7 @@ impl Maker<'_> {
         Finding {
             id: draft.id,
             risk: draft.practice.capped(draft.risk),
-            title: draft.title,
+            title: capital(&draft.title),
             observed: draft.observed,
             expected: draft.expected,
             impact: self.impact.clone().unwrap_or_else(|| draft.impact.to_owned()),
@@ -135,7 +136,12 @@ impl Maker<'_> {
                 format!("{}{of} acknowledged lost, over a loss window of {}", many(w.lost, "write"), w.window.human())
             },
         );
-        found.push(self.lost(format!("{id}.rpo"), observed, format!("a loss window of at most {}", rpo.claimed.human())));
+        let expected = if rpo.claimed == Span::ZERO {
+            "no acknowledged write is lost".to_owned()
+        } else {
+            format!("a loss window of at most {}", rpo.claimed.human())
+        };
+        found.push(self.lost(format!("{id}.rpo"), observed, expected));
     }
 
     fn lost(&self, id: String, observed: String, expected: String) -> Finding {
@@ -147,7 +153,7 @@ impl Maker<'_> {
             expected,
             impact: "Customers were told that something was done which has since disappeared; it must be found and repaired by hand.",
             remediation: "Acknowledge a write only when it is durable where it will be needed after the failure: synchronous replication to at least one \
-                 other failure domain (a quorum commit, `synchronous_commit` with a named standby, `min.insync.replicas` above one), and fsync before \
+                 other failure domain (a quorum commit, synchronous_commit with a named standby, min.insync.replicas above one), and fsync before \
                  the acknowledgement. Promote only a replica that is known to be complete, and fence the old primary before it takes writes again. \
                  If that costs too much latency, agree on a loss objective above zero and reconcile from the clients' side."
                 .to_owned(),
@@ -178,7 +184,7 @@ impl Maker<'_> {
     fn latency(&self, id: &str, claim: &ClaimFacts, found: &mut Vec<Finding>) {
         let Some(l) = claim.latency.as_ref().filter(|l| l.part.verdict == Judged::Failed) else { return };
         let phase = format!("{:?}", l.phase).to_lowercase();
-        let over = |(claimed, measured): (&crate::base::Span, &Option<crate::base::Span>)| measured.filter(|m| m > claimed);
+        let over = |(claimed, measured): (&Span, &Option<Span>)| measured.filter(|m| m > claimed);
         let worst = l.quantiles.iter().filter(|(_, (c, m))| over((c, m)).is_some());
         let (observed, expected): (Vec<String>, Vec<String>) = worst
             .map(|(name, (c, m))| {
@@ -214,7 +220,7 @@ impl Maker<'_> {
                 "Another instance answers than claimed",
                 "the same instance answers again",
                 "Traffic moved although it was claimed to stay. Check what sent it there, and whether the instance that answers now has all data \
-                 and capacity; if moving is right, claim `by: another-instance`.",
+                 and capacity; if moving is right, claim by: another-instance.",
             ),
         };
         found.push(self.finish(Draft {

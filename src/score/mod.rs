@@ -108,8 +108,7 @@ mod tests {
     use super::samples::{Sample, all, facts, plan};
     use super::*;
     use crate::base::{At, Interval, Span};
-    use crate::event::Outcome;
-    use crate::measure::facts::{Range, SteadyAfter};
+    use crate::measure::facts::{Ended, Range, SteadyAfter};
     use crate::plan::TestKind;
 
     fn named(name: &str) -> Sample {
@@ -148,9 +147,9 @@ mod tests {
         let mut s = named("failed");
         s.facts.validity.valid = false;
         assert_eq!(code(&s), 33, "invalid before failed");
-        s.facts.run.outcome = Some(Outcome::NotSteady);
+        s.facts.run.outcome = Some(Ended::NotSteady);
         assert_eq!(code(&s), 20);
-        s.facts.run.outcome = Some(Outcome::Aborted);
+        s.facts.run.outcome = Some(Ended::Aborted);
         assert_eq!(code(&s), 40);
         s.facts.owed = named("stuck").facts.owed;
         assert_eq!(code(&s), 50);
@@ -172,7 +171,8 @@ mod tests {
         let (plan, facts) = (plan(), facts());
         let whole = score(&plan, &facts);
         assert_eq!(whole.system, Judged::Passed);
-        let changes: [(&str, fn(&mut Facts)); 5] = [
+        type Change = (&'static str, fn(&mut Facts));
+        let changes: [Change; 5] = [
             ("claims", |f| f.claims.clear()),
             ("end", |f| f.run.outcome = None),
             ("steady after", |f| f.steady_after = SteadyAfter::NotReached),

@@ -1,8 +1,7 @@
 //! The system's verdict and the exit code. Worst first, and what is missing never helps.
 
 use crate::base::{Interval, Span};
-use crate::event::Outcome;
-use crate::measure::facts::{Episode, Facts, Judged, Outage, Percentiles, SteadyAfter};
+use crate::measure::facts::{Ended, Episode, Facts, Judged, Outage, Percentiles, SteadyAfter};
 use crate::plan::{Mode, Plan, SteadyBounds, TestKind};
 
 use super::words::bounds;
@@ -78,7 +77,7 @@ fn validity(facts: &Facts, parts: &mut Vec<(Judged, String)>) {
             continue;
         }
         let why = episode.why_not.as_deref().unwrap_or("no reason was recorded");
-        if matches!(episode.phase.as_str(), "not_run" | "planned") || facts.run.outcome != Some(Outcome::Completed) {
+        if matches!(episode.phase.as_str(), "not_run" | "planned") || facts.run.outcome != Some(Ended::Completed) {
             parts.push((Judged::Inconclusive, format!("fault {id} did not take effect: {why}")));
         } else if facts.validity.valid {
             parts.push((Judged::Invalid, format!("fault {id} was not confirmed: {why}")));
@@ -150,20 +149,20 @@ fn possibly(outage: &Outage, within: Interval) -> bool {
 /// The exit code, worst first.
 pub(super) fn exit_code(facts: &Facts, judged: bool, system: Judged) -> u8 {
     let unfinished = |e: &Episode| matches!(e.phase.as_str(), "armed" | "injecting" | "active" | "suspect" | "undoing" | "undo_failed");
-    if !facts.owed.is_empty() || facts.run.outcome == Some(Outcome::Stuck) || facts.episodes.values().any(unfinished) {
+    if !facts.owed.is_empty() || facts.run.outcome == Some(Ended::Stuck) || facts.episodes.values().any(unfinished) {
         return 50;
     }
     match facts.run.outcome {
-        None | Some(Outcome::Aborted | Outcome::Stuck) => 40,
-        Some(Outcome::NotSteady) => 20,
-        Some(Outcome::Completed) if !judged => {
+        None | Some(Ended::Aborted | Ended::Stuck) => 40,
+        Some(Ended::NotSteady) => 20,
+        Some(Ended::Completed) if !judged => {
             if facts.steady_before.is_some() {
                 0
             } else {
                 20
             }
         }
-        Some(Outcome::Completed) => match system {
+        Some(Ended::Completed) => match system {
             Judged::Invalid => 33,
             Judged::Failed => 30,
             Judged::Inconclusive => 31,

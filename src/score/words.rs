@@ -3,36 +3,38 @@
 use crate::base::Span;
 use crate::measure::facts::Range;
 
-/// From this on, minutes and seconds read better than seconds.
-const MINUTES: u64 = 119_500_000_000;
-
 /// A duration within bounds: `7.31 – 7.42 s`; `at most 57 ms` when it may be nothing; `more than 42 s` while it had not ended.
 pub fn bounds(lo: Span, hi: Option<Span>) -> String {
-    let Some(hi) = hi else { return format!("more than {}", lo.human()) };
-    if lo >= hi {
-        return lo.human();
+    let low = outward(lo, false).human();
+    let Some(hi) = hi else { return format!("more than {low}") };
+    let high = outward(hi, true).human();
+    if lo == Span::ZERO && hi > Span::ZERO {
+        return format!("at most {high}");
     }
-    if hi.0 >= MINUTES {
-        let second = Span::secs(1).0;
-        let (lo, hi) = (Span(lo.0 / second * second), Span(hi.0.div_ceil(second) * second));
-        return if lo == hi { lo.human() } else { format!("{} – {}", lo.human(), hi.human()) };
+    if low == high {
+        return high;
     }
-    let (unit, name) = match hi.0 {
-        n if n < 999_500 => (1_000, "µs"),
-        n if n < 999_500_000 => (1_000_000, "ms"),
-        _ => (1_000_000_000, "s"),
-    };
-    let digits: u32 = match hi.0 / (unit / 100) {
-        n if n >= 10_000 => 0,
-        n if n >= 1_000 => 1,
-        _ => 2,
-    };
-    let step = unit / 10_u64.pow(digits);
-    let (low, high) = (lo.0 / step, hi.0.div_ceil(step));
-    let text = |steps: u64| format!("{:.*}", digits as usize, steps as f64 / 10_f64.powi(digits as i32));
-    let whole = low.is_multiple_of(10_u64.pow(digits)) && high.is_multiple_of(10_u64.pow(digits));
-    let text = |steps: u64| if whole { (steps / 10_u64.pow(digits)).to_string() } else { text(steps) };
-    if low == 0 { format!("at most {} {name}", text(high)) } else { format!("{} – {} {name}", text(low), text(high)) }
+    match (low.rsplit_once(' '), high.rsplit_once(' ')) {
+        (Some((number, a)), Some((_, b))) if a == b && !number.contains(' ') => format!("{number} – {high}"),
+        _ => format!("{low} – {high}"),
+    }
+}
+
+/// Three significant digits, down or up; whole seconds where minutes are shown.
+fn outward(span: Span, up: bool) -> Span {
+    let mut step = 1_u64;
+    while span.0 / step >= 1_000 {
+        step *= 10;
+    }
+    let step = if span.0 >= 119_500_000_000 { 1_000_000_000 } else { step };
+    let down = span.0 / step * step;
+    Span(if up && down < span.0 { down.saturating_add(step) } else { down })
+}
+
+/// A fragment with its first letter raised, as at the start of a sentence.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// A measured range as people read it.
@@ -104,12 +106,12 @@ mod tests {
         let ms = Span::millis;
         assert_eq!(bounds(ms(7_314), Some(ms(7_416))), "7.31 – 7.42 s");
         assert_eq!(bounds(ms(7_310), Some(ms(7_420))), "7.31 – 7.42 s");
-        assert_eq!(bounds(ms(9_996), Some(ms(10_004))), "9.9 – 10.1 s");
+        assert_eq!(bounds(ms(9_996), Some(ms(10_004))), "9.99 – 10.1 s");
         assert_eq!(bounds(Span::ZERO, Some(ms(57))), "at most 57 ms");
         assert_eq!(bounds(Span::secs(42), None), "more than 42 s");
         assert_eq!(bounds(ms(125_400), Some(ms(127_100))), "2 min 5 s – 2 min 8 s");
         assert_eq!(bounds(ms(6), Some(ms(6))), "6 ms");
-        assert_eq!(bounds(Span::micros(999_700), Some(Span::micros(1_000_100))), "0.99 – 1.01 s");
+        assert_eq!(bounds(Span::micros(999_700), Some(Span::micros(1_000_100))), "999 ms – 1.01 s");
     }
 
     #[test]
@@ -135,11 +137,14 @@ mod tests {
             let hi = (lo + width).min(119_000_000_000);
             prop_assume!(hi > lo);
             let text = bounds(Span(lo), Some(Span(hi)));
-            let (numbers, unit) = text.trim_start_matches("at most ").rsplit_once(' ').unwrap();
-            let unit = match unit { "s" => 1e9, "ms" => 1e6, _ => 1e3 };
-            let (low, high) = numbers.split_once(" – ").unwrap_or(("0", numbers));
-            prop_assert!(low.parse::<f64>().unwrap() * unit <= lo as f64 + 1.0, "{text}");
-            prop_assert!(high.parse::<f64>().unwrap() * unit >= hi as f64 - 1.0, "{text}");
+            let unit = text.rsplit_once(' ').unwrap().1;
+            let value = |side: &str| {
+                let (number, unit) = side.split_once(' ').unwrap_or((side, unit));
+                number.parse::<f64>().unwrap() * match unit { "s" => 1e9, "ms" => 1e6, _ => 1e3 }
+            };
+            let (low, high) = text.split_once(" – ").unwrap_or((&text, &text));
+            prop_assert!(value(low) <= lo as f64 + 1.0, "{text}");
+            prop_assert!(value(high) >= hi as f64 - 1.0, "{text}");
         }
     }
 }

@@ -136,7 +136,7 @@ pub async fn stop_marked(owner: &str, record: &Path, signal: Signal, within: Spa
 }
 
 /// Waits until none of these lives; false when some still do.
-pub(super) async fn gone(processes: &[ProcessId], within: Span) -> bool {
+async fn gone(processes: &[ProcessId], within: Span) -> bool {
     let start = clock::mono_ns();
     while processes.iter().any(process::alive) {
         if clock::mono_ns().saturating_sub(start) > within.0 {

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 pub use super::detached::{Detached, exit_of, members, recorded, spawn_system, stop_marked};
 use super::process::{self, OWNER, ProcessId, Signal};
 pub use super::shim::shim;
-use super::{Cx, FillError, account, clock, detached, env};
+use super::{Cx, FillError, account, clock, env};
 use crate::base::Span;
 
 /// How much of each output stream is kept: its end.
@@ -297,26 +297,39 @@ async fn reap(child: &mut Child, program: &str) -> Result<(), ExecError> {
     if tokio::time::timeout(SHIM_GRACE.std(), child.wait()).await.is_ok() {
         return Ok(());
     }
-    let below = child.id().and_then(process::find).map(|shim| process::tree(&[shim])).unwrap_or_default();
-    kill_all(&below, program).await?;
+    let Some(shim) = child.id().and_then(process::find) else { return Ok(()) };
+    // The shim last: what it watched is found through it.
+    kill_until_none(program, || process::tree(std::slice::from_ref(&shim)).into_iter().skip(1).collect()).await?;
+    kill_until_none(program, || vec![shim.clone()]).await?;
     let _ = child.wait().await;
     Ok(())
 }
 
-/// The shim died by another hand: ends the group that it started, and what carries the mark.
+/// The shim died by another hand: ends the group that it started, what carries the mark, and everything below.
 async fn end_orphans(leader: Option<&str>, exec: &Exec) -> Result<(), ExecError> {
     let group: Option<u32> = leader.and_then(|pid| pid.parse().ok());
-    let of_group = process::all().into_iter().filter(|(_, stat)| Some(stat.group) == group).filter_map(|(pid, _)| process::find(pid));
-    let mut left: Vec<ProcessId> = of_group.collect();
-    left.extend(exec.owner.as_deref().map(process::marked).unwrap_or_default());
-    kill_all(&process::tree(&left), exec.argv.first().map_or("", String::as_str)).await
+    kill_until_none(exec.argv.first().map_or("", String::as_str), || {
+        let of_group = process::all().into_iter().filter(|(_, stat)| Some(stat.group) == group);
+        let mut left: Vec<ProcessId> = of_group.filter_map(|(pid, _)| process::find(pid)).collect();
+        left.extend(exec.owner.as_deref().map(process::marked).unwrap_or_default());
+        process::tree(&left)
+    })
+    .await
 }
 
-async fn kill_all(processes: &[ProcessId], program: &str) -> Result<(), ExecError> {
-    for id in processes.iter().rev() {
-        let _ = process::signal(id, Signal::KILL);
+/// Kills and looks again until a look finds nothing: what is dying may still be starting others.
+async fn kill_until_none(program: &str, look: impl Fn() -> Vec<ProcessId>) -> Result<(), ExecError> {
+    for _ in 0..400 {
+        let left: Vec<ProcessId> = look().into_iter().filter(process::alive).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        for id in &left {
+            let _ = process::signal(id, Signal::KILL);
+        }
+        clock::sleep(Span::millis(5)).await;
     }
-    if detached::gone(processes, Span::secs(2)).await { Ok(()) } else { Err(ExecError::Undying(program.to_owned())) }
+    Err(ExecError::Undying(program.to_owned()))
 }
 
 /// The end of a stream, read in the background so that its writer never blocks.

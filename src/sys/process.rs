@@ -282,8 +282,9 @@ pub fn ourselves() -> Vec<u32> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "children of a test")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "children of a test")]
+
     use std::process::Command;
 
     use super::*;

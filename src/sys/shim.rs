@@ -195,7 +195,7 @@ fn end_all(group: Pid) {
 }
 
 fn below_us() -> Vec<ProcessId> {
-    process::find(std::process::id()).map(|us| process::tree(&[us]).split_off(1)).unwrap_or_default()
+    process::find(std::process::id()).map(|us| process::tree(&[us]).into_iter().skip(1).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(super) fn availability(case: &Case<'_>, plan: AvailabilityPlan) -> Availabil
         sure = union([sure, s].concat());
         may = union([may, m].concat());
         seen = seen.min(watch.rows.last().map_or(from, |row| row.planned + watch.interval));
-        tainted = tainted.max(case.court.taint.share(id.as_str(), from, to));
+        tainted = tainted.max(case.court.taint.blind_share(id.as_str(), from, to));
         for row in watch.planned(from, to) {
             ok += u64::from(row.verdict == Verdict::Ok);
             all += u64::from(matches!(row.verdict, Verdict::Ok | Verdict::Bad));

@@ -4,13 +4,13 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::base::Span;
 use crate::measure::facts::{LedgerFacts, PhaseFacts, ProbeFacts};
-use crate::score::words::{bounds, count, range};
+use crate::score::words::{bounds, count, many, range};
 
 use super::super::Report;
 use super::super::chart::clipped;
 use super::super::histogram::{histogram, merged};
 use super::super::rows::rows;
-use super::super::view::{self, DEFINITIONS, clock, is_censored, plain};
+use super::super::view::{self, DEFINITIONS, clock, is_censored, plain, quantiles};
 use super::{Detail, words};
 
 const MOST_ROWS: usize = 1_000;
@@ -56,7 +56,7 @@ fn prober(report: &Report<'_>) -> Markup {
     html! {
         dl {
             dt { "Lag, p99" } dd { (lag) " between due and woken" }
-            dt { "Stood still" } dd { (p.stalls) " times" @if p.stalls > 0 { ", at most " (p.longest_stall.human()) } }
+            dt { "Stood still" } dd { (many(p.stalls, "time")) @if p.stalls > 0 { ", at most " (p.longest_stall.human()) } }
             dt { "Clock steps" } dd { (p.clock_steps) " of wall time; durations do not depend on it" }
             dt { "Suspends" } dd { (p.suspends) }
             dt { "Seconds in doubt" } dd { (report.facts.validity.tainted_seconds) " of " (report.facts.run.end.0 / 1_000_000_000) }
@@ -186,7 +186,7 @@ fn exclusions(report: &Report<'_>) -> Markup {
                     }
                 }
                 @let control = facts.probes.values().filter(|p| p.control).count();
-                @if control > 0 { p { (control) " control probe(s) watch the prober's own path and judge nothing." } }
+                @if control > 0 { p { (many(control as u64, "control probe")) " on the prober's own path: counted here, and never a verdict on the system." } }
             }
             div {
                 h3 { "What was tested, and what was watched" }
@@ -226,7 +226,7 @@ pub(super) fn phases(report: &Report<'_>, detail: Detail) -> Markup {
                 thead {
                     tr { th { "Probe, phase" } th.n { "Length" } th.n { "Samples" } th.n { "Good" } th.n { "p50" } th.n { "p90" } th.n { "p95" } th.n { "p99" } th.n { "p99.9" } th.n { "max" } th.n { "Lag p99" } }
                 }
-                tbody { @for (id, probe, name, phase) in all.iter().take(MOST_ROWS) { (phase_row(id, probe, name, phase)) } }
+                tbody { @for (id, _, name, phase) in all.iter().take(MOST_ROWS) { (phase_row(id, name, phase)) } }
             }
         }
         p.note { "≥ marks quantiles that fall among time-outs: they are lower bounds. Refusals count with the time that they took, time-outs at their limit." }
@@ -234,17 +234,22 @@ pub(super) fn phases(report: &Report<'_>, detail: Detail) -> Markup {
     }
 }
 
-fn phase_row(id: &str, probe: &ProbeFacts, name: &str, phase: &PhaseFacts) -> Markup {
-    let cell = |pick: fn(&crate::measure::facts::Percentiles) -> Span| match &phase.response {
-        Some(p) => format!("{}{}", if is_censored(*p, pick(p), probe.timeout) { "≥ " } else { "" }, pick(p).human()),
-        None => String::new(),
-    };
+fn phase_row(id: &str, name: &str, phase: &PhaseFacts) -> Markup {
+    let cells: Vec<String> = phase.response.as_ref().map_or_else(
+        || vec![String::new(); 6],
+        |p| {
+            let text = |(_, thousandths, value): (_, u32, Span)| {
+                format!("{}{}", if is_censored(p, thousandths) { "≥ " } else { "" }, value.human())
+            };
+            quantiles(p).into_iter().map(text).collect()
+        },
+    );
     let c = &phase.counts;
     html! {
         tr {
             td { span.tag { (id) } " " (name) @if phase.tainted { span.def { "over 1 % in doubt: not scored" } } }
             td.n { (phase.length.human()) } td.n { (count(c.planned)) } td.n { (count(c.ok)) }
-            td.n { (cell(|p| p.p50)) } td.n { (cell(|p| p.p90)) } td.n { (cell(|p| p.p95)) } td.n { (cell(|p| p.p99)) } td.n { (cell(|p| p.p999)) } td.n { (cell(|p| p.max)) }
+            @for cell in &cells { td.n { (cell) } }
             td.n { (phase.lag_p99.map_or_else(String::new, Span::human)) }
         }
     }

@@ -168,8 +168,8 @@ mod tests {
         for (name, words) in [
             ("passed", "7.31 – 7.42 s"),
             ("failed", "14.2 – 14.4 s"),
-            ("censored", "more than 89.9 s"),
-            ("inconclusive", "a probe interval of 10 ms would decide it"),
+            ("censored", "not stably up more than 89.9 s"),
+            ("inconclusive", "an interval of 10 ms or less would decide it"),
             ("not-confirmed", "No valid evidence"),
             ("no-claims", "no claims were made"),
         ] {

@@ -88,7 +88,7 @@ pub(super) fn timeline(report: &Report<'_>) -> Markup {
         return html! { p { "The journal holds nothing for people." } };
     }
     html! {
-        table.stack {
+        table.moments {
             thead { tr { th { "At" } th { "What" } th { "" } th { "After effect" } th { "Source" } } }
             tbody {
                 @for m in moments.iter().take(MOST_MOMENTS) {

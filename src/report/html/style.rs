@@ -32,9 +32,9 @@ section{border-top:1px solid var(--rule);padding:22px 0 30px;display:grid;grid-t
 .body{min-width:0}.body>*+*{margin-top:16px}
 @media(min-width:1040px){section{grid-template-columns:164px minmax(0,1fr)}.verdict.two{grid-template-columns:minmax(300px,auto) minmax(0,1fr);align-items:start}
 .verdict.two .said{padding-top:34px}}
-.badge{display:inline-flex;align-items:center;gap:7px;font-weight:650;white-space:nowrap;color:var(--tone)}
+.badge{display:inline-flex;align-items:baseline;gap:7px;font-weight:650;white-space:nowrap;color:var(--tone)}
 .badge.good{--tone:var(--good)}.badge.bad{--tone:var(--bad)}.badge.open{--tone:var(--open)}.badge.none{--tone:var(--none)}
-.icon{width:16px;height:16px;flex:none}.icon .f{fill:var(--tone)}.icon .k{fill:none;stroke:var(--ink);stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}
+.icon{width:16px;height:16px;flex:none;transform:translateY(2.5px)}.icon .f{fill:var(--tone)}.icon .k{fill:none;stroke:var(--ink);stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}
 .icon .o{fill:none;stroke:var(--tone);stroke-width:1.6}
 .owed{border:3px solid var(--bad);background:var(--alarm);padding:20px 22px;margin:0 0 32px}
 .owed h1{display:flex;gap:9px;align-items:center;color:var(--bad);--tone:var(--bad);margin-bottom:12px}
@@ -46,7 +46,7 @@ th,td{text-align:left;vertical-align:baseline;padding:7px 18px 7px 0;border-bott
 th{font-weight:500;white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap}
 td:last-child,th:last-child{padding-right:0}
 td .why{display:block;color:var(--soft);max-width:60ch}
-td .def,.def{display:block;color:var(--soft);font-size:13px}
+td .def,.def,tr.claim .def{font-weight:400;display:block;color:var(--soft);font-size:13px}
 tr.claim td{padding-top:16px;font-weight:650;border-bottom-color:var(--fg)}tbody tr.claim:first-child td{padding-top:7px}
 .at{white-space:nowrap;color:var(--soft)}.tag{white-space:nowrap;font-weight:650}
 dl{display:grid;grid-template-columns:minmax(9.5em,max-content) minmax(0,1fr);gap:5px 20px;margin:0}
@@ -63,6 +63,7 @@ details pre{max-height:520px;overflow:auto;background:var(--card);padding:14px;m
 figure{margin:0;break-inside:avoid}figcaption{margin-top:10px;display:flex;flex-wrap:wrap;gap:4px 18px}
 figcaption span{display:inline-flex;align-items:center;gap:7px}.swatch{width:26px;height:12px;flex:none}
 svg.picture,svg.histogram{display:block;width:100%;height:auto;overflow:visible}
+svg.histogram{width:260px;max-width:100%}#method .body>*+*{margin-top:26px}
 svg.narrow{display:none}
 @media(max-width:640px){svg.wide{display:none}svg.narrow{display:block}}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fill:var(--soft);font-variant-numeric:tabular-nums}
@@ -83,6 +84,10 @@ svg .owed-label{fill:var(--bad);font-weight:650}
 .stack tr{display:block;padding:10px 0;border-bottom:1px solid var(--rule)}.stack td{display:grid;grid-template-columns:6.4em minmax(0,1fr);gap:10px;
 border:0;padding:2px 0;text-align:left}.stack td.n{text-align:left;white-space:normal}.stack td::before{content:attr(data-l);color:var(--soft)}
 .stack td:empty{display:none}.stack tr.claim td{display:block}.stack tr.claim td::before{content:none}dl{grid-template-columns:minmax(0,1fr);gap:0}dd{margin-bottom:8px}
+.stack td[data-l=""]{display:block;font-weight:650;padding-bottom:6px}.stack td[data-l=""] .def{font-weight:400}.stack td[data-l=""]::before{content:none}
+.moments thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.moments tr{display:grid;grid-template-columns:3.6em minmax(0,1fr);padding:8px 0;border-bottom:1px solid var(--rule)}
+.moments td{border:0;padding:0;grid-column:2}.moments td:first-child{grid-column:1;grid-row:1/span 4}.moments td:empty{display:none}.moments .at{white-space:normal}
 .owed{padding:16px}}
 @page{margin:16mm 14mm}
 @media print{:root{--bg:#fff}body{font-size:10.5pt}main{padding:0;max-width:none}section{grid-template-columns:minmax(0,1fr);padding:12pt 0}

@@ -1,21 +1,13 @@
-//! Made-up runs for the tests of `score` and `report`: one that passed, and what becomes of it when one thing goes wrong.
+//! The run that passed: its plan and its facts.
 
 use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Class, Outcome, UndoRecord};
 use crate::measure::facts::*;
-use crate::plan::{By, Mode, PhaseName, Plan, RtoFrom};
+use crate::plan::{By, PhaseName, Plan, RtoFrom};
 
-/// A plan, its facts and a name.
-pub(crate) struct Sample {
-    pub(crate) name: &'static str,
-    pub(crate) plan: Plan,
-    pub(crate) facts: Facts,
-}
-
-fn ms(n: u64) -> At {
+pub(super) fn ms(n: u64) -> At {
     At(Span::millis(n).0)
 }
 
@@ -57,7 +49,7 @@ fn percentiles(p50: u64, p99: u64, max: u64) -> Percentiles {
 
 fn phase(length: u64, bad: u64, p: Percentiles) -> PhaseFacts {
     let planned = length * 20;
-    let by_class = if bad == 0 { IndexMap::new() } else { IndexMap::from([(Class::Refused, bad)]) };
+    let by_class = if bad == 0 { IndexMap::new() } else { serde_json::from_value(json!({ "refused": bad })).unwrap() };
     // A log-spaced histogram with a hump at the median.
     let histogram =
         (0..24u64).map(|i| (Span((200_000.0 * 1.42_f64.powi(i as i32)) as u64), 400 / (1 + i.abs_diff(11) * i.abs_diff(11)))).collect();
@@ -77,7 +69,7 @@ fn wobble(i: u64) -> u64 {
     (i.wrapping_mul(2_654_435_761) >> 7) % 1000
 }
 
-fn seconds(from_ms: u64, until_ms: u64, end: u64) -> Vec<Second> {
+pub(super) fn seconds(from_ms: u64, until_ms: u64, end: u64) -> Vec<Second> {
     (0..end)
         .map(|s| {
             let (start, stop) = (s * 1000, s * 1000 + 1000);
@@ -118,9 +110,9 @@ fn probe(end: u64) -> ProbeFacts {
         bad: 147,
         local: 1,
         capped: 0,
-        by_class: IndexMap::from([(Class::Refused, 140), (Class::Timeout, 7)]),
+        by_class: serde_json::from_value(json!({ "refused": 140, "timeout": 7 })).unwrap(),
     };
-    let slow = Percentiles { censored_from: Some(99), ..percentiles(4_000, 800_000, 800_000) };
+    let slow = Percentiles { censored_from: Some(980), ..percentiles(4_000, 800_000, 800_000) };
     ProbeFacts {
         kind: "http".into(),
         control: false,
@@ -140,7 +132,7 @@ fn probe(end: u64) -> ProbeFacts {
     }
 }
 
-fn part(verdict: Judged, why: &str) -> PartVerdict {
+pub(super) fn part(verdict: Judged, why: &str) -> PartVerdict {
     PartVerdict { verdict, why: why.into() }
 }
 
@@ -263,7 +255,7 @@ pub(crate) fn facts() -> Facts {
             boot_id: "0b1c7c3e-6a0f-4a83-9c51-8f1f5b1a2d44".into(),
             start_mono_ns: 5_000_000_000_000,
             started_at: "2026-11-19T09:30:00.000000000Z".into(),
-            outcome: Some(Outcome::Completed),
+            outcome: Some(Ended::Completed),
             end: ms(120_000),
             aborted: None,
             taken_over: None,
@@ -290,153 +282,4 @@ pub(crate) fn facts() -> Facts {
             tainted: vec![(ms(71_000), "the prober stood still for 61 ms".into())],
         },
     }
-}
-
-fn make(name: &'static str, change: impl FnOnce(&mut Plan, &mut Facts)) -> Sample {
-    let (mut plan, mut facts) = (plan(), facts());
-    change(&mut plan, &mut facts);
-    Sample { name, plan, facts }
-}
-
-fn checkout(facts: &mut Facts) -> &mut ClaimFacts {
-    &mut facts.claims["checkout-node-loss"]
-}
-
-fn undecided(facts: &mut Facts, why: &str) {
-    let claim = checkout(facts);
-    let part = part(Judged::Inconclusive, why);
-    claim.verdict = Judged::Inconclusive;
-    if let Some(rto) = &mut claim.rto {
-        (rto.part, rto.measured, rto.self_recovered) = (part.clone(), None, None);
-    }
-    claim.rpo = None;
-    claim.availability = None;
-    claim.latency = None;
-    claim.by = None;
-    claim.holds.clear();
-    facts.steady_after = SteadyAfter::NotReached;
-}
-
-fn without_fault(facts: &mut Facts, phase: &str, why: &str) {
-    let e = &mut facts.episodes["lose-primary"];
-    *e = Episode { phase: phase.into(), why_not: Some(why.into()), times: IndexMap::new(), ..e.clone() };
-    (e.effective, e.stable_up, e.first_up, e.self_recovered, e.effect_seen) = (None, None, None, None, None);
-    let probe = &mut facts.probes["checkout"];
-    probe.outages.clear();
-    probe.seconds = seconds(0, 0, 40);
-    facts.run.end = ms(40_000);
-    facts.timeline.retain(|m| m.at < ms(30_001));
-}
-
-fn failed(_: &mut Plan, facts: &mut Facts) {
-    let claim = checkout(facts);
-    claim.verdict = Judged::Failed;
-    if let Some(rto) = &mut claim.rto {
-        rto.part = part(Judged::Failed, "recovery took 14.21 – 14.32 s, longer than 10 s");
-        rto.measured = Some(Range { lo: Span::millis(14_212), hi: Some(Span::millis(14_318)), point: Some(Span::millis(14_250)) });
-    }
-    let window = LossWindow { window: Span::millis(3_700), lost: 37, resolution: Some(Span::millis(104)), acknowledged_before: 301 };
-    if let Some(rpo) = &mut claim.rpo {
-        rpo.part = part(Judged::Failed, "37 acknowledged writes are missing");
-        rpo.window = Some(window);
-    }
-    if let Some(availability) = &mut claim.availability {
-        availability.part = part(Judged::Failed, "at most 84.3 % of the time");
-        (availability.by_time_lo, availability.by_time_hi, availability.by_requests) = (Some(0.8411), Some(0.8427), Some(0.842));
-    }
-    facts.ledgers["orders"].lost = (264..301).collect();
-    facts.episodes["lose-primary"].stable_up = Some(Interval::new(ms(44_218), ms(44_320)));
-    let probe = &mut facts.probes["checkout"];
-    probe.seconds = seconds(30_020, 44_250, 120);
-    let outage = &mut probe.outages[0];
-    (outage.recovery, outage.lo, outage.hi) = (Interval::new(ms(44_218), ms(44_320)), Span::millis(14_161), Some(Span::millis(14_314)));
-}
-
-fn censored(_: &mut Plan, facts: &mut Facts) {
-    let claim = checkout(facts);
-    claim.verdict = Judged::Failed;
-    if let Some(rto) = &mut claim.rto {
-        rto.part = part(Judged::Failed, "not back 89.9 s after the effect, when watching stopped");
-        rto.measured = Some(Range { lo: Span::millis(89_944), hi: None, point: None });
-        rto.self_recovered = Some(false);
-    }
-    let open = Interval { lo: ms(119_950), hi: None };
-    facts.episodes["lose-primary"].stable_up = Some(open);
-    facts.episodes["lose-primary"].first_up = None;
-    let probe = &mut facts.probes["checkout"];
-    probe.seconds = seconds(30_020, 120_000, 120);
-    let outage = &mut probe.outages[0];
-    (outage.recovery, outage.lo, outage.hi, outage.point, outage.censored) = (open, Span::millis(89_893), None, None, true);
-    facts.steady_after = SteadyAfter::Missed("checkout success 0 % is below 99.5 %".into());
-}
-
-fn stuck(_: &mut Plan, facts: &mut Facts) {
-    undecided(facts, "the run ended before recovery could be measured");
-    facts.run.outcome = Some(Outcome::Stuck);
-    facts.run.aborted = Some("an undo failed".into());
-    facts.episodes["lose-primary"].phase = "undo_failed".into();
-    facts.episodes["lose-primary"].undone = None;
-    facts.owed = vec![Owed {
-        id: "lose-primary".into(),
-        targets: vec!["primary, pid 4121 on db-1".into()],
-        since: ms(29_900),
-        undo: UndoRecord { kind: "process.kill".into(), detail: json!({}), by_hand: "pg_ctl -D /srv/pg/a start".into(), declared: None },
-        tried: vec!["attempt 1: exit 1: could not start server".into(), "attempt 2: exit 1: lock file \"postmaster.pid\" exists".into()],
-    }];
-}
-
-/// Every sample.
-pub(crate) fn all() -> Vec<Sample> {
-    vec![
-        make("passed", |_, _| {}),
-        make("failed", failed),
-        make("aborted", |_, f| {
-            undecided(f, "the run was aborted before recovery could be measured");
-            f.run.outcome = Some(Outcome::Aborted);
-            f.run.aborted = Some("guard neighbours was breached: value 7 is above 5".into());
-        }),
-        make("not-steady", |_, f| {
-            undecided(f, "not run: steady state was not shown");
-            without_fault(f, "not_run", "steady state was not shown");
-            f.run.outcome = Some(Outcome::NotSteady);
-            f.steady_before = None;
-            f.timeline.truncate(1);
-            f.timeline[0].text = "not steady within 60 s: checkout success 97.2 % is below 99.5 %".into();
-        }),
-        make("not-confirmed", |_, f| {
-            undecided(f, "the fault was not confirmed");
-            without_fault(f, "undone", "127.0.0.1:6001 still accepts connections after 5 s");
-            checkout(f).verdict = Judged::Invalid;
-            checkout(f).rto.as_mut().unwrap().part.verdict = Judged::Invalid;
-            f.validity = Validity { valid: false, reasons: vec!["fault lose-primary was not confirmed".into()], tainted_seconds: 0 };
-        }),
-        make("stuck", stuck),
-        make("inconclusive", |_, f| {
-            let claim = checkout(f);
-            claim.verdict = Judged::Inconclusive;
-            let rto = claim.rto.as_mut().unwrap();
-            rto.part = part(Judged::Inconclusive, "10 s lies within 9.95 – 10.05 s; a probe interval of 10 ms would decide it");
-            rto.measured = Some(Range { lo: Span::millis(9_951), hi: Some(Span::millis(10_049)), point: Some(Span::secs(10)) });
-        }),
-        make("censored", censored),
-        make("no-claims", |p, f| {
-            p.claims.clear();
-            f.claims.clear();
-        }),
-        make("unfinished", |_, f| {
-            undecided(f, "the journal has no end");
-            f.run.outcome = None;
-        }),
-        make("laptop", |p, _| p.environment = crate::plan::Environment::Laptop),
-        make("baseline", |p, f| {
-            undecided(f, "not run");
-            without_fault(f, "planned", "baseline only");
-            p.mode = Mode::Baseline;
-        }),
-        make("tabletop", |p, f| {
-            undecided(f, "not run");
-            without_fault(f, "not_run", "tabletop");
-            p.mode = Mode::Tabletop;
-        }),
-    ]
 }
