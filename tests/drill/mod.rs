@@ -1,5 +1,10 @@
 //! Driving the real binary: a directory of its own for each test, bounded waits, and a look at the world afterwards.
-#![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may break off anywhere and waits on real processes; every file uses another part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere and waits on real processes; every file uses another part"
+)]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
