@@ -1,6 +1,11 @@
 //! The main job on real processes: the demo's bounds contain the truth that the demo's own balancer wrote down, loss is counted exactly, and
 //! nothing survives a killed runner.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may break off anywhere and waits on real processes")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test may break off anywhere and waits on real processes"
+)]
 
 mod drill;
 
