@@ -207,3 +207,24 @@ fn every_event_is_in_the_map() {
     }
     assert!(seen > 30, "the list of events was not found");
 }
+
+#[test]
+fn no_file_is_orphaned() {
+    let files: BTreeMap<String, String> = all().into_iter().collect();
+    for file in files.keys() {
+        let path = Path::new(file);
+        let (dir, stem) = (path.parent().unwrap(), path.file_stem().unwrap().to_string_lossy().into_owned());
+        if ["lib.rs", "main.rs"].contains(&file.as_str()) {
+            continue;
+        }
+        let (dir, name) =
+            if stem == "mod" { (dir.parent().unwrap(), dir.file_name().unwrap().to_string_lossy().into_owned()) } else { (dir, stem) };
+        let parents = [dir.join("mod.rs"), dir.with_extension("rs"), dir.join("lib.rs")];
+        let declared = parents.iter().any(|parent| {
+            files.get(parent.to_str().unwrap()).is_some_and(|text| {
+                text.lines().any(|line| line.trim_end_matches(';').ends_with(&format!("mod {name}")) && line.trim_end().ends_with(';'))
+            })
+        });
+        assert!(declared, "src/{file} is declared by nobody");
+    }
+}
