@@ -102,9 +102,11 @@ pub(super) async fn watch(url: &str, watched: Span, voice: Voice) -> Result<Seen
         under_way.spawn(async move { (due, ask.ask(n, LIMIT, &cx).await.within(LIMIT)) });
     }
     // The last answers have their limit of time too, unless it is plain already that there is no good one.
-    while let (false, Some(joined)) = (hopeless, under_way.join_next().await) {
-        if let Ok(answer) = joined {
-            seen.take(answer, &opened);
+    if !hopeless {
+        while let Some(joined) = under_way.join_next().await {
+            if let Ok(answer) = joined {
+                seen.take(answer, &opened);
+            }
         }
     }
     bar.finish_and_clear();
