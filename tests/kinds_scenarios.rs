@@ -1,4 +1,5 @@
 //! One scenario for each fault kind under `scenarios/kinds/`: each is run as it is shipped and must pass.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a test may break off anywhere")]
 
 mod drill;
 
@@ -11,8 +12,8 @@ use serde_json::Value;
 
 /// How many drills run at one time: more would disturb each other's probes.
 const AT_ONCE: usize = 3;
-/// A machine that was too busy to watch from decides nothing: such a run is repeated, this often in all.
-const TRIES: usize = 4;
+/// A machine that was too busy to watch from decides nothing: such a drill is repeated without company, so often.
+const TRIES_ALONE: usize = 4;
 
 fn file(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/kinds/{}.yaml", kind.replace('.', "-")))
@@ -59,7 +60,8 @@ fn every_scenario_is_accepted_without_a_warning() {
     assert!(!done.stderr.contains("warning"), "{}", done.stderr);
 }
 
-fn run(kind: &str, free: &[u16]) {
+/// Runs the scenario of a kind; false when the prober was in doubt, which is no result, unless there `must` be one.
+fn run(kind: &str, free: &[u16], must: bool) -> bool {
     let place = Place::new();
     let file = file(kind).display().to_string();
     let vars: Vec<String> = ports(kind).iter().zip(free).map(|((name, _), port)| format!("{name}={port}")).collect();
@@ -67,15 +69,13 @@ fn run(kind: &str, free: &[u16]) {
     for var in &vars {
         args.extend(["--var", var]);
     }
-    let mut tries = 0;
-    let done = loop {
-        tries += 1;
-        let done = place.run(&args, 90);
-        let in_doubt = matches!(done.code, Some(31 | 33)) && done.json()["validity"]["tainted_seconds"] != 0;
-        if !in_doubt || tries == TRIES {
-            break done.expect(0);
-        }
-    };
+    let done = place.run(&args, 90);
+    let in_doubt = matches!(done.code, Some(31 | 33)) && done.json()["validity"]["tainted_seconds"] != 0;
+    if in_doubt && !must {
+        place.assert_nobody_survives(5);
+        return false;
+    }
+    let done = done.expect(0);
     let report = done.json();
     assert_eq!(report["run"]["outcome"], "completed", "{kind}");
     assert_eq!(report["run"]["system"], "passed", "{kind}");
@@ -90,12 +90,14 @@ fn run(kind: &str, free: &[u16]) {
     match kind {
         "process.kill" | "process.pause" | "proxy.reset" | "proxy.blackhole" => assert!(outages >= 1, "{kind}: users noticed nothing"),
         "proxy.latency" => {
-            let p50 = report["claims"]["slow-but-good"]["latency"].to_string();
-            assert!(p50.contains("50"), "{p50}");
+            // 60 ms, 20 more or less, on the way down.
+            let p50 = report["probes"]["checkout"]["phases"]["slow-path.during"]["p50_us"].as_u64().unwrap();
+            assert!((40_000..300_000).contains(&p50), "{kind}: {p50} µs");
         }
         _ => {}
     }
     place.assert_nobody_survives(5);
+    true
 }
 
 #[test]
@@ -103,15 +105,21 @@ fn every_scenario_passes_and_leaves_nothing() {
     // All ports at once, so that no two are the same.
     let free: [u16; 2 * KINDS.len()] = free_ports();
     let waiting = Mutex::new(KINDS.iter().map(|kind| kind.kind()).zip(free.chunks(2)).collect::<Vec<_>>());
+    let undecided = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = waiting.lock().unwrap().pop();
                     let Some((kind, ports)) = next else { break };
-                    run(kind, ports);
+                    if !run(kind, ports, false) {
+                        undecided.lock().unwrap().push((kind, ports));
+                    }
                 }
             });
         }
     });
+    for (kind, ports) in undecided.into_inner().unwrap() {
+        assert!((1..=TRIES_ALONE).any(|nth| run(kind, ports, nth == TRIES_ALONE)), "{kind}");
+    }
 }

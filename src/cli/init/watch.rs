@@ -85,14 +85,15 @@ pub(super) async fn watch(url: &str, watched: Span, voice: Voice) -> Result<Seen
     let total = watched.0.div_ceil(EVERY.0);
     let bar = bar(total, voice);
     let (mut seen, mut under_way) = (Seen::default(), JoinSet::new());
-    let first = cx.clock.now();
+    let (first, mut hopeless) = (cx.clock.now(), false);
     for n in 0..total {
         let due = first + EVERY.times(n);
         cx.clock.sleep_until(due).await;
         while let Some(Ok(answer)) = under_way.try_join_next() {
             seen.take(answer, &opened);
         }
-        if seen.good.is_empty() && due.since(first) >= GIVE_UP && !seen.bad.is_empty() {
+        hopeless = seen.good.is_empty() && !seen.bad.is_empty() && due.since(first) >= GIVE_UP;
+        if hopeless {
             break;
         }
         bar.set_position(n);
@@ -100,12 +101,12 @@ pub(super) async fn watch(url: &str, watched: Span, voice: Voice) -> Result<Seen
         let (ask, cx) = (Arc::clone(&opened.ask), cx.clone());
         under_way.spawn(async move { (due, ask.ask(n, LIMIT, &cx).await.within(LIMIT)) });
     }
-    // The last answers have their limit of time too, unless it is plain already that there are none.
-    while !(seen.good.is_empty() && !seen.bad.is_empty()) || under_way.len() == total as usize {
-        match under_way.join_next().await {
-            Some(Ok(answer)) => seen.take(answer, &opened),
-            Some(Err(_)) => {}
-            None => break,
+    // The last answers have their limit of time too, unless it is plain already that there is no good one.
+    if !hopeless {
+        while let Some(joined) = under_way.join_next().await {
+            if let Ok(answer) = joined {
+                seen.take(answer, &opened);
+            }
         }
     }
     bar.finish_and_clear();
