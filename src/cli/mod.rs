@@ -38,7 +38,9 @@ pub fn main() -> std::process::ExitCode {
         Verb::DemoService { args } => helper::demo_service(args),
         Verb::Watchdog { run_dir, runner } => helper::watchdog(&run_dir, &runner).into(),
         verb => {
-            let voice = Voice::new(cli.color);
+            let mut voice = Voice::new(cli.color);
+            // Diagnostics between lines that are drawn again would leave debris: whoever asks for them gets plain lines.
+            voice.live &= cli.verbose == 0;
             log_to_stderr(cli.verbose, voice);
             dispatch(verb, voice).into()
         }

@@ -32,7 +32,7 @@ impl Voice {
             colour_err: wish(err),
             colour_out: wish(out),
             live: err && env::var("TERM").is_none_or(|t| t != "dumb"),
-            width: terminal_width().unwrap_or(100),
+            width: terminal_size().map_or(100, |(columns, _)| columns),
         }
     }
 
@@ -52,9 +52,11 @@ impl Voice {
     }
 }
 
-/// Columns of the terminal behind stderr, now; it may be resized at any time.
-pub fn terminal_width() -> Option<usize> {
-    rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width >= 20)
+/// Columns and rows of the terminal behind stderr, now; it may be resized at any time.
+pub fn terminal_size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row));
+    (columns >= 20 && rows >= 2).then_some((columns, rows))
 }
 
 /// A line on stderr.

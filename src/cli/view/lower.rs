@@ -50,7 +50,7 @@ pub(super) fn lines(story: &Story, pulses: &IndexMap<String, Pulse>, why_not: Op
         (None, Some(_)) => "another Ctrl-C changes nothing: the undo is never skipped",
     };
     if !stop.is_empty() {
-        lines.push(look.row("", 0, Paint::new(), "") + &look.paint(Paint::new().dimmed(), &format!("  {}", cut(stop, look.columns() - 2))));
+        lines.push(look.paint(Paint::new().dimmed(), &format!("  {}", cut(stop, look.columns() - 2))));
     }
     lines
 }

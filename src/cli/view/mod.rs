@@ -4,18 +4,19 @@
 mod head;
 mod line;
 mod lower;
+mod painter;
 mod pulse;
 mod story;
 
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::line::{Line, Look, Mood};
+use self::painter::Painter;
 use self::pulse::Pulse;
 use self::story::{Story, names};
-use super::out::{say, terminal_width};
+use super::out::{say, terminal_size};
 use crate::base::{At, Span};
 use crate::engine::folds::bounds_of;
 use crate::event::{Entry, Event};
@@ -42,7 +43,7 @@ enum Screen {
     /// One line after the other, on stderr.
     Plain,
     /// Above lower lines that are redrawn.
-    Live(ProgressBar),
+    Live(Painter<std::io::Stderr>),
     /// Kept, for tests.
     #[cfg(test)]
     Kept(Vec<String>),
@@ -65,7 +66,7 @@ pub struct View {
 impl View {
     /// A view of one run, from its plan and its id.
     pub fn new(plan: Arc<Plan>, run: &str, style: Style) -> View {
-        let screen = if style.live { Screen::Live(lower_lines()) } else { Screen::Plain };
+        let screen = if style.live { Screen::Live(Painter::new(std::io::stderr(), style.width, 24)) } else { Screen::Plain };
         View::on(screen, plan, run, style)
     }
 
@@ -146,11 +147,21 @@ impl View {
         if self.began.is_some_and(|began| now.since(began) > PATIENCE) {
             self.release();
         }
-        let Screen::Live(bar) = &self.screen else { return };
-        if let Some(width) = terminal_width() {
-            self.look.width = width;
+        if !self.look.live {
+            return;
         }
-        bar.set_message(self.lower(now).join("\n"));
+        // It may have been resized.
+        let size = terminal_size();
+        if let Some((columns, _)) = size {
+            self.look.width = columns;
+        }
+        let lower = self.lower(now);
+        if let Screen::Live(painter) = &mut self.screen {
+            if let Some((columns, rows)) = size {
+                painter.resize(columns, rows);
+            }
+            painter.lower(lower);
+        }
     }
 
     /// The lower lines.
@@ -168,23 +179,20 @@ impl View {
     /// The run is over: the lower lines go, the others stay.
     pub fn finish(&mut self) {
         self.release();
-        if let Screen::Live(bar) = &self.screen {
-            bar.finish_and_clear();
+        if let Screen::Live(painter) = &mut self.screen {
+            painter.lower(Vec::new());
         }
         self.screen = Screen::Plain;
         say("");
     }
 
     fn print(&mut self, lines: &[String]) {
-        for text in lines {
-            match &mut self.screen {
-                Screen::Plain => say(text),
-                // A line of its own even when it is empty: indicatif would swallow that one.
-                Screen::Live(bar) if text.is_empty() => bar.println(" "),
-                Screen::Live(bar) => bar.println(text),
-                #[cfg(test)]
-                Screen::Kept(kept) => kept.push(text.clone()),
-            }
+        match &mut self.screen {
+            Screen::Plain => lines.iter().for_each(|line| say(line)),
+            Screen::Live(painter) if !lines.is_empty() => painter.above(lines),
+            Screen::Live(_) => {}
+            #[cfg(test)]
+            Screen::Kept(kept) => kept.extend_from_slice(lines),
         }
     }
 }
@@ -199,15 +207,6 @@ fn together(lines: Vec<Line>) -> Vec<Line> {
     let who: Vec<String> = ready.iter().map(|line| line.text.trim_end_matches(" is ready").to_owned()).collect();
     rest.insert(0, Line { text: format!("{} are ready", names(&who)), ..last.clone() });
     rest
-}
-
-/// One bar without a bar: its message is all lower lines, drawn at once.
-fn lower_lines() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(12));
-    match ProgressStyle::with_template("{msg}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 #[cfg(test)]
