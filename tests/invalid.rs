@@ -1,17 +1,17 @@
 //! Golden files: every invalid scenario under `tests/invalid` with the diagnostics that people see. `FIREDRILL_BLESS=1` rewrites them.
 
-mod known;
-
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use firedrill::scenario::{read, render_all};
+use firedrill::cli::known::known;
+use firedrill::scenario::{Diagnostic, Severity, check, read, render_all};
 use firedrill::sys::env;
 use indexmap::IndexMap;
 
-/// What people see of a file.
-fn shown(folder: &Path, name: &str) -> String {
-    let known = known::known();
+/// What `firedrill check` says of a file, and whether it refuses it.
+fn shown(folder: &Path, name: &str) -> (String, bool) {
+    let known = known();
     let bytes = fs::read(folder.join(name)).expect("a listed file is there");
     let given: IndexMap<String, String> = String::from_utf8_lossy(&bytes)
         .lines()
@@ -19,10 +19,16 @@ fn shown(folder: &Path, name: &str) -> String {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let load = |path: &str| fs::read_to_string(folder.join(path)).map_err(|_| "there is no such file".to_owned());
-    match read(&bytes, &format!("tests/invalid/{name}"), &known, &given, &load) {
-        Ok(read) => render_all(&read.warnings, false),
-        Err(diagnostics) => render_all(&diagnostics, false),
-    }
+    let found = match read(&bytes, &format!("tests/invalid/{name}"), &known, &given, &load) {
+        Err(diagnostics) => diagnostics,
+        Ok(read) => {
+            let mut found = read.warnings;
+            found.extend(read.documents.diagnose(check(&read.scenario, &known)));
+            Diagnostic::sort(&mut found);
+            found
+        }
+    };
+    (render_all(&found, false), found.iter().any(|diagnostic| diagnostic.severity == Severity::Error))
 }
 
 #[test]
@@ -31,20 +37,24 @@ fn every_invalid_file_says_what_is_wrong() {
     let bless = env::var("FIREDRILL_BLESS").is_some();
     let mut names: Vec<String> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let ours = ["syntax-", "shape-", "kind-", "unit-", "var-", "workload-"];
     let mut wrong = Vec::new();
-    let mut seen = 0;
-    for name in names.iter().filter(|name| name.ends_with(".yaml") && ours.iter().any(|prefix| name.starts_with(prefix))) {
-        let shown = shown(&folder, name);
-        let golden = folder.join(name).with_extension("stderr");
-        seen += 1;
+    let mut seen = BTreeSet::new();
+    for name in names.iter().filter(|name| name.ends_with(".yaml")) {
+        let (shown, refused) = shown(&folder, name);
+        let golden = Path::new(name).with_extension("stderr");
+        seen.insert(golden.clone());
         if bless {
-            fs::write(&golden, &shown).unwrap();
-        } else if fs::read_to_string(&golden).unwrap_or_default() != shown {
+            fs::write(folder.join(&golden), &shown).unwrap();
+        } else if fs::read_to_string(folder.join(&golden)).unwrap_or_default() != shown {
             wrong.push(format!("=== {name}\n{shown}"));
         }
-        assert!(name.starts_with("var-unused") || shown.contains("nothing was run"), "{name} is refused:\n{shown}");
+        // Files `warn-…` are accepted with a warning; all others are refused.
+        assert_eq!(refused, !name.starts_with("warn-"), "{name}:\n{shown}");
+        assert_eq!(refused, shown.contains("nothing was run"), "{name}:\n{shown}");
+        assert!(!shown.trim().is_empty(), "{name} is odd in some way");
     }
-    assert!(seen >= 35, "{seen} files");
+    assert!(seen.len() >= 120, "{} files", seen.len());
+    let left: Vec<&String> = names.iter().filter(|name| name.ends_with(".stderr") && !seen.contains(Path::new(name.as_str()))).collect();
+    assert!(left.is_empty(), "golden files of no scenario: {left:?}");
     assert!(wrong.is_empty(), "{}\nFIREDRILL_BLESS=1 rewrites them", wrong.join("\n"));
 }

@@ -185,9 +185,8 @@ pub(super) fn starved(read: &Read<'_>, taint: &Taint) -> Option<String> {
             worst = Some((blind, watched, id));
         }
     }
-    worst.map(|(blind, watched, id)| {
-        format!("the prober was starved: {id} was blind in {} of {}", count(blind, "second"), grouped(watched))
-    })
+    worst
+        .map(|(blind, watched, id)| format!("the prober was starved: {id} was blind in {} of {}", count(blind, "second"), grouped(watched)))
 }
 
 #[cfg(test)]

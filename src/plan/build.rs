@@ -1,9 +1,7 @@
 //! From what was written to what will happen: every default filled in, every moment named in full. Total: a scenario that `check` passes
 //! without an error becomes a plan; of one with errors, what cannot be resolved is left out.
 
-use indexmap::IndexMap;
-use serde_json::Value;
-
+use super::carried;
 use super::{
     AvailabilityPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan, ResetPlan,
     RestorePlan, RpoPlan, RtoPlan, SteadyPlan, SubjectPlan, SystemPlan, TargetPlan, UndoPlan,
@@ -85,8 +83,8 @@ pub fn build(scenario: &Scenario, known: &Known, origin: Origin) -> Plan {
             run: reset.run.clone(),
             done_when: reset.done_when.as_ref().and_then(|done| condition(scenario, done)),
         }),
-        not_judged: not_judged(scenario),
-        carried: carried(scenario),
+        not_judged: carried::not_judged(scenario),
+        carried: carried::blocks(scenario),
     }
 }
 
@@ -223,41 +221,6 @@ fn point(scenario: &Scenario, word: &str, otherwise: Option<&Id>) -> Point {
         Ok(Anchor::Expectation(id)) => Point::Expectation(id),
         Err(_) => otherwise.map_or(Point::Steady, |id| Point::Effective(id.clone())),
     }
-}
-
-/// What was parsed and checked but is not judged by this version, one line each.
-fn not_judged(scenario: &Scenario) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut each = |path: &str, value: Option<&Value>| {
-        out.extend(value.and_then(Value::as_object).into_iter().flat_map(|map| map.keys()).map(|key| format!("{path}.{key}")));
-    };
-    let team = scenario.team.as_ref();
-    for section in ["expect", "wrong_turns", "prompts", "hints"] {
-        each(&format!("team.{section}"), team.and_then(|team| team.get(section)));
-    }
-    each("score", scenario.score.as_ref());
-    each("notify", scenario.notify.as_ref());
-    each("components", scenario.components.as_ref());
-    out.extend(scenario.faults.iter().filter(|(_, fault)| fault.how.on.is_some()).map(|(id, _)| format!("faults.{id}.on")));
-    if team.is_some_and(|team| team.get("mode").and_then(Value::as_str) == Some("blind")) {
-        out.push("team.mode: blind".into());
-    }
-    if let Some(cadence) = scenario.cadence {
-        out.push(format!("cadence: {cadence}"));
-    }
-    out
-}
-
-fn carried(scenario: &Scenario) -> IndexMap<String, Value> {
-    let cadence = scenario.cadence.map(|cadence| Value::String(cadence.to_string()));
-    let blocks = [
-        ("team", scenario.team.clone()),
-        ("score", scenario.score.clone()),
-        ("notify", scenario.notify.clone()),
-        ("components", scenario.components.clone()),
-        ("cadence", cadence),
-    ];
-    blocks.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! kind checks its spec, nor read a clock or a file.
 
 mod build;
+mod carried;
 pub mod preview;
 mod words;
 

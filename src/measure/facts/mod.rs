@@ -1,12 +1,15 @@
 //! What a run means: every measured quantity with its bounds, in types. Filled by `measure`, read by `score` and `report`.
 //! Instants are `At` on the run's clock; `RunFacts::start_mono_ns` turns them into raw CLOCK_MONOTONIC.
 
+mod claim;
+
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::base::{At, Interval, Span};
 use crate::event::{Class, Outcome, UndoRecord};
-use crate::plan::{By, PhaseName, RtoFrom};
+
+pub use claim::{AvailabilityFacts, ByFacts, ClaimFacts, HoldsFacts, Judged, LatencyFacts, PartVerdict, RpoFacts, RtoFacts};
 
 /// Everything measured in one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -300,130 +303,6 @@ pub struct LossWindow {
     pub resolution: Option<Span>,
     /// Acknowledged before the effect.
     pub acknowledged_before: u64,
-}
-
-/// What is said of a claim or a part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Judged {
-    /// Shown.
-    Passed,
-    /// Refuted.
-    Failed,
-    /// Neither.
-    Inconclusive,
-    /// No evidence at all.
-    Invalid,
-}
-
-/// A part of a claim, judged.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PartVerdict {
-    /// What is said.
-    pub verdict: Judged,
-    /// Why, in a sentence for people; says what would decide it when it is inconclusive.
-    pub why: String,
-}
-
-/// One claim, measured and judged.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ClaimFacts {
-    /// Its episode.
-    pub fault: String,
-    /// All parts together: failed over invalid over inconclusive over passed.
-    pub verdict: Judged,
-    /// Recovery time.
-    pub rto: Option<RtoFacts>,
-    /// Recovery point.
-    pub rpo: Option<RpoFacts>,
-    /// Availability.
-    pub availability: Option<AvailabilityFacts>,
-    /// Latency: each quantile that was claimed.
-    pub latency: Option<LatencyFacts>,
-    /// Who answered.
-    pub by: Option<ByFacts>,
-    /// What must hold beside.
-    pub holds: IndexMap<String, HoldsFacts>,
-}
-
-/// Recovery time against its objective.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RtoFacts {
-    /// Judged.
-    pub part: PartVerdict,
-    /// Counted from.
-    pub from: RtoFrom,
-    /// The objective.
-    pub claimed: Span,
-    /// Measured, when it could be.
-    pub measured: Option<Range>,
-    /// It came back before the undo.
-    pub self_recovered: Option<bool>,
-}
-
-/// Loss against its objective.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RpoFacts {
-    /// Judged.
-    pub part: PartVerdict,
-    /// The ledger.
-    pub ledger: String,
-    /// The objective.
-    pub claimed: Span,
-    /// The loss window, when it could be measured.
-    pub window: Option<LossWindow>,
-}
-
-/// Availability against its objective.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AvailabilityFacts {
-    /// Judged by time.
-    pub part: PartVerdict,
-    /// The objective, a fraction.
-    pub claimed: f64,
-    /// The window.
-    pub over: Span,
-    /// By time, at least; a fraction.
-    pub by_time_lo: Option<f64>,
-    /// By time, at most; a fraction.
-    pub by_time_hi: Option<f64>,
-    /// By requests; a fraction.
-    pub by_requests: Option<f64>,
-}
-
-/// Latency against its objective.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LatencyFacts {
-    /// Judged.
-    pub part: PartVerdict,
-    /// In which phase.
-    pub phase: PhaseName,
-    /// Quantile name (`p99`) → (claimed, measured).
-    pub quantiles: IndexMap<String, (Span, Option<Span>)>,
-}
-
-/// Who answered, against who should.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ByFacts {
-    /// Judged.
-    pub part: PartVerdict,
-    /// What was claimed.
-    pub claimed: By,
-    /// Who answered last before the fault.
-    pub before: Option<String>,
-    /// Who answered first after recovery.
-    pub after: Option<String>,
-}
-
-/// What must hold beside recovery.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct HoldsFacts {
-    /// Judged.
-    pub part: PartVerdict,
-    /// Share of good samples in the window, a fraction.
-    pub share: Option<f64>,
-    /// Samples in the window.
-    pub samples: u64,
 }
 
 /// Steady state after the last undo.

@@ -1,0 +1,42 @@
+//! What is parsed and checked but belongs to later versions: it stands in the plan as it was written, and is named as not judged.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::scenario::model::Scenario;
+
+/// What was parsed and checked but is not judged by this version, one line each.
+pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut each = |path: &str, value: Option<&Value>| {
+        out.extend(value.and_then(Value::as_object).into_iter().flat_map(|map| map.keys()).map(|key| format!("{path}.{key}")));
+    };
+    let team = scenario.team.as_ref();
+    for section in ["expect", "wrong_turns", "prompts", "hints"] {
+        each(&format!("team.{section}"), team.and_then(|team| team.get(section)));
+    }
+    each("score", scenario.score.as_ref());
+    each("notify", scenario.notify.as_ref());
+    each("components", scenario.components.as_ref());
+    out.extend(scenario.faults.iter().filter(|(_, fault)| fault.how.on.is_some()).map(|(id, _)| format!("faults.{id}.on")));
+    if team.is_some_and(|team| team.get("mode").and_then(Value::as_str) == Some("blind")) {
+        out.push("team.mode: blind".into());
+    }
+    if let Some(cadence) = scenario.cadence {
+        out.push(format!("cadence: {cadence}"));
+    }
+    out
+}
+
+/// Those blocks as they are written.
+pub(super) fn blocks(scenario: &Scenario) -> IndexMap<String, Value> {
+    let cadence = scenario.cadence.map(|cadence| Value::String(cadence.to_string()));
+    let blocks = [
+        ("team", scenario.team.clone()),
+        ("score", scenario.score.clone()),
+        ("notify", scenario.notify.clone()),
+        ("components", scenario.components.clone()),
+        ("cadence", cadence),
+    ];
+    blocks.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))).collect()
+}
