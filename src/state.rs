@@ -1,6 +1,8 @@
 //! Where we are: the only transition table. Live running, taking over after a crash and audits all call [`RunState::apply`]; nobody derives a
 //! phase anywhere else.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use crate::base::{At, Interval};
@@ -151,6 +153,23 @@ impl RunState {
             state.apply(entry)?;
         }
         Ok(state)
+    }
+
+    /// Folds a journal that may be damaged: what may not follow is skipped, for a doubtful undo is better than none. Returns the entries that were
+    /// taken in, and the items of which something was heard that was never armed and not undone: how to undo those is not known.
+    pub fn of_what_is_left(entries: Vec<Entry>) -> (RunState, Vec<Entry>, BTreeSet<String>) {
+        let mut state = RunState::default();
+        let mut lost = BTreeSet::new();
+        let mut kept = Vec::new();
+        for entry in entries {
+            match state.apply(&entry) {
+                Ok(()) => kept.push(entry),
+                Err(Illegal { what: "undone" | "left_to", item, .. }) => drop(lost.remove(&item)),
+                Err(Illegal { what, item, .. }) if what != "released" && !state.items.contains_key(&item) => drop(lost.insert(item)),
+                Err(_) => {}
+            }
+        }
+        (state, kept, lost)
     }
 
     /// Everything that owes an undo, in the order it was armed.
@@ -348,6 +367,25 @@ mod tests {
         assert_eq!(error.to_string(), "entry 1: undone while `x` is armed");
         assert!(state.apply(&entry(2, armed("x"))).is_err(), "armed twice");
         assert!(state.apply(&entry(3, Event::Injected { id: "y".into() })).is_err(), "never armed");
+    }
+
+    #[test]
+    fn what_is_left_of_a_damaged_journal_says_what_is_lost() {
+        let undone = |id: &str| Event::Undone { id: id.into(), when: Interval::exact(At(0)), seen: String::new() };
+        let events = [
+            Event::Injecting { id: "lost".into() },
+            armed("x"),
+            Event::Injected { id: "x".into() },
+            Event::Injecting { id: "came-back".into() },
+            undone("came-back"),
+            Event::Released { id: "never-there".into(), by: String::new() },
+        ];
+        let entries = (0..).zip(events).map(|(seq, event)| entry(seq, event)).collect();
+        let (state, kept, lost) = RunState::of_what_is_left(entries);
+        assert_eq!(kept.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1]);
+        assert_eq!(state.items["x"].phase, ItemPhase::Armed);
+        assert_eq!(lost.into_iter().collect::<Vec<_>>(), ["lost"]);
+        assert!(RunState::of(&kept).is_ok());
     }
 
     #[test]

@@ -89,24 +89,16 @@ pub fn debt(dir: &Path) -> Option<Debt> {
         return None;
     }
     let items = match journal::read(dir) {
-        Ok(read) => owed(&RunState::of(&read.entries).ok()?),
-        Err(JournalError::Damaged { .. }) => journal::salvage(dir).map(|entries| owed_leniently(&entries)).unwrap_or_default(),
+        Ok(read) => owed(read.entries),
+        Err(JournalError::Damaged { .. }) => journal::salvage(dir).map(owed).unwrap_or_default(),
         Err(_) => Vec::new(),
     };
     (!items.is_empty()).then(|| Debt { dir: dir.to_owned(), items })
 }
 
-fn owed(state: &RunState) -> Vec<String> {
-    state.owed().map(|(id, _)| id.clone()).collect()
-}
-
-fn owed_leniently(entries: &[crate::event::Entry]) -> Vec<String> {
-    let mut state = RunState::default();
-    for entry in entries {
-        // What cannot follow is skipped: a doubtful undo is better than none.
-        let _ = state.apply(entry);
-    }
-    owed(&state)
+fn owed(entries: Vec<crate::event::Entry>) -> Vec<String> {
+    let (state, _, lost) = RunState::of_what_is_left(entries);
+    state.owed().map(|(id, _)| id.clone()).chain(lost).collect()
 }
 
 /// What dead runs owe, on this machine and under `runs`.

@@ -48,6 +48,8 @@ pub enum Msg {
     },
     /// The drill cannot go on: before the first fault it could not start, afterwards it aborts.
     Refuse(String),
+    /// The task of that key panicked.
+    Broke(String, String),
     /// The effect of that key is over.
     Done(String),
 }

@@ -176,15 +176,21 @@ impl Engine {
     }
 
     fn record_at(&mut self, at: At, event: Event) {
-        let entry = self.journal.append(at, event);
-        self.fold(entry);
+        let entry = Entry { seq: self.journal.next_seq(), at, event };
+        let event = match self.state.apply(&entry) {
+            Ok(()) => entry.event,
+            Err(illegal) => {
+                // Whoever reads the journal later follows the same table: what it refuses may not stand there as if it had happened.
+                tracing::warn!("{illegal}");
+                Event::Note { text: format!("left out what cannot be: {illegal}") }
+            }
+        };
+        self.show(at, event);
     }
 
-    fn fold(&mut self, entry: Entry) {
-        if let Err(illegal) = self.state.apply(&entry) {
-            // The table refuses what a late task reports, for example an effect seen after its undo began; the journal keeps it as data.
-            tracing::warn!("{illegal}");
-        }
+    /// Writes an entry that the state has taken in.
+    fn show(&mut self, at: At, event: Event) {
+        let entry = self.journal.append(at, event);
         // Nobody may be looking on.
         let _ = self.watch.send(entry);
     }
@@ -201,6 +207,7 @@ impl Engine {
             Msg::Done(key) => {
                 self.busy.remove(&key);
             }
+            Msg::Broke(key, why) => self.broke(key, why),
             Msg::Keep(armed) => {
                 self.supports.insert(armed.id().to_owned(), Support { armed, alive: true });
             }
@@ -219,7 +226,10 @@ impl Engine {
                 let (id, role) = (id.clone(), *role);
                 self.claims.insert(id.clone(), claims);
                 let (entry, ack) = self.journal.append_durable(at, event);
-                self.fold(entry);
+                if let Err(illegal) = self.state.apply(&entry) {
+                    tracing::warn!("{illegal}");
+                }
+                let _ = self.watch.send(entry);
                 let tell = (role == Role::Support && id.starts_with("system/")).then(|| self.tell.clone());
                 tokio::spawn(async move {
                     let answer = ack.durable().await.map(Arc::new).map_err(|error| error.to_string());
@@ -237,6 +247,9 @@ impl Engine {
         if self.state.abort.is_some() || self.state.poisoned {
             return Some("arm it: the drill is ending".into());
         }
+        if let Some(item) = self.state.items.get(id).filter(|item| item.phase.owes()) {
+            return Some(format!("arm it: it is {} already", item.phase.word()));
+        }
         for (other, item) in self.state.owed().filter(|(_, item)| item.role == *role) {
             let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
             if let Some(common) = held.iter().find(|held| claims.iter().any(|claim| claim.overlaps(held))) {
@@ -251,6 +264,19 @@ impl Engine {
             }
             _ => None,
         }
+    }
+
+    /// A task ended without a word about its item: what it did is unknown, and it counts as tried, or it would be tried for ever.
+    fn broke(&mut self, id: String, why: String) {
+        let item = self.state.items.get(&id).map(|item| (item.phase, item.failed_undos + 1));
+        match item {
+            Some((ItemPhase::Armed | ItemPhase::Injecting, _)) => self.record(Event::InjectFailed { id, error: why.clone() }),
+            Some((ItemPhase::Undoing, attempt)) => {
+                self.record(Event::UndoFailed { id, attempt, error: why.clone(), last: attempt >= self.attempts });
+            }
+            _ => {}
+        }
+        self.take(Msg::Refuse(why));
     }
 
     fn obey(&mut self, command: Command) {
@@ -354,7 +380,7 @@ impl Engine {
                 }
             });
             if let Err(panic) = work.await {
-                let _ = tell.send(Msg::Refuse(format!("a step of the engine broke: {panic}")));
+                let _ = tell.send(Msg::Broke(key.clone(), format!("a step of the engine broke: {panic}")));
             }
             let _ = tell.send(Msg::Done(key));
         });

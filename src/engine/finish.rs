@@ -1,5 +1,6 @@
 //! Finishing a dead run from its directory alone: the watchdog's work, and `firedrill undo`'s.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::drive::{self, Setup};
 use crate::base::{At, Span};
-use crate::event::{Entry, Event, Outcome};
+use crate::event::{Entry, Event, Outcome, Role, UndoRecord};
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
 use crate::plan::{Plan, SecretRef};
 use crate::state::{Illegal, RunState};
@@ -61,13 +62,57 @@ pub struct Dead {
 /// # Errors
 /// Either cannot be read.
 pub fn load(run_dir: &Path) -> Result<Dead, FinishError> {
-    let path = run_dir.join(PLAN);
-    let bad = |why: String| FinishError::Plan { path: path.clone(), why };
-    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
-    let plan: Plan = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let plan = plan_of(run_dir)?;
     let read = journal::read(run_dir)?;
     let state = RunState::of(&read.entries)?;
     Ok(Dead { plan: Arc::new(plan), read, state })
+}
+
+fn plan_of(run_dir: &Path) -> Result<Plan, FinishError> {
+    let path = run_dir.join(PLAN);
+    let bad = |why: String| FinishError::Plan { path: path.clone(), why };
+    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
+}
+
+/// What a fresh process has to work with.
+struct Found {
+    plan: Plan,
+    read: Read,
+    state: RunState,
+    /// In what way the journal is damaged.
+    damage: Option<String>,
+    /// Items that were touched, while the line that says how to undo them cannot be read.
+    lost: BTreeSet<String>,
+}
+
+/// Reads plan and journal, whatever is left of it: a damaged journal is no reason to leave a fault where it is.
+fn look(run_dir: &Path) -> Result<Found, FinishError> {
+    let plan = plan_of(run_dir)?;
+    match journal::read(run_dir) {
+        Ok(read) => {
+            let (state, _, lost) = RunState::of_what_is_left(read.entries.clone());
+            Ok(Found { plan, read, state, damage: None, lost })
+        }
+        Err(damaged @ JournalError::Damaged { .. }) => {
+            let (state, entries, lost) = RunState::of_what_is_left(journal::salvage(run_dir)?);
+            Ok(Found { plan, read: Read { entries, ..Read::default() }, state, damage: Some(damaged.to_string()), lost })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An undo that is owed and cannot be done: a person has to.
+fn lost(id: &str, entries: &[Entry], run_dir: &Path) -> Event {
+    let preview = entries.iter().find_map(|entry| match &entry.event {
+        Event::Previewed { id: of, targets, by_hand, .. } if of == id => Some((targets.clone(), by_hand.clone())),
+        _ => None,
+    });
+    let (targets, by_hand) = preview.unwrap_or_else(|| (Vec::new(), format!("echo 'look what {id} did, and undo it'")));
+    let by_hand = format!("{by_hand} # then remove {}: nothing here can show that it is undone", run_dir.display());
+    let undo = UndoRecord { kind: "lost".into(), detail: serde_json::Value::Null, by_hand, declared: None };
+    let role = if id.contains('/') { Role::Support } else { Role::Fault };
+    Event::Armed { id: id.into(), role, undo, targets, summary: "the line that says how to undo it is damaged".into() }
 }
 
 /// The door to the world for a run of this plan.
@@ -121,31 +166,36 @@ pub async fn finish(
     watch: mpsc::UnboundedSender<Entry>,
 ) -> Result<Finished, FinishError> {
     let lock = RunLock::take(run_dir)?;
-    let dead = load(run_dir)?;
-    let owed_before: Vec<String> = dead.state.owed().map(|(id, _)| id.clone()).collect();
-    if let (Some(outcome), true) = (dead.state.outcome, owed_before.is_empty()) {
+    let Found { plan, mut read, mut state, damage, lost: unknown } = look(run_dir)?;
+    let owed_before: Vec<String> = state.owed().map(|(id, _)| id.clone()).chain(unknown.iter().cloned()).collect();
+    if let (Some(outcome), true) = (state.outcome, owed_before.is_empty()) {
         return Ok(Finished { owed_before, owed_after: Vec::new(), outcome });
     }
-    let clock = clock_after(&dead.read.entries);
-    let run = dead.read.entries.iter().find_map(|entry| match &entry.event {
+    let clock = clock_after(&read.entries);
+    let run = read.entries.iter().find_map(|entry| match &entry.event {
         Event::RunStarted { run, .. } => Some(run.clone()),
         _ => None,
     });
     let fallback = || run_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let cx = cx_for(&dead.plan, &run.unwrap_or_else(fallback), run_dir, exe, clock);
-    let mut journal = Journal::resume(run_dir, &dead.read, lock)?;
-    let mut state = dead.state;
-    let taken = Event::TakenOver { by: by.into(), dropped: dead.read.torn, why: why.into() };
-    for event in [Event::Anchor(clock.anchor()), taken] {
+    let cx = cx_for(&plan, &run.unwrap_or_else(fallback), run_dir, exe, clock);
+    let mut events: Vec<Event> = unknown.iter().map(|id| lost(id, &read.entries, run_dir)).collect();
+    events.push(Event::Anchor(clock.anchor()));
+    events.push(Event::TakenOver { by: by.into(), dropped: read.torn, why: why.into() });
+    if let Some(why) = damage {
+        read = journal::rewrite(run_dir, read.entries, &lock)?;
+        events.push(Event::JournalPoisoned { why });
+    }
+    let mut journal = Journal::resume(run_dir, &read, lock)?;
+    for event in events {
         let entry = journal.append(clock.now(), event);
         state.apply(&entry)?;
         // Nobody may be looking on.
         let _ = watch.send(entry);
     }
     let (_keep, commands) = mpsc::channel(1);
-    let setup = Setup { plan: dead.plan, cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
+    let setup = Setup { plan: Arc::new(plan), cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
     let outcome = drive::run(setup).await;
-    let after = RunState::of(&journal::read(run_dir)?.entries)?;
+    let (after, ..) = RunState::of_what_is_left(journal::read(run_dir)?.entries);
     let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
     Ok(Finished { owed_before, owed_after, outcome })
 }

@@ -11,8 +11,14 @@ use super::JournalError;
 /// Holds the lock of one run until dropped.
 #[derive(Debug)]
 pub struct RunLock {
-    #[expect(dead_code, reason = "held for its lock, not for its contents")]
     file: File,
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked a moment ago and has not become its program yet shares the open file, and with it the lock.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl RunLock {
@@ -52,6 +58,15 @@ mod tests {
         let first = RunLock::take(dir.path()).unwrap();
         assert!(matches!(RunLock::take(dir.path()), Err(JournalError::Locked { .. })));
         assert!(RunLock::is_held(dir.path()));
+        drop(first);
+        assert!(!RunLock::is_held(dir.path()));
+    }
+
+    #[test]
+    fn a_copy_of_the_open_file_does_not_keep_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = RunLock::take(dir.path()).unwrap();
+        let _shared = first.file.try_clone().unwrap();
         drop(first);
         assert!(!RunLock::is_held(dir.path()));
     }

@@ -108,6 +108,11 @@ impl Journal {
         &self.path
     }
 
+    /// The number of the entry that is appended next.
+    pub fn next_seq(&self) -> u64 {
+        self.next
+    }
+
     /// Whether the disk has refused: nothing more may be injected.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::SeqCst)
@@ -139,7 +144,7 @@ impl Journal {
             ),
         };
         self.sum = line_sum(&self.sum, &body);
-        let text = format!("{},\"sum\":\"{}\"}}\n", &body[..body.len() - 1], self.sum);
+        let text = line_of(&body, &self.sum);
         if let Some(lines) = &self.lines {
             // A dead writer shows as poison and as an ack that never comes.
             if lines.send(Line { text, durable }).is_err() {
@@ -166,6 +171,40 @@ impl Drop for Journal {
             }
         }
     }
+}
+
+/// Replaces a damaged journal by the entries that can still be read, numbered and chained anew. What was there stays as `events.damaged.jsonl`; at
+/// every moment one of the two stands under the journal's name.
+///
+/// # Errors
+/// The disk refuses.
+pub fn rewrite(run_dir: &Path, entries: Vec<Entry>, _lock: &RunLock) -> Result<Read, JournalError> {
+    let (path, kept, partial) = (run_dir.join(FILE), run_dir.join("events.damaged.jsonl"), run_dir.join(".events.partial"));
+    std::fs::copy(&path, &kept).map_err(|source| JournalError::os("copy", &path, source))?;
+    let mut read = Read::default();
+    let mut text = String::new();
+    for (seq, entry) in (0..).zip(entries) {
+        let entry = Entry { seq, ..entry };
+        let body = serde_json::to_string(&entry).map_err(|source| JournalError::os("write", &path, source.into()))?;
+        read.sum = line_sum(&read.sum, &body);
+        text.push_str(&line_of(&body, &read.sum));
+        read.entries.push(entry);
+    }
+    read.good = text.len() as u64;
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&partial)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        File::open(&kept)?.sync_all()?;
+        std::fs::rename(&partial, &path)?;
+        File::open(run_dir)?.sync_all()
+    };
+    write().map_err(|source| JournalError::os("write", &path, source))?;
+    Ok(read)
+}
+
+fn line_of(body: &str, sum: &str) -> String {
+    format!("{},\"sum\":\"{sum}\"}}\n", &body[..body.len() - 1])
 }
 
 fn write_all(mut file: File, queue: &Receiver<Line>, poisoned: &AtomicBool) {
@@ -239,7 +278,14 @@ mod tests {
         let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap().replace("\"b\"", "\"x\"");
         std::fs::write(dir.path().join(FILE), text).unwrap();
         assert!(matches!(read(dir.path()), Err(JournalError::Damaged { line: 2, .. })));
-        assert_eq!(salvage(dir.path()).unwrap().len(), 3);
+        let found = salvage(dir.path()).unwrap();
+        assert_eq!(found.len(), 3);
+        let lock = RunLock::take(dir.path()).unwrap();
+        let anew = rewrite(dir.path(), found[1..].to_vec(), &lock).unwrap();
+        assert_eq!(anew, read(dir.path()).unwrap());
+        assert_eq!(anew.entries.iter().map(|e| (e.seq, e.at)).collect::<Vec<_>>(), [(0, At(1)), (1, At(2))]);
+        assert_eq!(salvage(dir.path()).unwrap().len(), 2);
+        assert!(dir.path().join("events.damaged.jsonl").exists());
     }
 
     #[tokio::test]

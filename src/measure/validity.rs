@@ -30,6 +30,10 @@ pub(super) fn subject(read: &Read<'_>) -> Subject {
 /// What makes every claim of the run invalid; what concerns one fault alone is told apart.
 pub(super) fn of_run(read: &Read<'_>, taint: &Taint, subject: &Subject) -> Vec<String> {
     let mut reasons: Vec<String> = starved(read, taint).into_iter().collect();
+    reasons.extend(read.entries.iter().find_map(|entry| match &entry.event {
+        Event::JournalPoisoned { why } => Some(format!("the journal cannot be relied on: {why}")),
+        _ => None,
+    }));
     for (id, values) in subject {
         if let (Some(before), Some(after)) = values
             && before != after
