@@ -1,4 +1,5 @@
 //! The house rules, held by a test: who may use whom, what is pure, how large a file and a function may be, which words are banned.
+#![allow(clippy::unwrap_used, reason = "a test may break off anywhere")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,7 +102,8 @@ const PURE_FILES: &[&str] = &["engine/decide.rs", "probe/pace.rs"];
 
 #[test]
 fn the_purity_line_holds() {
-    let banned = ["tokio", "std::fs", "std::net", "std::env", "std::process", "std::thread", "rustix", "Instant", "SystemTime", "async fn"];
+    let banned =
+        ["tokio", "std::fs", "std::net", "std::env", "std::process", "std::thread", "rustix", "Instant::", "SystemTime", "async fn"];
     let mut wrong = Vec::new();
     for (file, text) in all() {
         let pure = PURE.contains(&room(&file)) || PURE_FILES.contains(&file.as_str());
@@ -138,6 +140,13 @@ fn files_and_functions_are_small() {
             let head = head.trim_start_matches("async ").trim_start_matches("const ");
             if head.starts_with("fn ") && !line.trim_end().ends_with(';') && start.is_none() {
                 start = Some((number, indent, head.chars().take(50).collect()));
+            }
+            // A signature over several lines that ends in a semicolon has no body.
+            if let Some((began, ..)) = &start
+                && !body.lines().skip(*began).take(number - began + 1).any(|line| line.trim_end().ends_with('{'))
+                && trimmed.ends_with(';')
+            {
+                start = None;
             }
             if let Some((began, depth, name)) = &start
                 && indent == *depth
@@ -183,7 +192,7 @@ fn the_readme_tells_every_exit_code() {
 #[test]
 fn every_event_is_in_the_map() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let events = fs::read_to_string(root().join("src/event.rs")).unwrap();
+    let events = fs::read_to_string(root().join("src/event/mod.rs")).unwrap();
     let list = &events[events.find("pub enum Event {").unwrap()..];
     let list = &list[..list.find("\n}").unwrap()];
     let names = list.lines().filter_map(|line| {

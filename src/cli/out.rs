@@ -28,12 +28,11 @@ impl Voice {
             Colour::Never => false,
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
-        let width = rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| usize::from(size.ws_col)).filter(|w| *w >= 20);
         Voice {
             colour_err: wish(err),
             colour_out: wish(out),
             live: err && env::var("TERM").is_none_or(|t| t != "dumb"),
-            width: width.unwrap_or(100),
+            width: terminal_width().unwrap_or(100),
         }
     }
 
@@ -51,6 +50,11 @@ impl Voice {
         let (on, off) = if self.colour_err { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
         say(&format!("{on}warning{off}: {text}"));
     }
+}
+
+/// Columns of the terminal behind stderr, now; it may be resized at any time.
+pub fn terminal_width() -> Option<usize> {
+    rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width >= 20)
 }
 
 /// A line on stderr.

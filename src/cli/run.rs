@@ -135,21 +135,21 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<Path
 /// Signals that ask the drill to end. The second one asks no harder: the undo is never skipped.
 fn listen(ask: mpsc::Sender<Command>) -> tokio::task::JoinHandle<()> {
     let streams: Vec<_> = [
-        (SignalKind::interrupt(), "SIGINT"),
-        (SignalKind::terminate(), "SIGTERM"),
-        (SignalKind::hangup(), "SIGHUP"),
-        (SignalKind::quit(), "SIGQUIT"),
+        (SignalKind::interrupt(), "SIGINT", "somebody interrupted the drill"),
+        (SignalKind::terminate(), "SIGTERM", "the drill was asked to terminate"),
+        (SignalKind::hangup(), "SIGHUP", "the terminal went away"),
+        (SignalKind::quit(), "SIGQUIT", "the drill was asked to quit"),
     ]
     .into_iter()
-    .filter_map(|(kind, name)| signal(kind).ok().map(|stream| (stream, name)))
+    .filter_map(|(kind, name, why)| signal(kind).ok().map(|stream| (stream, name, why)))
     .collect();
     tokio::spawn(async move {
         let mut waiting = tokio::task::JoinSet::new();
-        for (mut stream, name) in streams {
+        for (mut stream, name, why) in streams {
             let ask = ask.clone();
             waiting.spawn(async move {
                 while stream.recv().await.is_some() {
-                    let abort = Command::Abort { by: format!("signal {name}"), reason: format!("{name} was received") };
+                    let abort = Command::Abort { by: format!("signal {name}"), reason: why.to_owned() };
                     if ask.send(abort).await.is_err() {
                         return;
                     }
@@ -162,13 +162,18 @@ fn listen(ask: mpsc::Sender<Command>) -> tokio::task::JoinHandle<()> {
 
 async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, clock: Clock) {
     view.head();
+    let mut next = clock.now();
     loop {
         tokio::select! {
             entry = looking.recv() => match entry {
                 Some(entry) => view.entry(&entry),
                 None => break,
             },
-            () = clock::sleep(Span::millis(100)) => view.tick(clock.now()),
+            // By a deadline: entries may come more often than that, and the lower lines must live all the same.
+            () = clock.sleep_until(next) => {
+                view.tick(clock.now());
+                next = clock.now() + Span::millis(100);
+            }
         }
     }
     view.finish();

@@ -16,6 +16,8 @@ use crate::sys::{Cx, clock, exec};
 /// How long an undone item may take to be seen as undone, where the scenario does not say.
 const VERIFY_WITHIN: Span = Span::secs(10);
 const VERIFY_EVERY: Span = Span::millis(50);
+/// How long each `setup` command of a `system:` process may take.
+const SETUP_LIMIT: Span = Span::secs(60);
 
 /// What a task tells the loop.
 #[derive(Debug)]
@@ -238,7 +240,7 @@ impl Act {
             return false;
         }
         self.happened(Event::Injecting { id: id.into() });
-        match within(STEP_LIMIT, fault.inject(spec, armed, &self.cx)).await {
+        match self.inject_within(fault, spec, armed).await {
             Ok(()) => {
                 self.happened(Event::Injected { id: id.into() });
                 true
@@ -248,6 +250,21 @@ impl Act {
                 false
             }
         }
+    }
+
+    /// Injects with a limit. What is late is cancelled and waited for: it must have ended before an undo may begin.
+    async fn inject_within(&self, fault: &dyn ErasedFault, spec: &Value, armed: &Armed) -> Result<(), FaultError> {
+        let id = armed.id().trim_start_matches("system/");
+        let setups = self.plan.system.get(id).map_or(0, |system| system.how.setup.len() as u64);
+        let limit = STEP_LIMIT + SETUP_LIMIT.times(setups);
+        let cx = Cx { cancel: self.cx.cancel.child_token(), ..self.cx.clone() };
+        let mut step = std::pin::pin!(fault.inject(spec, armed, &cx));
+        if let Ok(done) = tokio::time::timeout(limit.std(), &mut step).await {
+            return done;
+        }
+        cx.cancel.cancel();
+        let _ = tokio::time::timeout(STEP_LIMIT.std(), step).await;
+        Err(FaultError::Late(limit))
     }
 
     /// Waits until a fault is seen to bite.
@@ -307,6 +324,7 @@ impl Act {
         let outcome = match self.is_undone(record).await {
             Ok(Some(seen)) => Ok((Interval::new(lo, self.now()), seen)),
             Ok(None) | Err(_) => match self.undo_once(record).await {
+                Ok(()) if by_exit_alone(record) => Ok((Interval::new(lo, self.now()), "its undo command ended with exit 0".to_owned())),
                 Ok(()) => self.see_undone(record, &mut lo).await,
                 Err(error) => Err(error),
             },
@@ -408,7 +426,11 @@ impl Act {
         let spec = serde_json::json!({ "id": id.trim_start_matches("system/") });
         let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
         match within(STEP_LIMIT, fault.inject(&spec, &armed, &self.cx)).await {
-            Ok(()) => self.happened(Event::SystemRestarted { id: id.to_owned(), pid: 0 }),
+            Ok(()) => {
+                let record = self.cx.run_dir.join("system").join(format!("{}.json", id.trim_start_matches("system/")));
+                let pid = exec::recorded(&record).map_or(0, |process| process.pid);
+                self.happened(Event::SystemRestarted { id: id.to_owned(), pid });
+            }
             Err(error) => self.happened(Event::Note { text: format!("{id} could not be started again: failed to {error}") }),
         }
     }
@@ -435,6 +457,12 @@ impl Act {
         }
         self.happened(Event::LedgersRead {});
     }
+}
+
+/// A declared command is the only witness where the kind cannot be read back and the scenario names no condition.
+fn by_exit_alone(record: &UndoRecord) -> bool {
+    let declared = record.declared.as_ref().is_some_and(|declared| declared.run.is_some() && declared.done_when.is_none());
+    declared && fault::by_kind(&record.kind).is_some_and(|kind| !kind.reads_back())
 }
 
 fn done_when(record: &UndoRecord) -> Result<Option<Condition>, String> {

@@ -91,12 +91,12 @@ impl Folds {
         }
         for (id, fault) in &plan.faults {
             let Some(item) = state.items.get(id.as_str()) else { continue };
-            let Some(effect) = item.effective else { continue };
+            let Some(effect) = item.effective.and_then(|when| when.hi) else { continue };
             if item.recovered_at.is_some() || item.not_recovered_at.is_some() {
                 continue;
             }
             let probes: Vec<String> = fault.recovered_by.iter().map(Id::to_string).collect();
-            if let Some(when) = self.episodes.recovery(&probes, effect.lo, fault.stable_for) {
+            if let Some(when) = self.episodes.recovery(&probes, effect, fault.stable_for) {
                 events.push(Event::Recovered { id: id.to_string(), when });
             }
         }

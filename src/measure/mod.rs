@@ -379,6 +379,39 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_that_hides_among_lost_samples_is_not_called_none() {
+        let mut plan = plan();
+        plan.claims[0].rto = Some(RtoPlan { max: Span::secs(3), from: RtoFrom::Effect });
+        let mut rows = Sim::ms(&[(15_001, 16_900)], 40_000).samples();
+        let judge = |rows: &[Sample]| {
+            let journal = Journal::new().samples("checkout", rows).fault("lose-primary", 10_000, (10_001, 10_002));
+            let facts = journal.undo("lose-primary", 25_000).finish(41_000).facts(&plan);
+            (rto(&facts).0, rto(&facts).1.to_owned())
+        };
+        assert_eq!(judge(&rows).0, Judged::Failed);
+        for row in rows.iter_mut().filter(|r| r.verdict == Verdict::Bad) {
+            row.verdict = Verdict::Local;
+        }
+        let (verdict, why) = judge(&rows);
+        assert!(verdict == Judged::Inconclusive && why.ends_with("where an outage could hide (prober)"), "{why}");
+    }
+
+    #[test]
+    fn a_lost_sample_may_have_been_down_time() {
+        let mut plan = plan();
+        plan.claims[0].availability = Some(AvailabilityPlan { min: Percent::of_fraction(0.9893).unwrap(), over: Span::secs(100) });
+        let mut rows = Sim::ms(&[(10_001, 11_000)], 120_000).samples();
+        let judge = |rows: &[Sample]| {
+            let journal = Journal::new().samples("checkout", rows).fault("lose-primary", 10_000, (10_001, 10_002));
+            let facts = journal.undo("lose-primary", 25_000).finish(121_000).facts(&plan);
+            facts.claims["back-soon"].availability.as_ref().unwrap().part.verdict
+        };
+        assert_eq!(judge(&rows), Judged::Passed);
+        rows[1_005].verdict = Verdict::Local;
+        assert_eq!(judge(&rows), Judged::Inconclusive);
+    }
+
+    #[test]
     fn rto_counts_from_where_it_is_claimed() {
         let sim = Sim::ms(&[(12_001, 21_900)], 40_000);
         let judge = |from| {

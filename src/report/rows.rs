@@ -3,7 +3,7 @@
 use crate::base::Span;
 use crate::measure::facts::{ClaimFacts, Judged, PartVerdict, SteadyAfter};
 use crate::plan::{By, RtoFrom};
-use crate::score::words::{count, many, percent, percent_bounds, range};
+use crate::score::words::{at_least, count, many, percent, percent_bounds, range};
 
 use super::Report;
 use super::view::{Status, clock, phase_word, was_down};
@@ -184,9 +184,9 @@ fn holds(report: &Report<'_>, id: &str, claim: &ClaimFacts) -> Vec<Row> {
 
 fn margin(verdict: Judged, claimed: Span, lo: Span, hi: Option<Span>) -> String {
     match (verdict, hi) {
-        (Judged::Passed, Some(hi)) if claimed > hi => format!("{} to spare", (claimed - hi).human()),
+        (Judged::Passed, Some(hi)) if claimed > hi => format!("{} to spare", at_least(claimed - hi)),
         (Judged::Failed, _) if lo > claimed && hi == Some(lo) => format!("over by {}", (lo - claimed).human()),
-        (Judged::Failed, _) if lo > claimed => format!("over by at least {}", (lo - claimed).human()),
+        (Judged::Failed, _) if lo > claimed => format!("over by at least {}", at_least(lo - claimed)),
         (Judged::Inconclusive, Some(hi)) if lo <= claimed && claimed < hi => "within the bounds".to_owned(),
         (_, _) => String::new(),
     }

@@ -4,8 +4,8 @@ use crate::base::{At, Span};
 use crate::event::Outcome;
 use crate::measure::facts::{ClaimFacts, Facts, Judged, PartVerdict, Percentiles, Range, SteadyAfter};
 use crate::plan::{By, Environment, Mode, PhaseName, RtoFrom, TestKind};
-use crate::score::TeamVerdict;
 use crate::score::words::{bounds, capital, count, many, range};
+use crate::score::{TeamVerdict, service};
 
 use super::Report;
 
@@ -134,7 +134,7 @@ fn number(report: &Report<'_>) -> Option<(String, String)> {
     let claims = || report.facts.claims.iter();
     let worst = claims().find(|(_, c)| Status::of(c.verdict) == Status::of(report.score.system)).or_else(|| claims().next());
     let (id, claim) = worst?;
-    let name = service(report, id);
+    let name = service(report.plan, id);
     let rto = claim.rto.as_ref()?;
     let measured = rto.measured.as_ref().filter(|m| was_down(m))?;
     Some((range(measured), format!("{} of {name}, claimed {}", definition_words(rto.from), rto.claimed.human())))
@@ -166,11 +166,10 @@ fn judged_sentence(report: &Report<'_>) -> String {
 
 fn claim_sentence(report: &Report<'_>, id: &str, claim: &ClaimFacts) -> String {
     let mut said = Vec::new();
-    let name = service(report, id);
+    let name = service(report.plan, id);
     if let Some(rto) = &claim.rto {
         let by = claim.by.as_ref().map_or("", |b| match (b.part.verdict, b.claimed) {
             (Judged::Passed, By::AnotherInstance) => ", on another instance",
-            (Judged::Failed, By::AnotherInstance) => ", not on another instance",
             (Judged::Passed, By::SameInstance) => ", on the same instance",
             (Judged::Failed | Judged::Inconclusive | Judged::Invalid, _) => "",
         });
@@ -191,16 +190,13 @@ fn claim_sentence(report: &Report<'_>, id: &str, claim: &ClaimFacts) -> String {
             None => rpo.part.why.clone(),
         });
     }
-    let others: Vec<&PartVerdict> = [
-        claim.availability.as_ref().map(|a| &a.part),
-        claim.latency.as_ref().map(|l| &l.part),
-        claim.by.as_ref().filter(|_| claim.rto.is_none()).map(|b| &b.part),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(claim.holds.values().map(|h| &h.part))
-    .filter(|p| p.verdict != Judged::Passed)
-    .collect();
+    let others: Vec<&PartVerdict> =
+        [claim.availability.as_ref().map(|a| &a.part), claim.latency.as_ref().map(|l| &l.part), claim.by.as_ref().map(|b| &b.part)]
+            .into_iter()
+            .flatten()
+            .chain(claim.holds.values().map(|h| &h.part))
+            .filter(|p| p.verdict != Judged::Passed)
+            .collect();
     said.extend(others.iter().map(|p| p.why.clone()));
     if said.is_empty() { format!("{name}: {}", Status::of(claim.verdict).word()) } else { said.join("; ") }
 }
@@ -208,10 +204,6 @@ fn claim_sentence(report: &Report<'_>, id: &str, claim: &ClaimFacts) -> String {
 /// An outage was seen; without one, a recovery time is only the resolution.
 pub(super) fn was_down(measured: &Range) -> bool {
     measured.hi.is_none() || measured.lo > Span::ZERO || measured.point.is_some_and(|p| p > Span::ZERO)
-}
-
-fn service(report: &Report<'_>, id: &str) -> String {
-    report.plan.claims.get(id).and_then(|c| c.service.clone()).unwrap_or_else(|| id.to_owned())
 }
 
 fn definition_words(from: RtoFrom) -> &'static str {

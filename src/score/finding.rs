@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use crate::base::Span;
+use crate::base::{Id, Span};
 use crate::measure::facts::{ClaimFacts, Facts, Judged, LedgerFacts, Range, SteadyAfter};
 use crate::plan::{By, ClaimPlan, Plan, TestKind};
 
 use super::catalogue::{
     AUTO_HEAL, AVAILABILITY, BULKHEAD, DEGRADATION, DISASTER_RECOVERY, FAIL_FAST, FAIL_OVER, IDEMPOTENT, Practice, STATIC_STABILITY,
 };
-use super::words::{capital, count, many, percent, percent_bounds, range};
+use super::words::{at_least, capital, count, many, percent, percent_bounds, range};
 use super::{Finding, Risk};
 
 /// Every finding of the run, worst first.
@@ -37,6 +37,13 @@ pub(super) fn findings(plan: &Plan, facts: &Facts) -> Vec<Finding> {
 /// What the scenario's owner says a failure costs.
 fn impact(plan: &Plan) -> Option<String> {
     plan.carried.get("score").and_then(|s| s.get("impact")).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// What users call the thing that a claim is about: its service, else its probes.
+pub(super) fn service(id: &str, claim: &ClaimPlan) -> String {
+    let probes: Vec<&str> = claim.measured_by.iter().map(Id::as_str).collect();
+    let named = claim.service.clone().or_else(|| (!probes.is_empty()).then(|| probes.join(", ")));
+    named.unwrap_or_else(|| id.to_owned())
 }
 
 struct Maker<'a> {
@@ -74,7 +81,7 @@ impl Maker<'_> {
 
     fn rto(&self, id: &str, claim: &ClaimFacts, declared: Option<&ClaimPlan>, found: &mut Vec<Finding>) {
         let Some(rto) = claim.rto.as_ref().filter(|r| r.part.verdict == Judged::Failed) else { return };
-        let service = declared.and_then(|c| c.service.as_deref()).unwrap_or(id);
+        let service = declared.map_or_else(|| id.to_owned(), |c| service(id, c));
         let never = rto.measured.is_some_and(|m| m.hi.is_none());
         let (title, remediation) = if never {
             (
@@ -98,7 +105,7 @@ impl Maker<'_> {
             risk: Risk::Hri,
             title,
             observed: match rto.measured.as_ref() {
-                Some(m) if never => format!("not back {} after the fault", m.lo.human()),
+                Some(m) if never => format!("not back {} after the fault", at_least(m.lo)),
                 Some(m) => format!("recovery took {}", range(m)),
                 None => rto.part.why.clone(),
             },
@@ -211,9 +218,9 @@ impl Maker<'_> {
         let name = |who: &Option<String>| who.clone().unwrap_or_else(|| "nobody".into());
         let (title, expected, remediation) = match by.claimed {
             By::AnotherInstance => (
-                "It was a restart, not a failover",
+                "The same instance answers as before: no failover was shown",
                 "another instance answers after the failure",
-                "The instance that failed was the one that answered again, so the loss of its host would not be survived. Run a second instance in \
+                "No other instance took over, so nothing shows that the loss of this one's host would be survived. Run a second instance in \
                  another failure domain, send traffic to it when the first fails its health check, and check that it can take the whole load.",
             ),
             By::SameInstance => (

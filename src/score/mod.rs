@@ -91,6 +91,11 @@ pub struct Finding {
     pub retest: String,
 }
 
+/// What users call the thing that a claim is about: its service, else its probes, else the claim's id.
+pub fn service(plan: &Plan, claim: &str) -> String {
+    plan.claims.get(claim).map_or_else(|| claim.to_owned(), |declared| finding::service(claim, declared))
+}
+
 /// Judges a run. A pure function: the same plan and facts always give the same score, and a fact that is missing never improves it.
 pub fn score(plan: &Plan, facts: &Facts) -> Score {
     let (judged, system, system_why) = verdict::system(plan, facts);

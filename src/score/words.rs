@@ -20,6 +20,11 @@ pub fn bounds(lo: Span, hi: Option<Span>) -> String {
     }
 }
 
+/// A duration that is a lower bound: rounded down, so that it stays one.
+pub fn at_least(span: Span) -> String {
+    outward(span, false).human()
+}
+
 /// Three significant digits, down or up; whole seconds where minutes are shown.
 fn outward(span: Span, up: bool) -> Span {
     let mut step = 1_u64;
@@ -111,6 +116,7 @@ mod tests {
         assert_eq!(bounds(Span::secs(42), None), "more than 42 s");
         assert_eq!(bounds(ms(125_400), Some(ms(127_100))), "2 min 5 s – 2 min 8 s");
         assert_eq!(bounds(ms(6), Some(ms(6))), "6 ms");
+        assert_eq!(at_least(ms(29_951)), "29.9 s");
         assert_eq!(bounds(Span::micros(999_700), Some(Span::micros(1_000_100))), "999 ms – 1.01 s");
     }
 

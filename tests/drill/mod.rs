@@ -1,5 +1,10 @@
 //! Driving the real binary: a directory of its own for each test, bounded waits, and a look at the world afterwards.
-#![allow(dead_code, reason = "every test file uses another part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere and waits on real processes; every file uses another part"
+)]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -186,4 +191,35 @@ pub fn has_program(name: &str) -> Option<PathBuf> {
 /// Output of a finished command as text.
 pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Lets only so many do something at one time.
+pub struct Semaphore {
+    free: std::sync::Mutex<usize>,
+    changed: std::sync::Condvar,
+}
+
+/// A turn; over when dropped.
+pub struct Turn(&'static Semaphore);
+
+impl Semaphore {
+    pub const fn new(places: usize) -> Semaphore {
+        Semaphore { free: std::sync::Mutex::new(places), changed: std::sync::Condvar::new() }
+    }
+
+    pub fn take(&'static self) -> Turn {
+        let mut free = self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        while *free == 0 {
+            free = self.changed.wait(free).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        *free -= 1;
+        Turn(self)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1;
+        self.0.changed.notify_one();
+    }
 }

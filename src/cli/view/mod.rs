@@ -1,47 +1,214 @@
-//! A run in the terminal.
+//! A run in the terminal: one line for each event that matters, and on a terminal lower lines that live. Everything goes to stderr; stdout
+//! belongs to reports. It must never know how a drill is judged, nor have a say in it: it is handed journal entries and the time.
+
+mod head;
+mod line;
+mod lower;
+mod pulse;
+mod story;
 
 use std::sync::Arc;
 
-use super::out::say;
-use crate::base::At;
+use indexmap::IndexMap;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use self::line::{Line, Look, Mood};
+use self::pulse::Pulse;
+use self::story::{Story, names};
+use super::out::{say, terminal_width};
+use crate::base::{At, Span};
+use crate::engine::folds::bounds_of;
 use crate::event::{Entry, Event};
-use crate::plan::Plan;
+use crate::fold::steady::{Held, SteadyFold, Watched};
+use crate::plan::{Mode, Plan};
+
+/// How long lines wait for the head to be complete. Starting what a scenario brings along may take a while.
+const PATIENCE: Span = Span::secs(2);
 
 /// How to show.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
-    /// Lower lines may live.
+    /// On a terminal: lower lines live, and what is too long is cut.
     pub live: bool,
-    /// Colour.
+    /// Colour beside words.
     pub colour: bool,
-    /// Width.
+    /// Columns of the terminal.
     pub width: usize,
 }
 
-/// The view.
+/// Where lines go.
+#[derive(Debug)]
+enum Screen {
+    /// One line after the other, on stderr.
+    Plain,
+    /// Above lower lines that are redrawn.
+    Live(ProgressBar),
+    /// Kept, for tests.
+    #[cfg(test)]
+    Kept(Vec<String>),
+}
+
+/// A run as people see it.
 #[derive(Debug)]
 pub struct View {
-    plan: Arc<Plan>,
+    story: Story,
+    run: String,
+    look: Look,
+    screen: Screen,
+    pulses: IndexMap<String, Pulse>,
+    steady: SteadyFold,
+    /// Until the blast radius is known, lines are held back: the head stays in one piece.
+    held: Option<Vec<Line>>,
+    began: Option<At>,
 }
 
 impl View {
-    /// New.
-    pub fn new(plan: Arc<Plan>, _run: &str, _style: Style) -> View {
-        View { plan }
+    /// A view of one run, from its plan and its id.
+    pub fn new(plan: Arc<Plan>, run: &str, style: Style) -> View {
+        let screen = if style.live { Screen::Live(lower_lines()) } else { Screen::Plain };
+        View::on(screen, plan, run, style)
     }
-    /// Head.
+
+    fn on(screen: Screen, plan: Arc<Plan>, run: &str, style: Style) -> View {
+        let look =
+            Look { live: style.live, colour: style.colour, width: style.width, word: head::word_columns(&plan, style.live, style.width) };
+        let pulses = plan.probes.iter().map(|(id, probe)| (id.to_string(), Pulse::new(probe))).collect();
+        let watched = plan.probes.iter().filter_map(|(id, probe)| {
+            let bounds = bounds_of(plan.steady.probes.get(id)?);
+            Some((id.to_string(), Watched { interval: probe.rate.interval(), timeout: probe.timeout, bounds }))
+        });
+        let steady = SteadyFold::new(plan.steady.over, plan.steady.over + Span::secs(30), watched.collect());
+        let held = (plan.mode == Mode::Normal && !plan.faults.is_empty()).then(Vec::new);
+        View { story: Story::new(plan), run: run.to_owned(), look, screen, pulses, steady, held, began: None }
+    }
+
+    /// The head of the run: what is known before anything starts.
     pub fn head(&mut self) {
-        say(&self.plan.title);
-    }
-    /// Entry.
-    pub fn entry(&mut self, entry: &Entry) {
-        match &entry.event {
-            Event::Samples { .. } | Event::Anchor(_) => {}
-            other => say(&format!("{:9.3} {}", entry.at.0 as f64 / 1e9, serde_json::to_string(other).unwrap_or_default())),
+        let lines = head::opening(&self.story.plan, &self.run, &self.look);
+        self.print(&lines);
+        if self.held.is_none() {
+            self.print(&[String::new()]);
         }
     }
-    /// Tick.
-    pub fn tick(&mut self, _: At) {}
-    /// Finish.
-    pub fn finish(&mut self) {}
+
+    /// Takes in a journal entry, as it is written.
+    pub fn entry(&mut self, entry: &Entry) {
+        self.began.get_or_insert(entry.at);
+        match &entry.event {
+            Event::Samples { probe, rows } if self.look.live => {
+                if let Some(pulse) = self.pulses.get_mut(probe) {
+                    pulse.push(rows);
+                }
+                self.steady.push(probe, rows);
+            }
+            Event::Turned { probe, up, when, seen } => {
+                if let Some(pulse) = self.pulses.get_mut(probe) {
+                    pulse.turn(*up, *when, seen);
+                }
+            }
+            _ => {}
+        }
+        let previewed = self.story.seen.len();
+        let told = self.story.tell(entry);
+        match &mut self.held {
+            Some(held) => {
+                held.extend(told);
+                let trouble = self.story.state.abort.is_some() || held.iter().any(|line| line.mood == Mood::Bad);
+                if self.story.previewed() || trouble {
+                    self.release();
+                }
+            }
+            None => {
+                // The head is out already: what a late look for targets finds stands where it was found.
+                let late = self.story.seen.get(previewed..).unwrap_or_default();
+                let late = head::previewed(&self.story.plan, late, self.story.watchdog, &self.look);
+                self.print(&late);
+                let lines: Vec<String> = told.iter().map(|line| self.look.line(line)).collect();
+                self.print(&lines);
+            }
+        }
+    }
+
+    /// Ends the head with what is known by now, and lets out what waited for it.
+    fn release(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let mut lines = head::previewed(&self.story.plan, &self.story.seen, self.story.watchdog, &self.look);
+        if lines.is_empty() {
+            lines.extend(self.look.wrapped("blast", 9, "known once what the scenario brings along has started"));
+        }
+        lines.push(String::new());
+        lines.extend(together(held).iter().map(|line| self.look.line(line)));
+        self.print(&lines);
+    }
+
+    /// Draws the lower lines anew. To be called about ten times a second.
+    pub fn tick(&mut self, now: At) {
+        if self.began.is_some_and(|began| now.since(began) > PATIENCE) {
+            self.release();
+        }
+        let Screen::Live(bar) = &self.screen else { return };
+        if let Some(width) = terminal_width() {
+            self.look.width = width;
+        }
+        bar.set_message(self.lower(now).join("\n"));
+    }
+
+    /// The lower lines.
+    fn lower(&self, now: At) -> Vec<String> {
+        let state = &self.story.state;
+        let asks = state.abort.is_none() && !state.probes_stopped && state.baseline_at.is_some();
+        let asks = asks && (state.steady_at.is_none() || (state.settle_at.is_some() && state.steady_after.is_none()));
+        let why_not = match self.steady.held() {
+            Held::No { why } if asks => Some(why),
+            _ => None,
+        };
+        lower::lines(&self.story, &self.pulses, why_not.as_deref(), now, &self.look)
+    }
+
+    /// The run is over: the lower lines go, the others stay.
+    pub fn finish(&mut self) {
+        self.release();
+        if let Screen::Live(bar) = &self.screen {
+            bar.finish_and_clear();
+        }
+        self.screen = Screen::Plain;
+        say("");
+    }
+
+    fn print(&mut self, lines: &[String]) {
+        for text in lines {
+            match &mut self.screen {
+                Screen::Plain => say(text),
+                // A line of its own even when it is empty: indicatif would swallow that one.
+                Screen::Live(bar) if text.is_empty() => bar.println(" "),
+                Screen::Live(bar) => bar.println(text),
+                #[cfg(test)]
+                Screen::Kept(kept) => kept.push(text.clone()),
+            }
+        }
+    }
 }
+
+/// Several things that were started become one line.
+fn together(lines: Vec<Line>) -> Vec<Line> {
+    let (ready, mut rest): (Vec<Line>, Vec<Line>) =
+        lines.into_iter().partition(|line| line.word == "system" && line.text.ends_with(" is ready"));
+    let (Some(last), true) = (ready.last(), ready.len() > 1) else {
+        return ready.into_iter().chain(rest).collect();
+    };
+    let who: Vec<String> = ready.iter().map(|line| line.text.trim_end_matches(" is ready").to_owned()).collect();
+    rest.insert(0, Line { text: format!("{} are ready", names(&who)), ..last.clone() });
+    rest
+}
+
+/// One bar without a bar: its message is all lower lines, drawn at once.
+fn lower_lines() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(12));
+    match ProgressStyle::with_template("{msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,9 @@
-//! Claims, measured and judged.
+//! What is said of a claim: each part with its measure, its objective and its verdict.
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::Range;
-use super::probe::LossWindow;
+use super::{LossWindow, Range};
 use crate::base::Span;
 use crate::plan::{By, PhaseName, RtoFrom};
 

@@ -2,16 +2,14 @@
 //! Instants are `At` on the run's clock; `RunFacts::start_mono_ns` turns them into raw CLOCK_MONOTONIC.
 
 mod claim;
-mod probe;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Outcome, UndoRecord};
+use crate::event::{Class, Outcome, UndoRecord};
 
 pub use claim::{AvailabilityFacts, ByFacts, ClaimFacts, HoldsFacts, Judged, LatencyFacts, PartVerdict, RpoFacts, RtoFacts};
-pub use probe::{Counts, LedgerFacts, LossWindow, Outage, Percentiles, PhaseFacts, ProbeFacts, ProberFacts, Second};
 
 /// Everything measured in one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -139,6 +137,174 @@ pub struct Range {
     pub point: Option<Span>,
 }
 
+/// One probe over the whole run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProbeFacts {
+    /// The probe kind.
+    pub kind: String,
+    /// A control probe.
+    pub control: bool,
+    /// Time between two planned samples.
+    pub interval: Span,
+    /// Longest wait for an answer.
+    pub timeout: Span,
+    /// Smallest outage that is sure to be seen.
+    pub min_detectable: Span,
+    /// Its percentiles may be trusted.
+    pub valid: bool,
+    /// Counts over the run.
+    pub samples: Counts,
+    /// Who answered, in order, each until when (`None`: to the end).
+    pub served_by: Vec<(String, Option<At>)>,
+    /// Outages in order.
+    pub outages: Vec<Outage>,
+    /// Per phase: `before`, `FAULT.inject`, `FAULT.during`, `FAULT.undo`, `FAULT.after`, `FAULT.recovering`.
+    pub phases: IndexMap<String, PhaseFacts>,
+    /// For the picture: one row per second.
+    pub seconds: Vec<Second>,
+}
+
+/// Sample counts. planned = ok + bad + local + capped.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Planned.
+    pub planned: u64,
+    /// As asked, in time.
+    pub ok: u64,
+    /// Failed by the target.
+    pub bad: u64,
+    /// Failed by us.
+    pub local: u64,
+    /// Not sent.
+    pub capped: u64,
+    /// Bad ones by class.
+    pub by_class: IndexMap<Class, u64>,
+}
+
+/// One outage: a run of bad samples with bounds on its edges (strict, design 1.4).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outage {
+    /// When it began.
+    pub onset: Interval,
+    /// When it ended; `hi` absent when it had not.
+    pub recovery: Interval,
+    /// Start to start: s_b − s_f. Absent when it had not ended.
+    pub point: Option<Span>,
+    /// At least.
+    pub lo: Span,
+    /// At most; absent when it had not ended.
+    pub hi: Option<Span>,
+    /// It had not ended when watching stopped.
+    pub censored: bool,
+    /// Bad samples in it.
+    pub samples: u64,
+    /// The commonest reason, for people.
+    pub reason: String,
+    /// An edge was widened because the prober itself was in doubt.
+    pub widened: bool,
+}
+
+/// One probe in one phase. Latencies are of `response_all` (done − planned; time-outs count at their limit).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PhaseFacts {
+    /// Counts.
+    pub counts: Counts,
+    /// Length of the phase.
+    pub length: Span,
+    /// Percentiles of `response_all`; absent without samples.
+    pub response: Option<Percentiles>,
+    /// Percentiles of `service_ok`.
+    pub service_ok: Option<Percentiles>,
+    /// p99 of lag.
+    pub lag_p99: Option<Span>,
+    /// More than 1 % of the phase is tainted: not to be scored.
+    pub tainted: bool,
+    /// Histogram for the picture: (upper bound of the bucket, count), log-spaced.
+    pub histogram: Vec<(Span, u64)>,
+}
+
+/// Percentiles of a set of durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: Span,
+    /// 90th.
+    pub p90: Span,
+    /// 95th.
+    pub p95: Span,
+    /// 99th.
+    pub p99: Span,
+    /// 99.9th.
+    pub p999: Span,
+    /// Largest.
+    pub max: Span,
+    /// Quantiles from this one on, in thousandths (`990` is p99), fall among time-outs: print `≥`. `None` when there are none.
+    pub censored_from: Option<u32>,
+}
+
+/// One second of one probe, for the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Second {
+    /// Its start.
+    pub at: At,
+    /// Good samples.
+    pub ok: u32,
+    /// Bad samples.
+    pub bad: u32,
+    /// Local and capped ones.
+    pub other: u32,
+    /// Median response.
+    pub p50: Option<Span>,
+    /// 99th percentile of the responses.
+    pub p99: Option<Span>,
+    /// Largest response.
+    pub max: Option<Span>,
+    /// The prober was in doubt.
+    pub tainted: bool,
+}
+
+/// What became of numbered writes (design 1.10).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LedgerFacts {
+    /// Writes attempted.
+    pub attempted: u64,
+    /// Acknowledged.
+    pub acknowledged: u64,
+    /// Definitely not applied.
+    pub failed: u64,
+    /// Outcome unknown (time-out or reset after send).
+    pub unknown: u64,
+    /// Acknowledged and not found at the authority, by write number.
+    pub lost: Vec<u64>,
+    /// Found more than once.
+    pub duplicated: u64,
+    /// Found and never written.
+    pub unexpected: u64,
+    /// Failed and yet found.
+    pub resurrected: u64,
+    /// Unknown and found.
+    pub recovered: u64,
+    /// Lost per episode fault with its loss window.
+    pub windows: IndexMap<String, LossWindow>,
+    /// Readers that disagree with the authority: reader → how.
+    pub divergent: Vec<(String, String)>,
+    /// Why nothing can be said, when nothing can.
+    pub not_read: Option<String>,
+}
+
+/// Loss around one episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LossWindow {
+    /// max(t_eff.hi, last lost ack) − first lost ack; zero when none was lost.
+    pub window: Span,
+    /// Number lost.
+    pub lost: u64,
+    /// Gap between acks around the effect: "RPO 0" means "less than this".
+    pub resolution: Option<Span>,
+    /// Acknowledged before the effect.
+    pub acknowledged_before: u64,
+}
+
 /// Steady state after the last undo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -181,4 +347,21 @@ pub struct Moment {
     pub source: String,
     /// The journal entry.
     pub seq: u64,
+}
+
+/// Prober health over the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProberFacts {
+    /// p99 of lag over all probes.
+    pub lag_p99: Option<Span>,
+    /// Times the prober stood still, and for how long in all.
+    pub stalls: u64,
+    /// Longest one.
+    pub longest_stall: Span,
+    /// Wall-clock steps.
+    pub clock_steps: u64,
+    /// Sleeps of the machine.
+    pub suspends: u64,
+    /// Seconds tainted, as (start, reason).
+    pub tainted: Vec<(At, String)>,
 }

@@ -1,0 +1,107 @@
+//! One look of a probe at its target, with its four instants.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{At, Span};
+
+/// What a sample says of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As asked, in time.
+    Ok,
+    /// The target failed it.
+    Bad,
+    /// Our own failure: never the target's.
+    Local,
+    /// Planned but not sent, because too many were in flight: nobody's verdict.
+    Capped,
+}
+
+/// Why a sample is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Nothing to complain about.
+    Ok,
+    /// Connection refused.
+    Refused,
+    /// Connection reset or closed early.
+    Reset,
+    /// No full answer within the time-out.
+    Timeout,
+    /// The name did not resolve.
+    Dns,
+    /// TLS failed.
+    Tls,
+    /// Another failure of protocol or path (unreachable, malformed).
+    Error,
+    /// An answer with an unexpected status or exit code.
+    Status,
+    /// An answer that does not look as expected.
+    Assertion,
+    /// No data where data was expected.
+    NoData,
+    /// Our own limit: files, ports, memory, own resolver.
+    Local,
+    /// Cancelled by us at shutdown.
+    Cancelled,
+    /// Not sent: too many in flight.
+    Capped,
+}
+
+/// One probe sample with its four instants: planned ≤ woken ≤ sent ≤ done.
+/// `response = lag + wait + service`: (woken − planned) + (sent − woken) + (done − sent).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Number within the probe, from 0; a ledger's write number.
+    pub n: u64,
+    /// When it was due, by arithmetic.
+    pub planned: At,
+    /// When the prober woke for it.
+    pub woken: At,
+    /// When the first byte was handed to the kernel.
+    pub sent: At,
+    /// When it was classified.
+    pub done: At,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why.
+    pub class: Class,
+    /// Who answered, if the answer says so.
+    pub by: Option<String>,
+    /// A few words when it is not ok, for example `status 503`.
+    pub note: Option<String>,
+}
+
+impl Sample {
+    /// Done − planned: the headline latency.
+    pub fn response(&self) -> Span {
+        self.done.since(self.planned)
+    }
+    /// Done − sent.
+    pub fn service(&self) -> Span {
+        self.done.since(self.sent)
+    }
+    /// Woken − planned: the prober's own fault.
+    pub fn lag(&self) -> Span {
+        self.woken.since(self.planned)
+    }
+}
+
+type Row = (u64, u64, u64, u64, u64, Verdict, Class, Option<String>, Option<String>);
+
+impl Serialize for Sample {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let row: Row =
+            (self.n, self.planned.0, self.woken.0, self.sent.0, self.done.0, self.verdict, self.class, self.by.clone(), self.note.clone());
+        row.serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sample {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Sample, D::Error> {
+        let (n, planned, woken, sent, done, verdict, class, by, note) = Row::deserialize(d)?;
+        Ok(Sample { n, planned: At(planned), woken: At(woken), sent: At(sent), done: At(done), verdict, class, by, note })
+    }
+}
