@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use crate::sys::fill::plain;
 use crate::sys::process::OWNER;
 
-/// One word for `sh`, quoted where it must be.
+/// One word for `sh`, quoted where it must be, as a program would get it: what the scenario escaped is plain text.
 pub fn quote(word: &str) -> String {
+    let word = &plain(word);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
@@ -56,5 +58,6 @@ mod tests {
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
         }
         assert_eq!(words(["a", "b c"]), "a 'b c'");
+        assert_eq!(words(["echo", "${$}{run.dir}"]), "echo '${run.dir}'");
     }
 }

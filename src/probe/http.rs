@@ -114,9 +114,9 @@ pub(super) fn check_request(spec: &HttpSpec, at: &str, keyed: bool) -> Vec<Probl
     if spec.tls.insecure && spec.tls.ca_file.is_some() {
         problems.push(Problem::new(format!("{at}/tls/ca_file"), "has no meaning beside `insecure: true`"));
     }
-    if !keyed && mentions_key(spec) {
-        let help = "`${key}` numbers the writes of a ledger: use `ledger.http`";
-        problems.push(Problem::new(at, "only a ledger's write has a key").help(help));
+    if !keyed && let Some(place) = place_of_key(spec) {
+        let help = "`${key}` numbers the writes of a ledger: use `ledger.http`, or write `$${key}` for the text itself";
+        problems.push(Problem::new(format!("{at}{place}"), "only a ledger's write has a key").help(help));
     }
     problems
 }
@@ -125,7 +125,7 @@ pub(super) fn check_request(spec: &HttpSpec, at: &str, keyed: bool) -> Vec<Probl
 pub(super) fn check_headers(headers: &IndexMap<String, String>, at: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, value) in headers {
-        let place = format!("{at}/headers/{}", name.replace('~', "~0").replace('/', "~1"));
+        let place = format!("{at}/headers/{}", pointer_part(name));
         if hyper::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
             problems.push(Problem::new(place, format!("`{name}` is not a header name")));
         } else if hyper::header::HeaderValue::from_str(&without_templates(value)).is_err() {
@@ -135,11 +135,17 @@ pub(super) fn check_headers(headers: &IndexMap<String, String>, at: &str) -> Vec
     problems
 }
 
-/// Whether `${key}` stands where it is sent.
-pub(super) fn mentions_key(spec: &HttpSpec) -> bool {
-    let json = spec.json.as_ref().map(Value::to_string).unwrap_or_default();
-    let texts = [&spec.url, &json, spec.body.as_ref().unwrap_or(&json)];
-    texts.into_iter().chain(spec.headers.values()).any(|text| text.contains("${key}"))
+/// The first place where `${key}` stands and is sent.
+pub(super) fn place_of_key(spec: &HttpSpec) -> Option<String> {
+    let json = spec.json.as_ref().map(Value::to_string);
+    let texts = [("/url", Some(&spec.url)), ("/json", json.as_ref()), ("/body", spec.body.as_ref())];
+    let own = texts.into_iter().filter_map(|(place, text)| Some((place.to_owned(), text?)));
+    let headers = spec.headers.iter().map(|(name, text)| (format!("/headers/{}", pointer_part(name)), text));
+    own.chain(headers).find(|(_, text)| text.contains("${key}")).map(|(place, _)| place)
+}
+
+fn pointer_part(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 impl Probe for Http {

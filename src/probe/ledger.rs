@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Why;
-use super::http::{FIELDS, HttpSpec, TlsSpec, check_headers, check_request, mentions_key, success};
+use super::http::{FIELDS, HttpSpec, TlsSpec, check_headers, check_request, place_of_key, success};
 use super::kind::{Ask, Asked, Probe, without_templates};
 use super::request::{Client, Template, target_of};
 use crate::base::{Problem, Span};
@@ -127,7 +127,7 @@ impl Probe for LedgerHttp {
 
     fn check(&self, spec: &LedgerSpec) -> Vec<Problem> {
         let mut problems = check_request(&spec.write, "/write", true);
-        if !mentions_key(&spec.write) {
+        if place_of_key(&spec.write).is_none() {
             let help = "put `${key}` into the URL, a header or the body of the write";
             problems.push(Problem::new("/write", "a ledger without unique keys cannot be read back").help(help));
         }

@@ -30,7 +30,7 @@ use crate::sys::http::client_config;
 const BODY: usize = 1 << 20;
 
 /// Stands for the key until a write has its number.
-const KEY: &str = "${key}";
+const KEY: &str = "\u{fdd0}key\u{fdd1}";
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -295,13 +295,14 @@ mod tests {
     #[test]
     fn a_key_is_filled_wherever_it_stands_and_secrets_stay_well_formed() {
         let spec: HttpSpec = serde_json::from_value(json!({
-            "method": "PUT", "url": "http://h/x/${key}", "headers": {"idempotency-key": "k-${key}"}, "json": {"id": "${key}", "p": "${secret:path}"},
+            "method": "PUT", "url": "http://h/x/${key}", "headers": {"idempotency-key": "k-${key}", "x-text": "${$}{key}"}, "json": {"id": "${key}", "p": "${secret:path}"},
         }))
         .unwrap();
         let template = Template::new(&spec, &cx()).unwrap();
         let (target, request) = template.fill("r-w1-7").unwrap();
         assert_eq!(target.path, "/x/r-w1-7");
         assert_eq!(request.headers()["idempotency-key"], "k-r-w1-7");
+        assert_eq!(request.headers()["x-text"], "${key}", "what is escaped is no key");
         let body = template.body.unwrap().replace(KEY, "r-w1-7");
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body, json!({"id": "r-w1-7", "p": std::env::var_os("PATH").unwrap().to_str().unwrap()}));

@@ -23,6 +23,8 @@ pub struct Finding {
     pub label: String,
     /// Other places that explain it: pointer and label. Where it is a key of a map that a label means, the key is underlined.
     pub also: Vec<(String, String)>,
+    /// The part of the value's text to underline; the whole value without it.
+    pub part: Option<String>,
     /// What to write instead.
     pub help: Option<String>,
     /// How bad it is.
@@ -38,6 +40,7 @@ impl Finding {
             title: title.into(),
             label: label.into(),
             also: Vec::new(),
+            part: None,
             help: None,
             severity: Severity::Error,
         }
@@ -52,6 +55,13 @@ impl Finding {
     #[must_use]
     pub fn on_key(mut self) -> Finding {
         self.on_key = true;
+        self
+    }
+
+    /// The same, underlining only this part of the value's text.
+    #[must_use]
+    pub fn part(mut self, part: impl Into<String>) -> Finding {
+        self.part = Some(part.into());
         self
     }
 

@@ -13,6 +13,7 @@ pub mod moment;
 pub mod node;
 pub mod parse;
 pub mod read;
+mod rebase;
 pub mod schema;
 pub mod shape;
 mod syntax;

@@ -11,11 +11,15 @@ use super::known::Known;
 use super::model::Scenario;
 use super::node::{Node, Raw};
 use super::parse::{Slip, parse, text_of};
+use super::rebase::rebase;
 use super::schema::{FileKind, file_schema};
 use super::shape::shape;
 use super::vars::Vars;
 use super::version::wrong_file;
 use super::workload::{Clash, merge};
+
+/// Sections for people and for comparison: nothing in them is filled at the moment of use.
+const TOLD: [&str; 9] = ["title", "why", "owner", "workload", "steady_state", "claims", "team", "score", "components"];
 
 /// Gives the text of a file that a scenario names, by its path as it is written there; or why it cannot.
 pub type Loader<'a> = dyn Fn(&str) -> Result<String, String> + 'a;
@@ -65,6 +69,15 @@ impl Documents {
         Spot { file, place }
     }
 
+    /// The part of a place that says `what`, when it does.
+    fn part(&self, spot: Spot, what: Option<&str>) -> Spot {
+        let text = || self.sources.get(spot.file)?.text.get(spot.place.clone()?);
+        match (what.and_then(|what| Some((text()?.find(what)?, what.len()))), &spot.place) {
+            (Some((at, length)), Some(place)) => Spot { place: Some(place.start + at..place.start + at + length), ..spot },
+            _ => spot,
+        }
+    }
+
     fn one(&self, finding: Finding, file: Option<usize>) -> Diagnostic {
         let file = file.unwrap_or_else(|| self.home(&finding.at));
         let mut also: Vec<(Spot, String)> =
@@ -82,7 +95,7 @@ impl Documents {
             sources: Arc::clone(&self.sources),
             severity: finding.severity,
             title: finding.title,
-            spot: self.spot(file, &finding.at, finding.on_key),
+            spot: self.part(self.spot(file, &finding.at, finding.on_key), finding.part.as_deref()),
             label: finding.label,
             also,
             help: finding.help,
@@ -160,21 +173,16 @@ impl Reader {
         load: &Loader<'_>,
     ) -> Option<(Scenario, Vec<Clash>)> {
         self.open(bytes, label, FileKind::Scenario)?;
-        let workload = self.roots[0].get("workload").and_then(Node::text).map(str::to_owned);
-        let workload_is_good = match workload {
-            Some(path) if !path.is_empty() => {
-                let path = self.path_of(&path, given);
-                self.open_workload(&path, label, load)
-            }
-            _ => true,
-        };
+        let workload = self.roots[0].get("workload").and_then(Node::text).filter(|path| !path.is_empty()).map(str::to_owned);
+        let workload = workload.map(|path| self.path_of(&path, given));
+        let workload_is_good = workload.as_ref().is_none_or(|path| self.open_workload(path, label, load));
         let vars = self.vars(given);
         self.shapes(known, workload_is_good);
         if !workload_is_good || !self.slips.is_empty() || !self.findings.is_empty() {
             return None;
         }
         self.unused(&vars);
-        self.decode(vars.into_values(), known)
+        self.decode(vars.into_values(), known, workload.as_deref())
     }
 
     /// Parses a file and sees what it is. Nothing when there is no more to say of it.
@@ -194,7 +202,10 @@ impl Reader {
         let root = root?;
         if !matches!(root.raw, Raw::Map(_)) {
             let place = super::node::first_line(&text, &root.place);
-            self.slip(file, Slip::at(place, "the file is no mapping", "keys and values are needed").help("begin with `firedrill: 1`"));
+            let label = if matches!(root.raw, Raw::List(_)) { "is a list" } else { "is no mapping" };
+            let begin = if kind == FileKind::Scenario { "firedrill: 1" } else { "workload: 1" };
+            let slip = Slip::at(place, "the file must be a mapping of keys to values", label);
+            self.slip(file, slip.help(format!("begin with `{begin}`")));
             return None;
         }
         let (wrong, go_on) = wrong_file(&root, kind);
@@ -211,7 +222,7 @@ impl Reader {
         }
         let mut node = Node::new(Raw::Text(path.to_owned()), 0..0);
         // What is unknown in it is reported when the whole document is filled.
-        vars.fill(&mut node, "", &mut Vec::new());
+        vars.fill(&mut node, "", false, &mut Vec::new());
         node.text().unwrap_or_default().to_owned()
     }
 
@@ -221,7 +232,11 @@ impl Reader {
             Ok(text) => self.open(text.as_bytes(), &beside(label, path), FileKind::Workload).is_some(),
             Err(why) => {
                 let finding = Finding::error("/workload", format!("the workload cannot be read: {why}"), "names this file");
-                self.findings.push((0, finding));
+                let help = match label.rfind('/') {
+                    Some(at) => format!("a relative path resolves against the scenario's own folder, {}", &label[..at]),
+                    None => "a relative path resolves against the scenario's own folder".to_owned(),
+                };
+                self.findings.push((0, finding.help(help)));
                 false
             }
         }
@@ -250,7 +265,8 @@ impl Reader {
             let mut slips = Vec::new();
             if let Raw::Map(entries) = &mut self.roots[file].raw {
                 for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
-                    vars.fill(&mut entry.value, &self.sources[file].text, &mut slips);
+                    let again = !TOLD.contains(&entry.key.as_str());
+                    vars.fill(&mut entry.value, &self.sources[file].text, again, &mut slips);
                 }
             }
             slips.into_iter().for_each(|slip| self.slip(file, slip));
@@ -282,7 +298,7 @@ impl Reader {
         }
     }
 
-    fn decode(&mut self, vars: IndexMap<String, String>, known: &Known) -> Option<(Scenario, Vec<Clash>)> {
+    fn decode(&mut self, vars: IndexMap<String, String>, known: &Known, workload: Option<&str>) -> Option<(Scenario, Vec<Clash>)> {
         let mut parts = Vec::new();
         for (file, root) in self.roots.iter().enumerate() {
             match decode(root.to_value(), vars.clone(), known) {
@@ -292,7 +308,10 @@ impl Reader {
         }
         let mut parts = parts.into_iter();
         match (parts.next(), parts.next()) {
-            (Some(scenario), Some(workload)) => Some(merge(scenario, workload)),
+            (Some(scenario), Some(mut shared)) => {
+                rebase(&mut shared, workload.unwrap_or_default(), known);
+                Some(merge(scenario, shared))
+            }
             (Some(scenario), None) => Some((scenario, Vec::new())),
             _ => None,
         }

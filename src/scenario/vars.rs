@@ -11,6 +11,9 @@ use super::parse::Slip;
 /// Templates that are filled later, by whoever runs the drill.
 const LATE: [&str; 4] = ["run.dir", "run.id", "firedrill", "key"];
 
+/// Keys whose values are compared with what is seen, never filled again.
+const COMPARED: [&str; 2] = ["expect", "acknowledged_when"];
+
 /// The vars of a scenario and which of them were asked for.
 #[derive(Debug, Default)]
 pub struct Vars {
@@ -51,8 +54,12 @@ impl Vars {
             if !is_name(key) || is_late(key) {
                 let title =
                     if is_late(key) { format!("`{key}` is a word of the language") } else { format!("`{key}` is not a var's name") };
-                let slip = Slip::at(place.clone(), title, "cannot be the name of a var");
-                slips.push(slip.help("names are letters, digits, `_` and `-`, and begin with a letter"));
+                let help = if is_late(key) {
+                    format!("`${{{key}}}` is filled while the drill runs; give the var another name")
+                } else {
+                    "names are letters, digits, `_` and `-`, and begin with a letter".to_owned()
+                };
+                slips.push(Slip::at(place.clone(), title, "cannot be the name of a var").help(help));
                 continue;
             }
             if let Some(given) = given.get(key) {
@@ -62,7 +69,7 @@ impl Vars {
             let text = match &value.raw {
                 Raw::Text(_) => {
                     let mut value = value.clone();
-                    self.fill(&mut value, source, &mut slips);
+                    self.fill(&mut value, source, true, &mut slips);
                     value.text().unwrap_or_default().to_owned()
                 }
                 Raw::Number(_) | Raw::Bool(_) => written(value, source),
@@ -74,23 +81,28 @@ impl Vars {
         slips
     }
 
-    /// Fills every text under a node.
-    pub fn fill(&mut self, node: &mut Node, source: &str, slips: &mut Vec<Slip>) {
+    /// Fills every text under a node. `again`: it is filled again at the moment of use, so that what is escaped must stay so until then.
+    pub fn fill(&mut self, node: &mut Node, source: &str, again: bool, slips: &mut Vec<Slip>) {
         match &mut node.raw {
             Raw::Text(text) => {
                 if text.contains("${") {
-                    let (filled, changed) = self.fill_text(text, &node.place, source, slips);
+                    let (filled, changed) = self.fill_text(text, &node.place, source, again, slips);
                     *text = filled;
                     node.filled = changed;
                 }
             }
-            Raw::List(items) => items.iter_mut().for_each(|item| self.fill(item, source, slips)),
-            Raw::Map(entries) => entries.iter_mut().for_each(|entry| self.fill(&mut entry.value, source, slips)),
+            Raw::List(items) => items.iter_mut().for_each(|item| self.fill(item, source, again, slips)),
+            Raw::Map(entries) => {
+                for entry in entries {
+                    let again = again && !COMPARED.contains(&entry.key.as_str());
+                    self.fill(&mut entry.value, source, again, slips);
+                }
+            }
             Raw::Null | Raw::Bool(_) | Raw::Number(_) => {}
         }
     }
 
-    fn fill_text(&mut self, text: &str, place: &Place, source: &str, slips: &mut Vec<Slip>) -> (String, bool) {
+    fn fill_text(&mut self, text: &str, place: &Place, source: &str, again: bool, slips: &mut Vec<Slip>) -> (String, bool) {
         let mut out = String::new();
         let mut rest = text;
         let mut changed = false;
@@ -98,8 +110,10 @@ impl Vars {
             let (before, tail) = rest.split_at(at);
             if let Some(before) = before.strip_suffix('$') {
                 out.push_str(before);
-                out.push_str("${");
                 rest = &tail[2..];
+                // What would have a meaning later keeps its escape until then: `${$}` stands for the dollar sign.
+                let name = rest.find('}').map_or("", |end| &rest[..end]);
+                out.push_str(if again && (is_late(name) || name.contains("${")) { "${$}{" } else { "${" });
                 continue;
             }
             out.push_str(before);
@@ -176,7 +190,7 @@ mod tests {
         }
         let mut node = parse(text).0.unwrap();
         let mut slips = Vec::new();
-        all.fill(&mut node, text, &mut slips);
+        all.fill(&mut node, text, true, &mut slips);
         (node.to_value(), slips, all)
     }
 
@@ -191,6 +205,19 @@ mod tests {
             json!({"a": "http://h/x/${run.dir}", "b": ["8080", "${api}", "${secret:hook}", "$HOME"], "c": {"${api}": "${key}"}})
         );
         assert!(vars.is_used("port") && !vars.is_used("unused"));
+    }
+
+    #[test]
+    fn an_escape_of_what_is_filled_later_stays_one_until_then() {
+        let text =
+            "a: \"$${run.dir} $${HOME} $${x:-${run.dir}} $${${v}} ${d}${run.id}\"\nexpect: { body: { contains: \"$${run.dir}\" } }\n";
+        let (value, slips, mut all) = fill(text, &[("v", "run.dir"), ("d", "$")]);
+        assert_eq!(slips, []);
+        let a = "${$}{run.dir} ${HOME} ${$}{x:-${run.dir}} ${$}{run.dir} $${run.id}";
+        assert_eq!(value, json!({"a": a, "expect": {"body": {"contains": "${run.dir}"}}}));
+        let mut title = parse("$${key}").0.unwrap();
+        all.fill(&mut title, "$${key}", false, &mut Vec::new());
+        assert_eq!(title.text(), Some("${key}"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub mod clock;
 mod detached;
 pub mod env;
 pub mod exec;
-mod fill;
+pub mod fill;
 pub mod helper;
 pub mod http;
 pub mod process;

@@ -6,7 +6,7 @@ use super::super::known::Known;
 use super::super::model::{ClaimDecl, HoldsDecl, LatencyDecl, MaxSpan, RtoFrom, Scenario, TestKind};
 use super::super::moment::resolve;
 use super::probes::is_ledger;
-use super::{FAULT, LEDGER, PROBE, at, list, names, unknown};
+use super::{FAULT, LEDGER, PROBE, at, choice, list, names, unknown};
 use crate::base::{Id, Span};
 
 pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
@@ -37,7 +37,7 @@ fn episode(s: &Scenario, place: &str, id: &Id, claim: &ClaimDecl) -> Option<Find
         None => Some(
             Finding::error(place, format!("which fault is the claim `{id}` about?"), "has no `fault:`")
                 .on_key()
-                .help(format!("with several faults, name one: {}", list(&names(&s.faults)))),
+                .help(format!("with several faults, name one: {}", choice(&names(&s.faults)))),
         ),
     }
 }

@@ -48,7 +48,8 @@ fn one(s: &Scenario, known: &Known, look: &Look<'_>) -> Vec<Finding> {
                 None => out.push(unknown(place, &PROBE, id.as_str(), &names(&s.probes))),
                 Some(probe) if known.probe(&probe.what.kind).is_some_and(|kind| kind.ledger) => out.push(
                     Finding::error(place, format!("the ledger `{id}` cannot be asked once"), "a ledger")
-                        .also(at(&["probes", id.as_str()]), "is declared here"),
+                        .also(at(&["probes", id.as_str()]), "is declared here")
+                        .help("it is read back only after recovery; ask something that answers at once"),
                 ),
                 Some(_) => {}
             }
@@ -99,6 +100,14 @@ fn expect(place: &str, kind: &str, given: &Expect, known: &Known) -> Vec<Finding
         };
         out.push(Finding::error(here, format!("`{}` has no field `{field}`", kind.name), "unknown field").on_key().help(help));
     }
+    let offers = |field: &str| kind.fields.iter().any(|offered| offered == field);
+    if out.is_empty() && !given.is_empty() && offers("status") && !given.contains_key("status") && !given.contains_key("outcome") {
+        out.push(
+            Finding::warning(place, "an answer with status 503 would be good as well", "says nothing of `status`")
+                .on_key()
+                .help("what is expected replaces the default, any status from 200 to 299; add for example `status: { equals: 200 }`"),
+        );
+    }
     out
 }
 
@@ -115,6 +124,7 @@ fn keys(s: &Scenario, known: &Known) -> Vec<Finding> {
         .filter(|text| text.text.contains("${key}") && !writes.iter().any(|write| text.at.starts_with(write.as_str())))
         .map(|text| {
             Finding::error(text.at, "`${key}` has a value only in a ledger's `write`", "has no value here")
+                .part("${key}")
                 .help("the key names one write of a ledger; to write it as it stands, use `$${key}`")
         })
         .collect()
@@ -141,6 +151,23 @@ mod tests {
         let mut s = scenario();
         s.guards[0].how.expect.insert("value".into(), Matcher::equals(1));
         assert!(refuses(&s, "/guards/neighbours/expect/value", "no field").help.unwrap().contains("`status`"));
+    }
+
+    #[test]
+    fn an_answer_is_good_by_its_status() {
+        let mut s = scenario();
+        s.probes[0].how.expect.insert("json".into(), Matcher::equals("up"));
+        warns(&s, "/probes/checkout/expect", "503");
+        s.guards[0].what = Observed::Probe(id("checkout"));
+        s.guards[0].how.expect.clear();
+        assert_eq!(found(&s).len(), 1, "a guard that adds nothing is not told again");
+        s.probes[0].how.expect.insert("status".into(), Matcher::equals(200));
+        assert_eq!(found(&s), vec![]);
+        s.probes[0].how.expect.shift_remove("status");
+        s.probes[0].how.expect.insert("outcome".into(), Matcher::equals("ok"));
+        assert_eq!(found(&s), vec![]);
+        s.faults[0].confirm = Some(condition("tcp", json!({}), "duration", Matcher { max: Some(json!(1)), ..Matcher::default() }));
+        assert_eq!(found(&s), vec![], "a kind without a status");
     }
 
     #[test]

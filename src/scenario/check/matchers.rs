@@ -6,7 +6,7 @@ use serde_json_path::JsonPath;
 
 use super::super::finding::{Finding, did_you_mean};
 use super::super::matcher::{Matcher, number_of};
-use super::list;
+use super::choice;
 
 /// What `outcome` can be.
 const OUTCOMES: [&str; 7] = ["ok", "refused", "reset", "timeout", "dns", "tls", "error"];
@@ -159,14 +159,14 @@ fn outcome(place: &str, matcher: &Matcher) -> Vec<Finding> {
         .filter(|(_, given)| *given)
         .map(|(key, _)| {
             Finding::error(format!("{place}/{key}"), format!("`outcome` is a word: `{key}` has no meaning"), "compares numbers")
-                .help(format!("an outcome is one of {}", list(&OUTCOMES)))
+                .help(format!("an outcome is one of {}", choice(&OUTCOMES)))
         })
         .collect();
     for (place, value) in compared(place, matcher) {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if !OUTCOMES.contains(&text.as_str()) {
             let help = did_you_mean(&text, OUTCOMES)
-                .map_or_else(|| format!("an outcome is one of {}", list(&OUTCOMES)), |near| format!("did you mean `{near}`?"));
+                .map_or_else(|| format!("an outcome is one of {}", choice(&OUTCOMES)), |near| format!("did you mean `{near}`?"));
             out.push(Finding::error(place, format!("`{text}` is not an outcome"), "never happens").help(help));
         }
     }

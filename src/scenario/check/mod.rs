@@ -68,20 +68,31 @@ fn unknown(place: impl Into<String>, sort: &Sort, text: &str, names: &[&str]) ->
         (Some(near), _) => {
             finding.also(at(&[sort.section, near]), format!("{} are declared here", sort.many)).help(format!("did you mean `{near}`?"))
         }
-        (None, Some(first)) => {
-            finding.also(at(&[sort.section, first]), format!("{} are declared here", sort.many)).help(format!("there is {}", list(names)))
-        }
+        (None, Some(first)) => finding.also(at(&[sort.section, first]), format!("{} are declared here", sort.many)).help(format!(
+            "there {} {}",
+            if names.len() == 1 { "is" } else { "are" },
+            list(names)
+        )),
         (None, None) => finding.help(format!("declare it under `{}:`", sort.section)),
     }
 }
 
 /// Names as people list them: `a`, `b` and `c`.
 fn list(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+/// Names to choose from: `a`, `b` or `c`.
+fn choice(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+fn joined(names: &[&str], word: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
         None => "nothing".into(),
         Some((last, [])) => last.clone(),
-        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        Some((last, before)) => format!("{} {word} {last}", before.join(", ")),
     }
 }
 
@@ -189,5 +200,6 @@ mod tests {
     fn names_are_listed_as_people_do() {
         assert_eq!(list(&["a", "b", "c"]), "`a`, `b` and `c`");
         assert_eq!(list(&["a"]), "`a`");
+        assert_eq!(choice(&["a", "b"]), "`a` or `b`");
     }
 }

@@ -6,7 +6,7 @@ use super::super::finding::{Finding, did_you_mean};
 use super::super::known::Known;
 use super::super::model::{AfterMoment, HoldDecl, Scenario, When};
 use super::super::moment::{Anchor, Unresolved, all_words, expectations, resolve, start};
-use super::{FAULT, at, list, names, unknown};
+use super::{FAULT, at, choice, names, unknown};
 
 pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
     let mut out = Vec::new();
@@ -57,7 +57,11 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
 
 fn others(s: &Scenario, id: &str) -> String {
     let others: Vec<&str> = names(&s.faults).into_iter().filter(|other| *other != id).collect();
-    if others.is_empty() { "count from `steady`".into() } else { format!("count from `steady`, or from another fault: {}", list(&others)) }
+    if others.is_empty() {
+        "count from `steady`".into()
+    } else {
+        format!("count from `steady`, or from another fault: {}", choice(&others))
+    }
 }
 
 /// What a word names, or what is wrong with it.

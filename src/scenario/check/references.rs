@@ -45,7 +45,7 @@ fn secrets(s: &Scenario) -> Vec<Finding> {
     for text in texts(s) {
         for name in secrets_in(&text.text) {
             let Some(secret) = s.secrets.get(name) else {
-                out.push(unknown(text.at.clone(), &SECRET, name, &names(&s.secrets)));
+                out.push(unknown(text.at.clone(), &SECRET, name, &names(&s.secrets)).part(format!("${{secret:{name}}}")));
                 continue;
             };
             let undoes = match &text.used {
@@ -61,6 +61,7 @@ fn secrets(s: &Scenario) -> Vec<Finding> {
                         "needs a secret that cannot be read",
                     )
                     .also(at(&["secrets", name]), "an AWS Systems Manager parameter")
+                    .part(format!("${{secret:{name}}}"))
                     .help("use `env:` or `file:`"),
                 ),
                 SecretRef::Env(variable) if undoes => out.push(
@@ -69,6 +70,7 @@ fn secrets(s: &Scenario) -> Vec<Finding> {
                         format!("an undo needs the secret `{name}`, which a fresh process may not have"),
                         "needed to undo",
                     )
+                    .part(format!("${{secret:{name}}}"))
                     .also(at(&["secrets", name]), format!("read from the environment variable {variable}"))
                     .help("put it into a file, `file: PATH`: `firedrill undo` after a crash has another environment"),
                 ),

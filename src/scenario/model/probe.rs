@@ -53,7 +53,8 @@ pub struct SteadyDecl {
     /// Length of the sliding window. Default `10s`.
     #[serde(default)]
     pub over: Option<Span>,
-    /// Bounds per probe.
+    /// Bounds per probe. May be left out where a workload has them.
+    #[serde(default)]
     pub probes: Map<SteadyBounds>,
 }
 

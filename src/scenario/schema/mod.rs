@@ -50,7 +50,7 @@ pub fn file_schema(known: &Known, kind: FileKind) -> Value {
     for unused in Bases::NAMES {
         defs.remove(unused);
     }
-    add_composed(&mut defs, bases, &fault_kinds, &probe_kinds, &expectation_kinds, &notice_kinds);
+    add_composed(known, &mut defs, bases, &fault_kinds, &probe_kinds, &expectation_kinds, &notice_kinds);
     let mut root = root;
     if let Some(object) = root.as_object_mut() {
         object.insert("$defs".to_owned(), Value::Object(defs));
@@ -120,10 +120,19 @@ fn own_kinds(kinds: Vec<(&str, &str, Value)>) -> Vec<Kind> {
     kinds.into_iter().map(|(name, about, schema)| (name.to_owned(), about.to_owned(), schema)).collect()
 }
 
-fn add_composed(defs: &mut Map<String, Value>, bases: Bases, faults: &[Kind], probes: &[Kind], expectations: &[Kind], notices: &[Kind]) {
+fn add_composed(
+    known: &Known,
+    defs: &mut Map<String, Value>,
+    bases: Bases,
+    faults: &[Kind],
+    probes: &[Kind],
+    expectations: &[Kind],
+    notices: &[Kind],
+) {
     let condition = json!({ "$ref": "#/$defs/Condition" });
     let declared = ("probe".to_owned(), "a declared probe, asked once more".to_owned(), json!({ "$ref": "#/$defs/Id" }));
-    let mut observed = probes.to_vec();
+    let once: Vec<Kind> = probes.iter().filter(|(name, ..)| !known.probe(name).is_some_and(|kind| kind.ledger)).cloned().collect();
+    let mut observed = once.clone();
     observed.push(declared);
     let undo = json!({
         "description": "How it is undone when its kind has no undo of its own.", "type": "object", "additionalProperties": false,
@@ -146,10 +155,10 @@ fn add_composed(defs: &mut Map<String, Value>, bases: Bases, faults: &[Kind], pr
     defs.insert("Probe".to_owned(), kinded(bases.probe, "a probe", "probe", probes));
     defs.insert("Condition".to_owned(), kinded(bases.condition, "a condition", "condition", &observed));
     defs.insert("Guard".to_owned(), kinded(bases.guard, "a guard", "condition", &observed));
-    defs.insert("Target".to_owned(), kinded(bases.target, "a target", "probe", probes));
+    defs.insert("Target".to_owned(), kinded(bases.target, "a target", "probe", &once));
     let pick = json!({ "type": "object", "properties": { "pick": { "description": "An RFC 9535 path into it.", "type": "string" } },
         "additionalProperties": false });
-    defs.insert("Subject".to_owned(), kinded(pick, "a subject", "probe", probes));
+    defs.insert("Subject".to_owned(), kinded(pick, "a subject", "probe", &once));
     defs.insert("System".to_owned(), named(with(bases.system, &[("ready", condition.clone())]), "a process"));
     defs.insert("Restore".to_owned(), named(with(bases.restore, &[("only_if", condition)]), "a restore step"));
     let holds = id_map(json!({ "$ref": "#/$defs/HoldsDecl" }), "What must hold beside.");
@@ -230,7 +239,8 @@ fn scenario_root(generator: &mut SchemaGenerator) -> Value {
         "properties": ordered,
         "required": ["firedrill", "title"],
         "allOf": [
-            { "anyOf": [{ "required": ["workload"] }, { "required": ["probes", "steady_state"] }] },
+            { "anyOf": [{ "required": ["workload"] }, { "required": ["probes", "steady_state"],
+                "properties": { "probes": { "minProperties": 1 }, "steady_state": { "required": ["probes"] } } }] },
             { "anyOf": [{ "required": ["faults"] }, { "required": ["tabletop"], "properties": { "tabletop": { "const": true } } }] },
         ],
         "additionalProperties": false,

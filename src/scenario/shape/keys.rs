@@ -62,13 +62,42 @@ impl<'a> Walk<'a> {
         let owner = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
         let owner = owner.map_or_else(|| name_of(here, "this"), str::to_owned);
         let finding = Finding::error(at, format!("unknown key `{key}`"), format!("not a key of {owner}")).on_key();
-        self.report(if let Some(near) = meant(key, node, &names) {
+        self.report(if let Some(help) = self.misplaced(node, key, form, here) {
+            finding.help(help)
+        } else if let Some(near) = meant(key, node, &names) {
             finding.help(format!("did you mean `{near}`?"))
         } else if names.is_empty() {
             finding.help(format!("{owner} takes no keys"))
         } else {
             finding.help(format!("{owner} takes {}", listed(&names)))
         });
+    }
+
+    /// Where a key belongs that stands one level too deep or too high.
+    fn misplaced(&self, node: &Node, key: &str, form: &'a Object, here: Where<'_>) -> Option<String> {
+        let has = |form: &Object, key: &str| form.get("properties").and_then(|properties| properties.get(key)).is_some();
+        let above = self.above.iter().rev().nth(1);
+        if above.is_some_and(|above| has(above, here.key) && own_names(above).contains(&key)) {
+            return Some(format!("`{key}` stands beside `{}`, not in it", here.key));
+        }
+        let properties = form.get("properties").and_then(Value::as_object)?;
+        let inside = node
+            .entries()
+            .iter()
+            .find(|entry| properties.get(&entry.key).and_then(|schema| self.resolve(schema)).is_some_and(|inner| has(inner, key)));
+        if let Some(inside) = inside {
+            return Some(format!("it belongs into `{}: {{ {key}: … }}`", inside.key));
+        }
+        if !here.at.is_empty() {
+            return None;
+        }
+        let ours = SYNONYMS.iter().find(|(other, _)| *other == key).map_or(key, |(_, ours)| *ours);
+        properties.iter().find_map(|(section, schema)| {
+            let one = self.resolve(schema)?.get("patternProperties")?.as_object()?.values().next()?;
+            let one = self.resolve(one)?;
+            let is = one.get("x-firedrill")?.get("is")?.as_str()?;
+            has(one, ours).then(|| format!("{is} says it for itself: `{section}: {{ ID: {{ {ours}: … }} }}`"))
+        })
     }
 
     /// A key where one of some names is needed.
@@ -126,6 +155,20 @@ impl<'a> Walk<'a> {
         if node.entry("tabletop").is_none() {
             lack("faults", "a scenario needs a fault", "add `faults:`, or `tabletop: true` for a drill without one");
         }
+        if node.entry("workload").is_none() {
+            self.missing_bounds(node);
+        }
+    }
+
+    fn missing_bounds(&mut self, node: &Node) {
+        let Some(steady) = node.get("steady_state").filter(|steady| !steady.entries().is_empty()) else { return };
+        // Another spelling is reported as such.
+        let spelt = steady.entries().iter().all(|entry| matches!(entry.key.as_str(), "over" | "probes"));
+        let empty = steady.get("probes").is_none_or(|probes| matches!(&probes.raw, Raw::Map(entries) if entries.is_empty()));
+        if spelt && empty {
+            let finding = Finding::error("/steady_state/probes", "nothing says what normal is", "names no probe").on_key();
+            self.report(finding.help("add for example `probes: { web: { success: { min: 99% } } }`"));
+        }
     }
 
     /// A line that could be added.
@@ -150,7 +193,7 @@ impl<'a> Walk<'a> {
         let about = schema.and_then(|schema| schema.get("description")).and_then(Value::as_str);
         let about = about.and_then(|about| about.lines().next()).map(|about| {
             let mut letters = about.trim_end_matches('.').chars();
-            letters.next().map_or_else(String::new, |first| format!(": {}{}", first.to_lowercase(), letters.as_str()))
+            letters.next().map_or_else(String::new, |first| format!(" ({}{})", first.to_lowercase(), letters.as_str()))
         });
         format!("add `{key}: {value}`{}", about.unwrap_or_default())
     }

@@ -14,6 +14,8 @@ enum Meant<'a> {
     Near(&'a str),
     /// A kind of another sort.
     Other(&'static str),
+    /// A probe kind that cannot be asked once.
+    Ledger,
     /// Some kind that does not exist.
     Unknown,
 }
@@ -69,6 +71,8 @@ impl<'a> Walk<'a> {
             }
             Meant::Other(other) => Finding::error(at, format!("`{key}` is {other}, not {what}"), format!("not {what}"))
                 .help(format!("here stands one of {}", listed(&kinds))),
+            Meant::Ledger => Finding::error(at, format!("`{key}` cannot be asked once"), "is read back at the end")
+                .help(format!("declare it under `probes:`; here stands one of {}", listed(&kinds))),
             Meant::Unknown => {
                 let more = if matches!(sort, "fault" | "probe") { "; `firedrill kinds` says more" } else { "" };
                 Finding::error(at, format!("`{key}` is not {what}"), "unknown kind")
@@ -87,8 +91,12 @@ impl<'a> Walk<'a> {
         if sort == "fault" && self.known.probe(key).is_some() {
             return Some(Meant::Other("a probe kind"));
         }
-        if matches!(sort, "probe" | "condition") && self.known.fault(key).is_some() {
-            return Some(Meant::Other("a fault kind"));
+        if matches!(sort, "probe" | "condition") {
+            match (self.known.probe(key), self.known.fault(key)) {
+                (Some(_), _) => return Some(Meant::Ledger),
+                (None, Some(_)) => return Some(Meant::Other("a fault kind")),
+                (None, None) => {}
+            }
         }
         if has_kind {
             return None;

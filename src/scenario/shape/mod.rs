@@ -13,8 +13,8 @@ use super::node::{Node, Raw};
 
 /// Every problem of shape, and what the kinds say of their own specs.
 pub fn shape(root: &Node, schema: &Value, known: &Known) -> Vec<Finding> {
-    let mut walk = Walk { schema, known, findings: Vec::new() };
-    walk.node(root, schema, Where { at: "", key: "", above_zero: false, item: false });
+    let mut walk = Walk { schema, known, above: Vec::new(), findings: Vec::new() };
+    walk.node(root, schema, Where { at: "", key: "", above_zero: false, item: false, needed: true });
     walk.findings
 }
 
@@ -29,11 +29,15 @@ struct Where<'a> {
     above_zero: bool,
     /// An item of the list of that key.
     item: bool,
+    /// It cannot be left out.
+    needed: bool,
 }
 
 struct Walk<'a> {
     schema: &'a Value,
     known: &'a Known,
+    /// The forms of the mappings around, the present one last.
+    above: Vec<&'a Object>,
     findings: Vec<Finding>,
 }
 
@@ -98,16 +102,27 @@ impl<'a> Walk<'a> {
         }
         let what = name_of(here, "the document");
         let finding = Finding::error(here.at, format!("{what} has no value"), "nothing follows").on_key();
-        self.report(finding.help(format!("write {}, or leave the key out", scalar::wanted(forms))));
+        let wanted = scalar::wanted(forms);
+        self.report(if here.needed || here.item {
+            finding.help(format!("write {wanted}"))
+        } else {
+            finding.help(format!("write {wanted}, or leave the key out"))
+        });
     }
 
     fn list(&mut self, items: &[Node], forms: &[&'a Object], here: Where<'_>) {
         let Some(form) = forms.iter().find(|form| has_type(form, "array")) else {
-            self.report(Finding::error(
-                here.at,
-                format!("{} must be {}, not a list", name_of(here, "the document"), scalar::wanted(forms)),
-                "is a list",
-            ));
+            let title = format!("{} must be {}, not a list", name_of(here, "the document"), scalar::wanted(forms));
+            let finding = Finding::error(here.at, title, "is a list");
+            let by_id = forms.iter().any(|form| form.contains_key("patternProperties"));
+            let text = forms.iter().any(|form| has_type(form, "string"));
+            self.report(match items {
+                _ if by_id => finding.help(format!("give each a name: `{}: {{ NAME: … }}`", here.key)),
+                [only] if text && only.text().is_some() => {
+                    finding.help(format!("write `{}: {}`", here.key, only.text().unwrap_or_default()))
+                }
+                _ => finding,
+            });
             return;
         };
         let fixed = form.get("prefixItems").and_then(Value::as_array);
@@ -144,15 +159,23 @@ impl<'a> Walk<'a> {
     }
 
     fn object(&mut self, node: &Node, form: &'a Object, here: Where<'_>) {
+        self.above.push(form);
+        self.members(node, form, here);
+        self.above.pop();
+    }
+
+    fn members(&mut self, node: &Node, form: &'a Object, here: Where<'_>) {
         if let Some(mark) = form.get("x-firedrill").filter(|mark| mark.get("sort").is_some()) {
             self.kinds(node, form, mark, here);
         }
         let properties = form.get("properties").and_then(Value::as_object);
         let by_id = form.get("patternProperties").and_then(Value::as_object).and_then(|patterns| patterns.values().next());
         let others = form.get("additionalProperties");
+        let required = form.get("required").and_then(Value::as_array);
         for entry in node.entries() {
             let at = format!("{}/{}", here.at, pointer_part(&entry.key));
-            let inner = Where { at: &at, key: &entry.key, above_zero: false, item: false };
+            let needed = by_id.is_some() || required.is_some_and(|names| names.iter().any(|name| *name == *entry.key));
+            let inner = Where { at: &at, key: &entry.key, above_zero: false, item: false, needed };
             if let Some(schema) = properties.and_then(|properties| properties.get(&entry.key)) {
                 self.property(&entry.value, schema, form, inner);
             } else if let Some(schema) = by_id {
