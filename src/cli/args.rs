@@ -9,16 +9,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "firedrill", version, max_term_width = 110, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    /// Colour: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = EVERYWHERE)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub color: Colour,
-    /// Say more about what firedrill itself does (-vv: even more), on stderr
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Say on stderr what firedrill itself does; -vv says more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERYWHERE)]
     pub verbose: u8,
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
 }
+
+const EVERYWHERE: &str = "Everywhere";
 
 /// The exit codes, as help shows them.
 pub const EXIT_CODES: &str = "Exit codes, worst first:
@@ -28,7 +31,7 @@ pub const EXIT_CODES: &str = "Exit codes, worst first:
   33  invalid: the fault was not confirmed, the prober was starved, or what was tested changed
   30  a system claim failed, or not steady after the undo
   31  inconclusive
-  32  only the team's expectations failed
+  32  only the team's expectations failed (this version does not judge the team)
    0  passed
 Before a run:
   11  could not start (target, privilege, port, run directory, lock, something still owed)
@@ -65,39 +68,54 @@ pub enum Format {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run a complete drill on an embedded order service: nothing to install, nothing to configure
+    /// Run a complete drill on a small order service that comes with firedrill: nothing to install or configure
+    ///
+    /// Starts a primary, a replica and a load balancer on free ports of this machine, kills the primary, and judges whether checkout came back
+    /// and no acknowledged order was lost. Takes about 25 seconds. What it shows is a demonstration, not evidence.
     Demo(Demo),
-    /// Check scenarios: every problem of every file in one go
+    /// Check scenario files: every problem of every file in one go
+    ///
+    /// Exits with 0 when all were accepted (warnings allowed), else with 10. Nothing is run and nothing is connected to.
     Check(Check),
-    /// Show what a scenario would do, with every default
+    /// Show what a scenario would do: phases, limits and every default
+    ///
+    /// Looks for the targets that are there already, and touches nothing.
     Plan(PlanArgs),
-    /// Run a drill
+    /// Run a drill: show steady state, inject, measure, undo, judge
+    ///
+    /// Ctrl-C, SIGTERM and SIGHUP end it at any time and undo everything. Progress goes to stderr, the report to stdout and into the run's directory.
+    #[command(after_help = EXIT_CODES)]
     Run(Run),
-    /// Show the report of a run again; exits as the run did
+    /// Judge a run again from its journal and print the report; exits as the run did
+    ///
+    /// Also writes report.html, report.md, report.json and report.xml into the run's directory again.
     Report(Report),
-    /// Finish a dead run: undo whatever it still owes
+    /// Undo what a dead run still owes
+    ///
+    /// Works from the run's directory alone, in a fresh process, also after a reboot. Exits with 0 when nothing is owed any more, with 50 when
+    /// something could not be undone; then it prints the line to paste by hand.
     Undo(Undo),
-    /// List runs
+    /// List runs: when, which scenario, and how each ended or what it owes
     Runs(Runs),
-    /// List every fault and probe kind, or explain one
+    /// List every fault and probe kind, or explain one with its keys and an example
     Kinds {
         /// A kind, for example `process.kill`
         kind: Option<String>,
     },
-    /// Print the JSON Schema of a scenario, or of the JSON report
+    /// Print the JSON Schema of a scenario (for editors), or of the JSON report
     Schema {
-        /// The schema of the JSON report instead
+        /// The schema of the JSON report (firedrill.report/1) instead
         #[arg(long)]
         report: bool,
     },
-    /// Watch a service and write a first scenario for it
+    /// Watch a service for a while and write a first scenario for it
     Init(Init),
-    /// Print a completion script
+    /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// For this shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
+    /// Print the manual page (roff): `firedrill man | man -l -`
     Man,
     /// The watchdog of a run
     #[command(name = "__watchdog", hide = true)]
@@ -133,7 +151,7 @@ pub enum Verb {
 /// Where runs live.
 #[derive(Debug, Args)]
 pub struct RunsDir {
-    /// Directory of the runs
+    /// The directory that holds the runs
     #[arg(long = "runs", value_name = "DIR", default_value = ".firedrill/runs")]
     pub dir: PathBuf,
 }
@@ -141,7 +159,7 @@ pub struct RunsDir {
 /// `${name}` substitutions.
 #[derive(Debug, Args)]
 pub struct Vars {
-    /// Set a variable of the scenario, for example `--var api=http://127.0.0.1:8080`
+    /// Set a variable of the scenario, for example `--var api=http://127.0.0.1:8080`; may be repeated
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
     pub vars: Vec<(String, String)>,
 }
@@ -156,14 +174,14 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// `firedrill demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Drill a badly configured system instead, to see what failure looks like
+    /// Drill a badly configured system instead (late replication, slow health checks), to see what failure looks like
     #[arg(long)]
     pub fragile: bool,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,
     /// What to print on stdout at the end
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub output: Format,
 }
 
@@ -187,8 +205,8 @@ pub struct PlanArgs {
     /// Substitutions
     #[command(flatten)]
     pub vars: Vars,
-    /// `text` or `json`
-    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    /// In what form
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text, value_name = "FORMAT")]
     pub output: PlanFormat,
 }
 
@@ -197,7 +215,7 @@ pub struct PlanArgs {
 pub enum PlanFormat {
     /// For people
     Text,
-    /// The whole plan
+    /// The whole plan, as it is written into the run's directory
     Json,
 }
 
@@ -210,13 +228,13 @@ pub struct Run {
     /// Do not ask before the fault is injected; needed without a terminal
     #[arg(long, short)]
     pub yes: bool,
-    /// Touch no fault: clocks and probes are real
+    /// Touch no fault: probes and clocks are real, nothing is said of the system
     #[arg(long, conflicts_with = "until")]
     pub tabletop: bool,
-    /// Stop after this phase
-    #[arg(long, value_enum)]
+    /// End after this phase
+    #[arg(long, value_enum, value_name = "PHASE")]
     pub until: Option<Until>,
-    /// People are not observed
+    /// No people take part (this version observes none anyway)
     #[arg(long)]
     pub unattended: bool,
     /// Substitutions
@@ -226,7 +244,7 @@ pub struct Run {
     #[command(flatten)]
     pub runs: RunsDir,
     /// What to print on stdout at the end
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub output: Format,
 }
 
@@ -247,14 +265,14 @@ pub struct Report {
     #[command(flatten)]
     pub runs: RunsDir,
     /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub output: Format,
 }
 
 /// `firedrill undo`.
 #[derive(Debug, Args)]
 pub struct Undo {
-    /// A run: its id, the beginning of its id, `last`, or its directory; without it every dead run of this machine that owes something
+    /// A run: its id, the beginning of its id, `last`, or its directory; without it, every dead run of this machine that owes something
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Where runs live
@@ -273,20 +291,20 @@ pub struct Runs {
 /// `firedrill init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// The service, as its users reach it
-    #[arg(long)]
+    /// The service, as its users reach it, for example http://127.0.0.1:8080/health
+    #[arg(long, value_name = "URL")]
     pub url: String,
-    /// A process to disturb, by name
+    /// The process to disturb, by its name
     #[arg(long, value_name = "NAME", conflicts_with = "port")]
     pub pid_of: Option<String>,
-    /// A process to disturb, by the port it listens on
-    #[arg(long)]
+    /// The process to disturb, by the TCP port it listens on
+    #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// How long to watch
+    /// How long to watch before writing
     #[arg(long = "for", default_value = "30s", value_parser = span, value_name = "DURATION")]
     pub watch_for: crate::base::Span,
-    /// The file to write
-    #[arg(long, default_value = "scenario.yaml")]
+    /// The file to write; an existing one is never overwritten
+    #[arg(long, default_value = "scenario.yaml", value_name = "FILE")]
     pub out: PathBuf,
 }
 

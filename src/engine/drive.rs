@@ -81,6 +81,8 @@ struct Engine {
     claims: BTreeMap<String, Vec<Resource>>,
     supports: BTreeMap<String, Support>,
     supports_due: At,
+    /// When the folds are read, where samples came that they have not been read for.
+    read_due: Option<At>,
     guardian: Option<Guardian>,
     attempts: u32,
 }
@@ -110,6 +112,7 @@ pub async fn run(setup: Setup) -> Outcome {
         claims: BTreeMap::new(),
         supports: BTreeMap::new(),
         supports_due: At(0),
+        read_due: None,
         guardian: setup.guardian,
         attempts: setup.attempts,
     };
@@ -130,7 +133,7 @@ pub async fn run(setup: Setup) -> Outcome {
             }
             return outcome;
         }
-        let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK);
+        let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK).min(engine.read_due.unwrap_or(At(u64::MAX)));
         engine.act_on(decision);
         let clock = engine.cx.clock;
         tokio::select! {
@@ -148,11 +151,15 @@ pub async fn run(setup: Setup) -> Outcome {
             engine.read_folds();
             engine.heartbeat();
             engine.look_after_supports();
+        } else if engine.read_due.is_some_and(|due| clock.now() >= due) {
+            engine.read_folds();
         }
     }
 }
 
 const TICK: Span = Span::millis(100);
+/// The folds are read no sooner than this after a sample came.
+const SOONEST: Span = Span::millis(5);
 /// How often `system:` processes are looked at.
 const LOOK_AFTER: Span = Span::millis(300);
 
@@ -295,6 +302,11 @@ impl Engine {
                 for event in turned {
                     self.record(event);
                 }
+                // A window of seconds is read with each tick; a short one must not wait for it.
+                let pace = Span(self.plan.shortest_window().0 / 10).max(SOONEST);
+                if pace < TICK && self.read_due.is_none() {
+                    self.read_due = Some(self.cx.clock.now() + pace);
+                }
             }
             Some(News::Stall { from, to }) => self.record(Event::Stall { from, to }),
             None => {
@@ -306,6 +318,7 @@ impl Engine {
     }
 
     fn read_folds(&mut self) {
+        self.read_due = None;
         for event in self.folds.readings(&self.plan, &self.state) {
             self.record(event);
         }

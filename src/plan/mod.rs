@@ -363,6 +363,11 @@ impl Plan {
         Ok((text, digest))
     }
 
+    /// The shortest window that samples are looked at over: who reads or batches them must be well below it.
+    pub fn shortest_window(&self) -> Span {
+        self.faults.values().map(|fault| fault.stable_for).fold(self.steady.over, Span::min)
+    }
+
     /// Whether what it shows is a demonstration rather than evidence.
     pub fn is_demonstration(&self) -> bool {
         self.environment == Environment::Laptop

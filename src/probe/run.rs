@@ -23,8 +23,8 @@ use crate::sys::{Clock, Cx};
 const THREADS: usize = 4;
 /// From start to the first sample.
 const LEAD: Span = Span::millis(10);
-/// Longest time that a finished sample waits for company.
-const BATCH: Span = Span::millis(50);
+/// Longest time that a finished sample waits for company: a tenth of the shortest window that is looked at, within these bounds.
+const BATCH: (Span, Span) = (Span::millis(2), Span::millis(50));
 /// Batches that may wait for a listener.
 const QUEUE: usize = 1024;
 /// Samples of one probe that may wait while the queue is full. Beyond, planning waits too: late samples show as lag, none is lost.
@@ -103,11 +103,12 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
     }
     let (tell, news) = channel(QUEUE);
     let prober = Prober { news, stop: CancellationToken::new(), kill: cx.cancel.child_token() };
+    let batch = Span(plan.shortest_window().0 / 10).clamp(BATCH.0, BATCH.1);
     let alive = Arc::new(());
     let weak = Arc::downgrade(&alive);
     for (index, jobs) in groups.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build().map_err(ProbeError::Thread)?;
-        let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), cx: cx.clone() };
+        let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), batch, cx: cx.clone() };
         let alive = Arc::clone(&alive);
         thread(format!("prober-{index}"), move || {
             conduct(runtime, jobs, &line);
@@ -134,6 +135,7 @@ struct Line {
     tell: Sender<News>,
     stop: CancellationToken,
     kill: CancellationToken,
+    batch: Span,
     cx: Cx,
 }
 
@@ -184,7 +186,7 @@ impl Watch {
         let mut timer = Timer::new().ok();
         while !self.deaf {
             let due = self.job.pace.next_due();
-            let flush = self.held_since.map(|since| since + BATCH);
+            let flush = self.held_since.map(|since| since + self.line.batch);
             tokio::select! {
                 biased;
                 () = kill.cancelled() => break,
@@ -282,7 +284,7 @@ impl Watch {
     /// Lets samples in flight end, or ends them; then tells the rest.
     async fn drain(mut self, clock: Clock, kill: &CancellationToken) {
         while !self.asked.is_empty() {
-            let flush = self.held_since.map(|since| since + BATCH);
+            let flush = self.held_since.map(|since| since + self.line.batch);
             tokio::select! {
                 biased;
                 () = kill.cancelled() => break,
