@@ -8,7 +8,6 @@ use crate::engine::finish::{self, FinishError};
 use crate::event::Event;
 use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
 use crate::plan::Plan;
-use crate::state::RunState;
 use crate::sys::clock;
 
 /// A dead run that still owes an undo.
@@ -88,25 +87,22 @@ pub fn debt(dir: &Path) -> Option<Debt> {
     if RunLock::is_held(dir) {
         return None;
     }
-    let items = match journal::read(dir) {
-        Ok(read) => owed(&RunState::of(&read.entries).ok()?),
-        Err(JournalError::Damaged { .. }) => journal::salvage(dir).map(|entries| owed_leniently(&entries)).unwrap_or_default(),
-        Err(_) => Vec::new(),
-    };
+    let items: Vec<String> = owed(dir).into_iter().map(|(id, _)| id).collect();
     (!items.is_empty()).then(|| Debt { dir: dir.to_owned(), items })
 }
 
-fn owed(state: &RunState) -> Vec<String> {
-    state.owed().map(|(id, _)| id.clone()).collect()
-}
-
-fn owed_leniently(entries: &[crate::event::Entry]) -> Vec<String> {
-    let mut state = RunState::default();
-    for entry in entries {
-        // What cannot follow is skipped: a doubtful undo is better than none.
-        let _ = state.apply(entry);
-    }
-    owed(&state)
+/// What the journal of a run says is still owed: item and the line to paste. A damaged journal is read as far as it goes: a doubtful undo is
+/// better than none.
+pub fn owed(dir: &Path) -> Vec<(String, String)> {
+    let entries = match journal::read(dir) {
+        Ok(read) => read.entries,
+        Err(JournalError::Damaged { .. }) => journal::salvage(dir).unwrap_or_default(),
+        Err(_) => return Vec::new(),
+    };
+    let (_, state, lost) = finish::follow(entries);
+    let mut owed: Vec<(String, String)> = state.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
+    owed.extend(lost.into_iter().map(|id| (id, String::new())));
+    owed
 }
 
 /// What dead runs owe, on this machine and under `runs`.

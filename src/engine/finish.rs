@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::drive::{self, Setup};
-use crate::base::{At, Span};
+use crate::base::{At, Id, Span};
 use crate::event::{Entry, Event, Outcome};
+use crate::fault;
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
 use crate::plan::{Plan, SecretRef};
 use crate::state::{Illegal, RunState};
@@ -61,13 +62,17 @@ pub struct Dead {
 /// # Errors
 /// Either cannot be read.
 pub fn load(run_dir: &Path) -> Result<Dead, FinishError> {
-    let path = run_dir.join(PLAN);
-    let bad = |why: String| FinishError::Plan { path: path.clone(), why };
-    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
-    let plan: Plan = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let plan = load_plan(run_dir)?;
     let read = journal::read(run_dir)?;
     let state = RunState::of(&read.entries)?;
     Ok(Dead { plan: Arc::new(plan), read, state })
+}
+
+fn load_plan(run_dir: &Path) -> Result<Plan, FinishError> {
+    let path = run_dir.join(PLAN);
+    let bad = |why: String| FinishError::Plan { path: path.clone(), why };
+    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
 }
 
 /// The door to the world for a run of this plan.
@@ -109,6 +114,48 @@ pub fn clock_after(entries: &[Entry]) -> Clock {
     }
 }
 
+/// What of a damaged journal can be followed, and the items that were injected though nobody can read any more how to undo them.
+pub fn follow(salvaged: Vec<Entry>) -> (Vec<Entry>, RunState, Vec<String>) {
+    let mut state = RunState::default();
+    let mut lost: Vec<String> = Vec::new();
+    let mut kept = Vec::with_capacity(salvaged.len());
+    for entry in salvaged {
+        match &entry.event {
+            Event::Injecting { id } if !state.items.contains_key(id) && !lost.contains(id) => lost.push(id.clone()),
+            Event::Undone { id, .. } => lost.retain(|other| other != id),
+            _ => {}
+        }
+        if state.apply(&entry).is_ok() {
+            kept.push(entry);
+        }
+    }
+    (kept, state, lost)
+}
+
+/// Makes a damaged journal one that can be gone on with: the damaged file is set aside, what could be salvaged begins a new one. The new one
+/// has no end, so that doubtful data never pass. Items whose undo was lost come with what a person can do.
+fn mend(run_dir: &Path, line: usize) -> Result<(Dead, Vec<(String, String)>), FinishError> {
+    let (mut kept, state, lost) = follow(journal::salvage(run_dir)?);
+    let plan = load_plan(run_dir)?;
+    if state.outcome.is_some() && state.owed().next().is_none() && lost.is_empty() {
+        let read = Read { entries: kept, ..Read::default() };
+        return Ok((Dead { plan: Arc::new(plan), read, state }, Vec::new()));
+    }
+    kept.retain(|entry| !matches!(entry.event, Event::RunFinished { .. }));
+    let at = kept.iter().map(|entry| entry.at).max().unwrap_or_default();
+    let text = format!("the journal was damaged from line {line} on; what could be read is here, the damaged file was set aside");
+    kept.push(Entry { seq: 0, at, event: Event::Note { text } });
+    let aside = journal::set_aside(run_dir, &kept)?;
+    let by_hand = |id: String| {
+        let kind =
+            id.parse().ok().and_then(|id: Id| plan.faults.get(&id)).map_or_else(|| "its kind".to_owned(), |fault| fault.kind.clone());
+        let text = format!("the undo of {id} cannot be read any more: look for it in {aside}; `firedrill kinds` says how {kind} is undone");
+        (id, format!("echo {}", fault::shell::quote(&text)))
+    };
+    let lost = lost.into_iter().map(by_hand).collect();
+    Ok((load(run_dir)?, lost))
+}
+
 /// Takes a dead run over and undoes what it owes. A run that owes nothing and has ended is left as it is.
 ///
 /// # Errors
@@ -121,9 +168,17 @@ pub async fn finish(
     watch: mpsc::UnboundedSender<Entry>,
 ) -> Result<Finished, FinishError> {
     let lock = RunLock::take(run_dir)?;
-    let dead = load(run_dir)?;
+    if !run_dir.join(journal::FILE).exists() {
+        // It died before its journal was there, so before anything could be armed.
+        return Ok(Finished { owed_before: Vec::new(), owed_after: Vec::new(), outcome: Outcome::Aborted });
+    }
+    let (dead, lost) = match load(run_dir) {
+        Err(FinishError::Journal(JournalError::Damaged { line, .. })) => mend(run_dir, line)?,
+        Err(FinishError::Illegal(illegal)) => mend(run_dir, usize::try_from(illegal.seq).unwrap_or(0) + 1)?,
+        other => (other?, Vec::new()),
+    };
     let owed_before: Vec<String> = dead.state.owed().map(|(id, _)| id.clone()).collect();
-    if let (Some(outcome), true) = (dead.state.outcome, owed_before.is_empty()) {
+    if let (Some(outcome), true, true) = (dead.state.outcome, owed_before.is_empty(), lost.is_empty()) {
         return Ok(Finished { owed_before, owed_after: Vec::new(), outcome });
     }
     let clock = clock_after(&dead.read.entries);
@@ -146,6 +201,7 @@ pub async fn finish(
     let setup = Setup { plan: dead.plan, cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
     let outcome = drive::run(setup).await;
     let after = RunState::of(&journal::read(run_dir)?.entries)?;
-    let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
+    let mut owed_after: Vec<(String, String)> = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
+    owed_after.extend(lost);
     Ok(Finished { owed_before, owed_after, outcome })
 }
