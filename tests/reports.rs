@@ -192,7 +192,8 @@ fn what_is_missing_makes_nothing_better() {
         let (plan, entries) = golden::load(&golden::dir(name));
         let whole = judged(&plan, &entries);
         let without = |what: String, lost: &dyn Fn(usize, &Entry) -> bool| {
-            let rest: Vec<Entry> = entries.iter().enumerate().filter(|(n, e)| !(droppable(e) && lost(*n, e))).map(|(_, e)| e.clone()).collect();
+            let rest: Vec<Entry> =
+                entries.iter().enumerate().filter(|(n, e)| !(droppable(e) && lost(*n, e))).map(|(_, e)| e.clone()).collect();
             assert_no_better(&format!("{name}, without {what}"), &plan, &whole, &rest);
         };
         without("any samples".into(), &|_, _| true);

@@ -8,7 +8,6 @@ use crate::engine::finish::{self, FinishError};
 use crate::event::Event;
 use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
 use crate::plan::Plan;
-use crate::state::RunState;
 use crate::sys::clock;
 
 /// A dead run that still owes an undo.
@@ -88,17 +87,22 @@ pub fn debt(dir: &Path) -> Option<Debt> {
     if RunLock::is_held(dir) {
         return None;
     }
-    let items = match journal::read(dir) {
-        Ok(read) => owed(read.entries),
-        Err(JournalError::Damaged { .. }) => journal::salvage(dir).map(owed).unwrap_or_default(),
-        Err(_) => Vec::new(),
-    };
+    let items: Vec<String> = owed(dir).into_iter().map(|(id, _)| id).collect();
     (!items.is_empty()).then(|| Debt { dir: dir.to_owned(), items })
 }
 
-fn owed(entries: Vec<crate::event::Entry>) -> Vec<String> {
-    let (state, _, lost) = RunState::of_what_is_left(entries);
-    state.owed().map(|(id, _)| id.clone()).chain(lost).collect()
+/// What the journal of a run says is still owed: item and the line to paste. A damaged journal is read as far as it goes: a doubtful undo is
+/// better than none.
+pub fn owed(dir: &Path) -> Vec<(String, String)> {
+    let entries = match journal::read(dir) {
+        Ok(read) => read.entries,
+        Err(JournalError::Damaged { .. }) => journal::salvage(dir).unwrap_or_default(),
+        Err(_) => return Vec::new(),
+    };
+    let (_, state, lost) = finish::follow(entries);
+    let mut owed: Vec<(String, String)> = state.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
+    owed.extend(lost.into_iter().map(|id| (id, String::new())));
+    owed
 }
 
 /// What dead runs owe, on this machine and under `runs`.
@@ -117,10 +121,14 @@ pub fn debts(runs: &Path) -> Vec<Debt> {
 pub fn write_report(dir: &Path, name: &str, text: &str) -> std::io::Result<PathBuf> {
     let path = dir.join(name);
     let partial = dir.join(format!(".{name}.partial"));
-    fs::write(&partial, text)?;
-    fs::set_permissions(&partial, fs::Permissions::from_mode(0o600))?;
-    fs::rename(&partial, &path)?;
-    Ok(path)
+    let written = fs::write(&partial, text)
+        .and_then(|()| fs::set_permissions(&partial, fs::Permissions::from_mode(0o600)))
+        .and_then(|()| fs::rename(&partial, &path));
+    if written.is_err() {
+        // Half a report on a full disk helps nobody.
+        let _ = fs::remove_file(&partial);
+    }
+    written.map(|()| path)
 }
 
 /// A run directory read for a report.

@@ -7,11 +7,11 @@ use super::exit::Exit;
 use super::known::known;
 use super::load::load;
 use super::out::{Voice, print, say};
-use super::run::{conclude, own_exe};
+use super::run::{conclude, judge_and_write, own_exe};
 use super::{kinds as pages, runtime, store};
 use crate::engine::finish::{self, Finished};
 use crate::fault::{self, Scene};
-use crate::journal::{Registry, RunLock};
+use crate::journal::{FILE, Registry, RunLock};
 use crate::measure;
 use crate::plan::{Mode, Plan, preview};
 use crate::score::score;
@@ -96,10 +96,10 @@ pub fn report(args: &Report, voice: Voice) -> Exit {
         }
     };
     match store::read(&dir) {
-        Ok((plan, _)) => conclude(&dir, &plan, args.output, voice),
+        Ok((plan, entries)) => conclude(&dir, &plan, &entries, args.output, voice),
         Err(error) => {
-            voice.error(&format!("failed to {error}"), Some("the run's directory is damaged; `firedrill undo` still undoes what it owes"));
-            Exit::Bug
+            voice.error(&format!("failed to {error}"), Some("`firedrill undo` undoes what the run owes, also when its journal is damaged"));
+            Exit::CouldNotStart
         }
     }
 }
@@ -150,6 +150,9 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
                 say(&format!("{shown}: nothing was owed"));
             } else {
                 say(&format!("{shown}: undone and verified: {}", owed_before.join(", ")));
+                if let Ok((plan, entries)) = store::read(dir) {
+                    let _ = judge_and_write(dir, &plan, &entries);
+                }
             }
             Exit::Ok
         }
@@ -161,7 +164,12 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
         }
         Err(error) => {
             voice.error(&format!("failed to {error}"), None);
-            Exit::Stuck
+            // Nobody but a person can go on: say what there is to be done.
+            let owed = store::owed(dir);
+            for (id, by_hand) in &owed {
+                voice.error(&format!("{shown}: {id} could not be undone"), Some(&format!("by hand: {by_hand}")));
+            }
+            if owed.is_empty() { Exit::CouldNotStart } else { Exit::Stuck }
         }
     }
 }
@@ -183,11 +191,15 @@ pub fn runs(args: &Runs) -> Exit {
                 let how = match (alive, facts.owed.is_empty()) {
                     (true, _) => "running".to_owned(),
                     (false, false) => format!("owes an undo: firedrill undo {id}"),
+                    (false, true) if score.exit_code == 11 => {
+                        format!("exit 11  could not start: {}", facts.run.could_not_start.as_deref().unwrap_or_default())
+                    }
                     (false, true) => format!("exit {:2}  system {}", score.exit_code, word(score.system)),
                 };
                 let started = facts.run.started_at.get(..19).unwrap_or("-");
                 print(&format!("{id}  {started}  {:24}  {how}", plan.name));
             }
+            Err(_) if !dir.join(FILE).exists() => print(&format!("{id}  died before it began: nothing was armed")),
             Err(error) => print(&format!("{id}  failed to {error}")),
         }
     }
