@@ -18,7 +18,7 @@ use crate::engine::drive::{self, Command, Setup};
 use crate::engine::finish::cx_for;
 use crate::engine::watchdog::Guardian;
 use crate::event::{Entry, Event, SCHEMA};
-use crate::journal::{Journal, Registry, RunLock, register_start};
+use crate::journal::{FILE, Journal, Registry, RunLock, register_start};
 use crate::measure;
 use crate::plan::{Mode, Plan, preview};
 use crate::report::{self, Report};
@@ -78,18 +78,17 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
         }
     };
     let plan = loaded.plan.clone();
-    let dir = match runtime.block_on(start_and_run(loaded, runs, voice)) {
-        Ok(dir) => dir,
+    match runtime.block_on(start_and_run(loaded, runs, voice)) {
+        Ok((dir, seen)) => conclude_run(&dir, &plan, &seen, output, voice),
         Err(why) => {
             voice.error(&why, Some("nothing was injected"));
-            return Exit::CouldNotStart;
+            Exit::CouldNotStart
         }
-    };
-    conclude(&dir, &plan, output, voice)
+    }
 }
 
-/// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end.
-async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<PathBuf, String> {
+/// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end. Returns the directory and everything that happened.
+async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<(PathBuf, Vec<Entry>), String> {
     let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
     let id = store::new_id();
     let (plan_text, digest) = loaded.plan.to_text().map_err(|error| fail(&error))?;
@@ -106,7 +105,8 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<Path
     let (ask, commands) = mpsc::channel(8);
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.
     let signals = listen(ask);
-    let guardian = Guardian::start(&cx).await.map_err(|error| fail(&error))?;
+    let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
+    let viewer = tokio::spawn(show(View::new(Arc::clone(&plan), &id, style), looking, cx.clock));
     let mut state = RunState::default();
     let started = Event::RunStarted {
         schema: SCHEMA,
@@ -115,21 +115,30 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<Path
         plan_digest: digest,
         pid: std::process::id(),
     };
-    for event in [started, Event::Anchor(cx.clock.anchor()), Event::WatchdogStarted { pid: guardian.pid() }] {
+    let mut first = vec![started, Event::Anchor(cx.clock.anchor())];
+    let guardian = match Guardian::start(&cx).await {
+        Ok(guardian) => {
+            first.push(Event::WatchdogStarted { pid: guardian.pid() });
+            Some(guardian)
+        }
+        Err(error) => {
+            first.push(Event::AbortRequested { by: "start".into(), reason: fail(&error) });
+            None
+        }
+    };
+    for event in first {
         let entry = journal.append(cx.clock.now(), event);
         state.apply(&entry).map_err(|error| fail(&error))?;
         let _ = watch.send(entry);
     }
-    let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
-    let viewer = tokio::spawn(show(View::new(Arc::clone(&plan), &id, style), looking, cx.clock));
-    let setup = Setup { plan, cx, journal, state, commands, watch, guardian: Some(guardian), attempts: Setup::ATTEMPTS };
+    let setup = Setup { plan, cx, journal, state, commands, watch, guardian, attempts: Setup::ATTEMPTS };
     drive::run(setup).await;
     signals.abort();
-    let _ = viewer.await;
+    let seen = viewer.await.unwrap_or_default();
     if store::debt(&dir).is_none() {
         registry.remove(&id);
     }
-    Ok(dir)
+    Ok((dir, seen))
 }
 
 /// Signals that ask the drill to end. The second one asks no harder: the undo is never skipped.
@@ -141,6 +150,7 @@ fn listen(ask: mpsc::Sender<Command>) -> tokio::task::JoinHandle<()> {
         (SignalKind::quit(), "SIGQUIT", "the drill was asked to quit"),
     ]
     .into_iter()
+    .filter(|(kind, ..)| *kind != SignalKind::hangup() || !is_ignored(SignalKind::hangup()))
     .filter_map(|(kind, name, why)| signal(kind).ok().map(|stream| (stream, name, why)))
     .collect();
     tokio::spawn(async move {
@@ -160,13 +170,26 @@ fn listen(ask: mpsc::Sender<Command>) -> tokio::task::JoinHandle<()> {
     })
 }
 
-async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, clock: Clock) {
+/// Whether a signal was ignored when we were started, as `nohup` does it: whoever did that wants us to go on.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let bit = u32::try_from(kind.as_raw_value() - 1).ok().and_then(|n| 1u64.checked_shl(n));
+    mask.zip(bit).is_some_and(|(mask, bit)| mask & bit != 0)
+}
+
+/// Shows what happens, and keeps it for the case that the disk does not.
+async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, clock: Clock) -> Vec<Entry> {
+    let mut seen = Vec::new();
     view.head();
     let mut next = clock.now();
     loop {
         tokio::select! {
             entry = looking.recv() => match entry {
-                Some(entry) => view.entry(&entry),
+                Some(entry) => {
+                    view.entry(&entry);
+                    seen.push(entry);
+                }
                 None => break,
             },
             // By a deadline: entries may come more often than that, and the lower lines must live all the same.
@@ -177,6 +200,7 @@ async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, clock
         }
     }
     view.finish();
+    seen
 }
 
 /// Judges a run and writes its report files. A pure function of journal and plan, but for the files.
@@ -198,21 +222,31 @@ pub fn judge_and_write(dir: &Path, plan: &Plan, entries: &[Entry]) -> std::io::R
     Ok((facts, score))
 }
 
-/// Judges, writes the reports, prints one, and exits as the run did.
-pub fn conclude(dir: &Path, plan: &Plan, output: Format, voice: Voice) -> Exit {
-    let entries = match store::read(dir) {
-        Ok((_, entries)) => entries,
-        Err(error) => {
-            voice.error(&format!("failed to {error}"), Some("`firedrill undo` still undoes what the run owes"));
-            return Exit::Bug;
+/// Judges a run that has just ended; by what was seen where the disk refused to keep it.
+fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], output: Format, voice: Voice) -> Exit {
+    let last = seen.last().map(|entry| entry.seq);
+    match store::read(dir) {
+        Ok((_, entries)) if entries.last().map(|entry| entry.seq) >= last => conclude(dir, plan, &entries, output, voice),
+        _ => {
+            let owed = store::debt(dir).map_or_else(String::new, |debt| {
+                format!(", so it still counts as owing {}; `firedrill undo` settles that when there is room again", debt.items.join(", "))
+            });
+            voice.error(
+                &format!("the disk refused the end of {}: what follows is judged from memory", dir.join(FILE).display()),
+                Some(&format!("make room; the run's own directory does not know how it ended{owed}")),
+            );
+            conclude(dir, plan, seen, output, voice)
         }
-    };
-    let judged = judge_and_write(dir, plan, &entries);
-    let (facts, score) = match judged {
+    }
+}
+
+/// Judges, writes the reports, prints one, and exits as the run did.
+pub fn conclude(dir: &Path, plan: &Plan, entries: &[Entry], output: Format, voice: Voice) -> Exit {
+    let (facts, score) = match judge_and_write(dir, plan, entries) {
         Ok(judged) => judged,
         Err(error) => {
             voice.warn(&format!("failed to write the report under {}: {error}", dir.display()));
-            let facts = measure::facts(plan, &entries);
+            let facts = measure::facts(plan, entries);
             let score = score(plan, &facts);
             (facts, score)
         }

@@ -8,7 +8,6 @@ use crate::engine::finish::{self, FinishError};
 use crate::event::Event;
 use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
 use crate::plan::Plan;
-use crate::state::RunState;
 use crate::sys::clock;
 
 /// A dead run that still owes an undo.
@@ -88,17 +87,21 @@ pub fn debt(dir: &Path) -> Option<Debt> {
     if RunLock::is_held(dir) {
         return None;
     }
-    let items = match journal::read(dir) {
-        Ok(read) => owed(read.entries),
-        Err(JournalError::Damaged { .. }) => journal::salvage(dir).map(owed).unwrap_or_default(),
-        Err(_) => Vec::new(),
-    };
+    let items: Vec<String> = owed(dir).into_iter().map(|(id, _)| id).collect();
     (!items.is_empty()).then(|| Debt { dir: dir.to_owned(), items })
 }
 
-fn owed(entries: Vec<crate::event::Entry>) -> Vec<String> {
+/// What the journal of a run says is still owed: item and the line to paste. A damaged journal is read as far as it goes: a doubtful undo is
+/// better than none.
+pub fn owed(dir: &Path) -> Vec<(String, String)> {
+    let entries = match journal::read(dir) {
+        Ok(read) => read.entries,
+        Err(JournalError::Damaged { .. }) => journal::salvage(dir).unwrap_or_default(),
+        Err(_) => return Vec::new(),
+    };
     let (state, _, lost) = RunState::of_what_is_left(entries);
-    state.owed().map(|(id, _)| id.clone()).chain(lost).collect()
+    let known = state.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone()));
+    known.chain(lost.into_iter().map(|id| (id.clone(), format!("echo 'look what {id} did, and undo it'")))).collect()
 }
 
 /// What dead runs owe, on this machine and under `runs`.

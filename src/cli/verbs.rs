@@ -96,10 +96,10 @@ pub fn report(args: &Report, voice: Voice) -> Exit {
         }
     };
     match store::read(&dir) {
-        Ok((plan, _)) => conclude(&dir, &plan, args.output, voice),
+        Ok((plan, entries)) => conclude(&dir, &plan, &entries, args.output, voice),
         Err(error) => {
-            voice.error(&format!("failed to {error}"), Some("the run's directory is damaged; `firedrill undo` still undoes what it owes"));
-            Exit::Bug
+            voice.error(&format!("failed to {error}"), Some("`firedrill undo` undoes what the run owes, also when its journal is damaged"));
+            Exit::CouldNotStart
         }
     }
 }
@@ -161,7 +161,12 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
         }
         Err(error) => {
             voice.error(&format!("failed to {error}"), None);
-            Exit::Stuck
+            // Nobody but a person can go on: say what there is to be done.
+            let owed = store::owed(dir);
+            for (id, by_hand) in &owed {
+                voice.error(&format!("{shown}: {id} could not be undone"), Some(&format!("by hand: {by_hand}")));
+            }
+            if owed.is_empty() { Exit::CouldNotStart } else { Exit::Stuck }
         }
     }
 }
@@ -183,6 +188,9 @@ pub fn runs(args: &Runs) -> Exit {
                 let how = match (alive, facts.owed.is_empty()) {
                     (true, _) => "running".to_owned(),
                     (false, false) => format!("owes an undo: firedrill undo {id}"),
+                    (false, true) if score.exit_code == 11 => {
+                        format!("exit 11  could not start: {}", facts.run.could_not_start.as_deref().unwrap_or_default())
+                    }
                     (false, true) => format!("exit {:2}  system {}", score.exit_code, word(score.system)),
                 };
                 let started = facts.run.started_at.get(..19).unwrap_or("-");

@@ -7,15 +7,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::base::{At, Id, Interval, Span};
 use crate::event::{DeclaredUndo, Event, Role, UndoRecord};
+use crate::fault::system::Recipe;
 use crate::fault::{self, ErasedFault, FaultError, Prepared, Resource, STEP_LIMIT, Scene, Seen};
 use crate::journal::Armed;
 use crate::plan::{Condition, Plan, UndoPlan};
 use crate::probe;
-use crate::sys::{Cx, clock, exec};
+use crate::sys::{Cx, clock};
 
 /// How long an undone item may take to be seen as undone, where the scenario does not say.
-const VERIFY_WITHIN: Span = Span::secs(10);
-const VERIFY_EVERY: Span = Span::millis(50);
+pub(super) const VERIFY_WITHIN: Span = Span::secs(10);
+pub(super) const VERIFY_EVERY: Span = Span::millis(50);
 /// How long each `setup` command of a `system:` process may take.
 const SETUP_LIMIT: Span = Span::secs(60);
 
@@ -68,7 +69,7 @@ pub struct Act {
 }
 
 impl Act {
-    fn now(&self) -> At {
+    pub(super) fn now(&self) -> At {
         self.cx.clock.now()
     }
 
@@ -107,16 +108,41 @@ impl Act {
         let began = self.now();
         let ready = self.plan.system.get(id).and_then(|system| system.ready.clone());
         let seen = match ready {
-            Some(ready) => probe::wait_for(&ready, &self.cx)
-                .await
-                .map(|when| (when, "ready".to_owned()))
-                .map_err(|missed| format!("{item} was not ready within {}: {}", ready.within.human(), missed.last.seen)),
+            Some(ready) => self.see_ready(item, &ready, fault, armed.undo()).await,
             None => self.see_biting(fault, &armed.undo().detail, began, VERIFY_EVERY, VERIFY_WITHIN).await,
         };
         match seen {
             Ok((when, seen)) => self.happened(Event::Effective { id: item.into(), when, seen }),
             Err(why) => self.refuse(why),
         }
+    }
+
+    /// Waits until a support is ready, or has failed to get there.
+    async fn see_ready(
+        &self,
+        item: &str,
+        ready: &Condition,
+        fault: &dyn ErasedFault,
+        undo: &UndoRecord,
+    ) -> Result<(Interval, String), String> {
+        let recipe: Option<Recipe> = serde_json::from_value(undo.detail.clone()).ok();
+        tokio::select! {
+            held = probe::wait_for(ready, &self.cx) => match held {
+                Ok(when) => return Ok((when, "ready".to_owned())),
+                Err(missed) => {
+                    let why = format!("{item} was not ready within {}: {}", ready.within.human(), missed.last.seen);
+                    return Err(format!("{why}{}", recipe.map(|recipe| recipe.last_words() + &recipe.taken()).unwrap_or_default()));
+                }
+            },
+            () = failed(recipe.as_ref()) => {}
+        }
+        // It has ended badly: nobody needs to wait for it any longer.
+        let seen = match within(STEP_LIMIT, fault.observe(&undo.detail, &self.cx)).await {
+            Ok(Seen::Biting(seen) | Seen::NotBiting(seen)) => seen,
+            Ok(Seen::CannotTell) => "it cannot be seen".to_owned(),
+            Err(error) => format!("failed to {error}"),
+        };
+        Err(format!("{item} ended before it was ready: {seen}{}", recipe.map(|recipe| recipe.taken()).unwrap_or_default()))
     }
 
     /// Looks for a fault's targets without touching anything.
@@ -318,160 +344,17 @@ impl Act {
             clock::sleep(every).await;
         }
     }
+}
 
-    /// One undo attempt: looks first, acts, looks until it agrees.
-    pub async fn undo(&self, id: &str, record: &UndoRecord, attempt: u32, why: String) {
-        self.happened(Event::Undoing { id: id.into(), attempt, why });
-        let mut lo = self.now();
-        let outcome = match self.is_undone(record).await {
-            Ok(Some(seen)) => Ok((Interval::new(lo, self.now()), seen)),
-            Ok(None) | Err(_) => match self.undo_once(record).await {
-                Ok(()) if by_exit_alone(record) => Ok((Interval::new(lo, self.now()), "its undo command ended with exit 0".to_owned())),
-                Ok(()) => self.see_undone(record, &mut lo).await,
-                Err(error) => Err(error),
-            },
-        };
-        let id = id.to_owned();
-        match outcome {
-            Ok((when, seen)) => self.happened(Event::Undone { id, when, seen }),
-            Err(error) => match record.declared.as_ref().and_then(|declared| declared.left_to.clone()) {
-                Some(who) => self.happened(Event::LeftTo { id, who: format!("{who} ({error})") }),
-                None => self.happened(Event::UndoFailed { id, attempt, error, last: attempt >= self.attempts }),
-            },
-        }
-    }
-
-    async fn undo_once(&self, record: &UndoRecord) -> Result<(), String> {
-        match &record.declared {
-            Some(DeclaredUndo { run: Some(argv), cwd, .. }) => {
-                let cwd = cwd.as_ref().map_or_else(|| self.cx.base_dir.to_path_buf(), Into::into);
-                let command = exec::Exec { argv: argv.clone(), cwd: Some(cwd), limit: STEP_LIMIT, ..exec::Exec::default() };
-                let output = exec::run(command, &self.cx).await.map_err(|error| format!("failed to {error}"))?;
-                if output.ok() { Ok(()) } else { Err(format!("{} ended with {}", argv.join(" "), output.summary())) }
-            }
-            Some(DeclaredUndo { left_to: Some(_), .. }) => Ok(()),
-            _ => {
-                let fault = fault::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
-                within(STEP_LIMIT, fault.undo(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))
-            }
-        }
-    }
-
-    /// Whether somebody looked and agreed that it is undone; what was seen.
-    async fn is_undone(&self, record: &UndoRecord) -> Result<Option<String>, String> {
-        if let Some(condition) = done_when(record)? {
-            let looked = probe::look(&condition, None, &self.cx).await;
-            return Ok((looked.holds == probe::Holds::Yes).then(|| format!("`done_when` holds: {}", looked.seen)));
-        }
-        let fault = fault::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
-        let verified = within(STEP_LIMIT, fault.verify(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))?;
-        Ok(verified.then(|| "verified".to_owned()))
-    }
-
-    async fn see_undone(&self, record: &UndoRecord, lo: &mut At) -> Result<(Interval, String), String> {
-        let condition = done_when(record)?;
-        let (every, limit) = condition.as_ref().map_or((VERIFY_EVERY, VERIFY_WITHIN), |c| (c.every, c.within));
-        let end = self.now() + limit;
-        loop {
-            let began = self.now();
-            let last = match self.is_undone(record).await {
-                Ok(Some(seen)) => return Ok((Interval::new(*lo, self.now()), seen)),
-                Ok(None) => "it still bites".to_owned(),
-                Err(error) => error,
-            };
-            *lo = began;
-            if self.now() >= end {
-                return Err(format!("not seen to be undone within {}: {last}", limit.human()));
-            }
-            clock::sleep(every).await;
-        }
-    }
-
-    /// Runs a restore step.
-    pub async fn restore(&self, id: &Id) {
-        let Some(step) = self.plan.restore.get(id) else { return };
-        let started = self.now();
-        let (result, detail) = self.restore_step(step).await;
-        self.happened(Event::Restored { id: id.to_string(), started, result: result.into(), detail });
-    }
-
-    async fn restore_step(&self, step: &crate::plan::RestorePlan) -> (&'static str, String) {
-        if let Some(condition) = &step.only_if {
-            let looked = probe::look(condition, None, &self.cx).await;
-            if !(looked.holds == probe::Holds::Yes) {
-                return ("skipped", format!("its precondition does not hold: {}", looked.seen));
-            }
-        }
-        let command = exec::Exec { argv: step.run.clone(), limit: step.within, ..exec::Exec::default() };
-        match exec::run(command, &self.cx).await {
-            Ok(output) if output.ok() => ("done", output.summary()),
-            Ok(output) => ("failed", output.summary()),
-            Err(error) => ("failed", format!("failed to {error}")),
-        }
-    }
-
-    /// Looks whether a `system:` process is alive.
-    pub async fn look_after(&self, armed: Arc<Armed>) {
-        let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
-        let (alive, how) = match within(STEP_LIMIT, fault.observe(&armed.undo().detail, &self.cx)).await {
-            Ok(Seen::Biting(how)) => (true, how),
-            Ok(Seen::NotBiting(how)) => (false, how),
-            // What cannot be seen is no news.
-            Ok(Seen::CannotTell) | Err(_) => return,
-        };
-        let _ = self.tell.send(Msg::SupportSeen { id: armed.id().to_owned(), alive, how });
-    }
-
-    /// Starts an ended `system:` process again; its undo stands since it was first started.
-    pub async fn start_again(&self, armed: Arc<Armed>) {
-        let id = armed.id();
-        let spec = serde_json::json!({ "id": id.trim_start_matches("system/") });
-        let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
-        match within(STEP_LIMIT, fault.inject(&spec, &armed, &self.cx)).await {
-            Ok(()) => {
-                let record = self.cx.run_dir.join("system").join(format!("{}.json", id.trim_start_matches("system/")));
-                let pid = exec::recorded(&record).map_or(0, |process| process.pid);
-                self.happened(Event::SystemRestarted { id: id.to_owned(), pid });
-            }
-            Err(error) => self.happened(Event::Note { text: format!("{id} could not be started again: failed to {error}") }),
-        }
-    }
-
-    /// Captures what is tested.
-    pub async fn subjects(&self, when: &'static str) {
-        for (id, subject) in &self.plan.subject {
-            let value = probe::read_text(&subject.look, subject.pick.as_deref(), &self.cx).await;
-            if let Err(why) = &value {
-                self.happened(Event::Note { text: format!("subject {id} could not be seen {when}: {why}") });
-            }
-            self.happened(Event::Subject { when: when.into(), id: id.to_string(), value: value.ok() });
-        }
-    }
-
-    /// Reads every ledger back; `written` says how many writes each probe has planned.
-    pub async fn read_ledgers(&self, written: Vec<(String, u64)>) {
-        for (id, written) in written {
-            if let Some(plan) = self.plan.probes.get(id.as_str()) {
-                for event in probe::read_ledger(&id, plan, written, &self.cx).await {
-                    self.happened(event);
-                }
-            }
-        }
-        self.happened(Event::LedgersRead {});
+/// Ends when a process that this very process started has failed; one that ends well may have left a daemon behind.
+async fn failed(recipe: Option<&Recipe>) {
+    let Some(recipe) = recipe else { return std::future::pending().await };
+    while !recipe.has_failed() {
+        clock::sleep(VERIFY_EVERY).await;
     }
 }
 
-/// A declared command is the only witness where the kind cannot be read back and the scenario names no condition.
-fn by_exit_alone(record: &UndoRecord) -> bool {
-    let declared = record.declared.as_ref().is_some_and(|declared| declared.run.is_some() && declared.done_when.is_none());
-    declared && fault::by_kind(&record.kind).is_some_and(|kind| !kind.reads_back())
-}
-
-fn done_when(record: &UndoRecord) -> Result<Option<Condition>, String> {
-    let value = record.declared.as_ref().and_then(|declared| declared.done_when.as_ref());
-    value.map(|value| serde_json::from_value(value.clone()).map_err(|error| format!("`done_when` is unreadable: {error}"))).transpose()
-}
-
-async fn within<T>(limit: Span, step: impl Future<Output = Result<T, FaultError>>) -> Result<T, FaultError> {
+/// A step of a fault with its limit.
+pub(super) async fn within<T>(limit: Span, step: impl Future<Output = Result<T, FaultError>>) -> Result<T, FaultError> {
     tokio::time::timeout(limit.std(), step).await.unwrap_or(Err(FaultError::Late(limit)))
 }

@@ -13,11 +13,11 @@ use super::watchdog::Guardian;
 use super::{guard, health};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
-use crate::fault::{self, Resource};
+use crate::fault::Resource;
 use crate::journal::{Armed, Journal};
-use crate::plan::{Plan, Restart};
+use crate::plan::Plan;
 use crate::probe::{self, News, Prober};
-use crate::state::{ItemPhase, RunState};
+use crate::state::RunState;
 use crate::sys::Cx;
 
 /// What people or other processes ask of a running drill.
@@ -65,32 +65,33 @@ impl Setup {
     pub const ATTEMPTS: u32 = UNDO_ATTEMPTS;
 }
 
-struct Engine {
-    plan: Arc<Plan>,
-    cx: Cx,
-    journal: Journal,
-    state: RunState,
-    busy: BTreeSet<String>,
-    tell: mpsc::UnboundedSender<Msg>,
-    watch: mpsc::UnboundedSender<Entry>,
-    folds: Folds,
-    prober: Option<Prober>,
-    guards: CancellationToken,
+/// The loop's own state.
+pub(super) struct Engine {
+    pub(super) plan: Arc<Plan>,
+    pub(super) cx: Cx,
+    pub(super) journal: Journal,
+    pub(super) state: RunState,
+    pub(super) busy: BTreeSet<String>,
+    pub(super) tell: mpsc::UnboundedSender<Msg>,
+    pub(super) watch: mpsc::UnboundedSender<Entry>,
+    pub(super) folds: Folds,
+    pub(super) prober: Option<Prober>,
+    pub(super) guards: CancellationToken,
     /// Cancels whatever still injects or confirms.
-    pushing: CancellationToken,
-    claims: BTreeMap<String, Vec<Resource>>,
-    supports: BTreeMap<String, Support>,
-    supports_due: At,
+    pub(super) pushing: CancellationToken,
+    pub(super) claims: BTreeMap<String, Vec<Resource>>,
+    pub(super) supports: BTreeMap<String, Support>,
+    pub(super) supports_due: At,
     /// When the folds are read, where samples came that they have not been read for.
-    read_due: Option<At>,
-    guardian: Option<Guardian>,
-    attempts: u32,
+    pub(super) read_due: Option<At>,
+    pub(super) guardian: Option<Guardian>,
+    pub(super) attempts: u32,
 }
 
 /// A `system:` process as it was last seen.
-struct Support {
-    armed: Arc<Armed>,
-    alive: bool,
+pub(super) struct Support {
+    pub(super) armed: Arc<Armed>,
+    pub(super) alive: bool,
 }
 
 /// Runs a drill, or what is left of one, to its end.
@@ -120,7 +121,8 @@ pub async fn run(setup: Setup) -> Outcome {
     let mut tick = engine.cx.clock.now();
     loop {
         if engine.journal.is_poisoned() && !engine.state.poisoned {
-            engine.record(Event::JournalPoisoned { why: "the disk refused a line of the journal".into() });
+            let why = engine.journal.trouble().unwrap_or_else(|| "it does not say why".to_owned());
+            engine.record(Event::JournalPoisoned { why: format!("the disk refused a line of the journal: {why}") });
         }
         if engine.state.abort.is_some() {
             engine.pushing.cancel();
@@ -160,8 +162,6 @@ pub async fn run(setup: Setup) -> Outcome {
 const TICK: Span = Span::millis(100);
 /// The folds are read no sooner than this after a sample came.
 const SOONEST: Span = Span::millis(5);
-/// How often `system:` processes are looked at.
-const LOOK_AFTER: Span = Span::millis(300);
 
 async fn next_news(prober: &mut Option<Prober>) -> Option<News> {
     match prober {
@@ -178,7 +178,7 @@ async fn guardian_lost(guardian: &mut Option<Guardian>) -> String {
 }
 
 impl Engine {
-    fn record(&mut self, event: Event) {
+    pub(super) fn record(&mut self, event: Event) {
         self.record_at(self.cx.clock.now(), event);
     }
 
@@ -196,7 +196,7 @@ impl Engine {
     }
 
     /// Writes an entry that the state has taken in.
-    fn show(&mut self, at: At, event: Event) {
+    pub(super) fn show(&mut self, at: At, event: Event) {
         let entry = self.journal.append(at, event);
         // Nobody may be looking on.
         let _ = self.watch.send(entry);
@@ -208,7 +208,7 @@ impl Engine {
         (self.busy.is_empty() && decision.effects.is_empty() && decision.wake.is_none()).then_some(outcome)
     }
 
-    fn take(&mut self, msg: Msg) {
+    pub(super) fn take(&mut self, msg: Msg) {
         match msg {
             Msg::Happened(at, event) => self.record_at(at, event),
             Msg::Done(key) => {
@@ -219,71 +219,15 @@ impl Engine {
                 self.supports.insert(armed.id().to_owned(), Support { armed, alive: true });
             }
             Msg::SupportSeen { id, alive, how } => self.support_seen(&id, alive, how),
+            // The drill is ending already; that a step was called off is no second reason.
+            Msg::Refuse(reason) if self.state.abort.is_some() => self.record(Event::Note { text: reason }),
             Msg::Refuse(reason) => {
                 let touched = self.state.items.values().any(|item| item.role == Role::Fault);
                 let by = if touched { "engine" } else { "start" };
                 self.record(Event::AbortRequested { by: by.into(), reason });
             }
-            Msg::Arm { at, event, claims, reply } => {
-                if let Some(reason) = self.may_not_arm(&event, &claims) {
-                    let _ = reply.send(Err(reason));
-                    return;
-                }
-                let Event::Armed { id, role, .. } = &event else { return };
-                let (id, role) = (id.clone(), *role);
-                self.claims.insert(id.clone(), claims);
-                let (entry, ack) = self.journal.append_durable(at, event);
-                if let Err(illegal) = self.state.apply(&entry) {
-                    tracing::warn!("{illegal}");
-                }
-                let _ = self.watch.send(entry);
-                let tell = (role == Role::Support && id.starts_with("system/")).then(|| self.tell.clone());
-                tokio::spawn(async move {
-                    let answer = ack.durable().await.map(Arc::new).map_err(|error| error.to_string());
-                    if let (Some(tell), Ok(armed)) = (tell, &answer) {
-                        let _ = tell.send(Msg::Keep(Arc::clone(armed)));
-                    }
-                    let _ = reply.send(answer);
-                });
-            }
+            Msg::Arm { at, event, claims, reply } => self.arm(at, event, claims, reply),
         }
-    }
-
-    fn may_not_arm(&self, event: &Event, claims: &[Resource]) -> Option<String> {
-        let Event::Armed { id, targets, role, .. } = event else { return Some("arm something that is no item".into()) };
-        if self.state.abort.is_some() || self.state.poisoned {
-            return Some("arm it: the drill is ending".into());
-        }
-        if let Some(item) = self.state.items.get(id).filter(|item| item.phase.owes()) {
-            return Some(format!("arm it: it is {} already", item.phase.word()));
-        }
-        for (other, item) in self.state.owed().filter(|(_, item)| item.role == *role) {
-            let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
-            if let Some(common) = held.iter().find(|held| claims.iter().any(|claim| claim.overlaps(held))) {
-                return Some(format!("arm it: {other} ({}) still holds {common:?}", item.phase.word()));
-            }
-        }
-        let names = |texts: &[String]| texts.iter().map(|text| text.split(", pid ").next().unwrap_or(text).to_owned()).collect::<Vec<_>>();
-        let late = self.plan.faults.get(id.as_str()).is_some_and(|fault| fault.spec.get("target").is_some());
-        match self.state.previews.get(id) {
-            Some(seen) if !late && names(seen) != names(targets) => {
-                Some(format!("arm it: its targets have changed from {} to {}", seen.join("; "), targets.join("; ")))
-            }
-            _ => None,
-        }
-    }
-
-    /// A task ended without a word about its item: what it did is unknown, and it counts as tried, or it would be tried for ever.
-    fn broke(&mut self, id: String, why: String) {
-        let item = self.state.items.get(&id).map(|item| (item.phase, item.failed_undos + 1));
-        match item {
-            Some((ItemPhase::Armed | ItemPhase::Injecting, _)) => self.record(Event::InjectFailed { id, error: why.clone() }),
-            Some((ItemPhase::Undoing, attempt)) => {
-                self.record(Event::UndoFailed { id, attempt, error: why.clone(), last: attempt >= self.attempts });
-            }
-            _ => {}
-        }
-        self.take(Msg::Refuse(why));
     }
 
     fn obey(&mut self, command: Command) {
@@ -357,7 +301,7 @@ impl Engine {
         }
     }
 
-    fn act(&self, cancel: CancellationToken) -> Act {
+    pub(super) fn act(&self, cancel: CancellationToken) -> Act {
         let cx = Cx { cancel, ..self.cx.clone() };
         Act { plan: Arc::clone(&self.plan), cx, tell: self.tell.clone(), attempts: self.attempts }
     }
@@ -423,30 +367,6 @@ impl Engine {
         }
     }
 
-    /// Tells the guardian that we live, and until when what is owed should be undone.
-    fn heartbeat(&mut self) {
-        let deadline = self
-            .state
-            .owed()
-            .filter(|(_, item)| item.role == Role::Fault)
-            .map(|(id, item)| {
-                let plan = self.plan.faults.get(id.as_str());
-                let hold = plan.map_or(Span::ZERO, |fault| fault.recovery_within + fault.longest_hold() + Span::secs(30));
-                item.command_at.unwrap_or(item.armed_at) + hold
-            })
-            .min();
-        let mono = deadline.map(|at| self.cx.clock.mono_of(at));
-        if let Some(guardian) = &mut self.guardian {
-            guardian.beat(mono);
-        }
-        for id in self.plan.proxies.keys() {
-            let (run_dir, id) = (Arc::clone(&self.cx.run_dir), id.to_string());
-            if self.state.items.get(&format!("proxy/{id}")).is_some_and(|item| item.phase == ItemPhase::Active) {
-                tokio::spawn(async move { fault::proxy::renew(&run_dir, &id).await });
-            }
-        }
-    }
-
     async fn replace_guardian(&mut self, why: String) {
         self.guardian = None;
         tracing::warn!("the watchdog is gone: {why}");
@@ -457,46 +377,6 @@ impl Engine {
                 self.guardian = Some(guardian);
             }
             Err(error) => self.record(Event::AbortRequested { by: "watchdog".into(), reason: format!("failed to {error}") }),
-        }
-    }
-
-    /// Sees `system:` processes end, and starts them again where their own rule says so and no fault owns them.
-    fn look_after_supports(&mut self) {
-        let now = self.cx.clock.now();
-        if now < self.supports_due || self.state.abort.is_some() || self.state.probes_stopped {
-            return;
-        }
-        self.supports_due = now + LOOK_AFTER;
-        let active = |id: &String| self.state.items.get(id).is_some_and(|item| item.phase == ItemPhase::Active && item.effective.is_some());
-        let due: Vec<String> = self.supports.keys().filter(|id| active(id) && !self.busy.contains(*id)).cloned().collect();
-        for id in due {
-            let Some(armed) = self.supports.get(&id).map(|support| Arc::clone(&support.armed)) else { continue };
-            let act = self.act(CancellationToken::new());
-            tokio::spawn(async move { act.look_after(armed).await });
-        }
-    }
-
-    /// What was seen of a `system:` process.
-    fn support_seen(&mut self, id: &str, alive: bool, how: String) {
-        let Some(support) = self.supports.get_mut(id) else { return };
-        let was = std::mem::replace(&mut support.alive, alive);
-        let armed = Arc::clone(&support.armed);
-        if was && !alive {
-            self.record(Event::SystemExited { id: id.to_owned(), how });
-        }
-        let Some(plan) = id.strip_prefix("system/").and_then(|name| self.plan.system.get(name)) else { return };
-        let owned = plan.how.supervised
-            || !self.state.owed().any(|(other, item)| {
-                let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
-                item.role == Role::Fault && held.contains(&Resource::System(id.trim_start_matches("system/").to_owned()))
-            });
-        if !alive && owned && plan.how.restart != Restart::Never && self.state.abort.is_none() && self.busy.insert(id.to_owned()) {
-            let act = self.act(self.pushing.clone());
-            let (key, tell) = (id.to_owned(), self.tell.clone());
-            tokio::spawn(async move {
-                act.start_again(armed).await;
-                let _ = tell.send(Msg::Done(key));
-            });
         }
     }
 }

@@ -166,6 +166,10 @@ pub async fn finish(
     watch: mpsc::UnboundedSender<Entry>,
 ) -> Result<Finished, FinishError> {
     let lock = RunLock::take(run_dir)?;
+    if !run_dir.join(journal::FILE).exists() {
+        // It died before its journal was there, so before anything could be armed.
+        return Ok(Finished { owed_before: Vec::new(), owed_after: Vec::new(), outcome: Outcome::Aborted });
+    }
     let Found { plan, mut read, mut state, damage, lost: unknown } = look(run_dir)?;
     let owed_before: Vec<String> = state.owed().map(|(id, _)| id.clone()).chain(unknown.iter().cloned()).collect();
     if let (Some(outcome), true) = (state.outcome, owed_before.is_empty()) {
@@ -182,6 +186,9 @@ pub async fn finish(
     events.push(Event::Anchor(clock.anchor()));
     events.push(Event::TakenOver { by: by.into(), dropped: read.torn, why: why.into() });
     if let Some(why) = damage {
+        // An end that stood in doubtful data is none: the run is judged as one that was cut off.
+        read.entries.retain(|entry| !matches!(entry.event, Event::RunFinished { .. }));
+        state.outcome = None;
         read = journal::rewrite(run_dir, read.entries, &lock)?;
         events.push(Event::JournalPoisoned { why });
     }

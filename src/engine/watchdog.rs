@@ -16,6 +16,8 @@ use crate::sys::{Cx, clock, helper};
 const SILENT_OVERDUE: Span = Span::secs(3);
 /// Silence after which the watchdog acts at all.
 const SILENT: Span = Span::secs(15);
+/// How long the watchdog listens before it looks at the clock again.
+const LISTEN: Span = Span::millis(200);
 /// How long a watchdog may take to answer.
 const READY_WITHIN: Span = Span::secs(5);
 
@@ -43,14 +45,15 @@ impl Guardian {
         let me = process::find(std::process::id()).ok_or_else(|| no("this process is not in /proc".into()))?;
         let me = serde_json::to_string(&me).map_err(|e| no(e.to_string()))?;
         let arguments = [cx.run_dir.as_os_str(), OsStr::new(&me)];
-        let (child, ours) = helper::start(cx, "__watchdog", &arguments).map_err(|e| no(e.to_string()))?;
+        let (child, ours) = helper::start(cx, "__watchdog", &arguments).map_err(|e| no(format!("{}: {e}", cx.exe.display())))?;
         let pid = child.id().ok_or_else(|| no("it ended at once".into()))?;
         let stream = UnixStream::from_std(ours).map_err(|e| no(e.to_string()))?;
         let (from, to) = stream.into_split();
         let mut from = BufReader::new(from).lines();
         match tokio::time::timeout(READY_WITHIN.std(), from.next_line()).await {
             Ok(Ok(Some(line))) if line == "ready" => Ok(Guardian { pid, child, from, to }),
-            Ok(Ok(line)) => Err(no(format!("it answered {line:?}"))),
+            Ok(Ok(Some(line))) => Err(no(format!("{} answered {line:?}", cx.exe.display()))),
+            Ok(Ok(None)) => Err(no(format!("{} ended without an answer", cx.exe.display()))),
             Ok(Err(error)) => Err(no(error.to_string())),
             Err(_) => Err(no(format!("no answer within {}", READY_WITHIN.human()))),
         }
@@ -103,17 +106,31 @@ pub async fn watch(stream: UnixStream, runner: &ProcessId) -> Duty {
         return Duty::Finish("the runner died before the watchdog was ready".into());
     }
     let mut deadline = 0u64;
+    let mut heard = clock::mono_ns();
     loop {
-        let limit = if deadline != 0 && clock::mono_ns() > deadline { SILENT_OVERDUE } else { SILENT };
+        let began = clock::mono_ns();
         // Short waits, so that a deadline that passes during a silence is seen.
-        let why = match tokio::time::timeout(limit.std(), from.next_line()).await {
+        let why = match tokio::time::timeout(LISTEN.std(), from.next_line()).await {
             Ok(Ok(Some(line))) if line == "bye" => return Duty::Rest,
             Ok(Ok(Some(line))) => {
+                heard = clock::mono_ns();
                 deadline = line.strip_prefix("beat ").and_then(|text| text.parse().ok()).unwrap_or(deadline);
                 continue;
             }
             Ok(Ok(None) | Err(_)) => "the runner died".to_owned(),
-            Err(_) => format!("the runner was silent for {}", limit.human()),
+            Err(_) => {
+                let now = clock::mono_ns();
+                let stood = now.saturating_sub(began);
+                if stood > LISTEN.0 * 5 {
+                    // The machine, or we, stood still: that is no silence of the runner's.
+                    heard += stood;
+                }
+                let limit = if deadline != 0 && now > deadline { SILENT_OVERDUE } else { SILENT };
+                if now.saturating_sub(heard) < limit.0 {
+                    continue;
+                }
+                format!("the runner was silent for {}", limit.human())
+            }
         };
         end_runner(runner).await;
         return Duty::Finish(why);

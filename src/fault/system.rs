@@ -113,6 +113,28 @@ impl Recipe {
         Ok(())
     }
 
+    /// Whether it was started by this very process, has ended, and not well.
+    pub fn has_failed(&self) -> bool {
+        let exit = exec::recorded(&self.record).and_then(|id| exec::exit_of(&id));
+        exit.is_some_and(|exit| exit != exec::Exit::Code(0)) && self.up().is_none()
+    }
+
+    /// Which of the ports that its command names somebody else listens on, for people.
+    pub fn taken(&self) -> String {
+        let words = self.how.run.iter().flat_map(|word| word.split(|c: char| !c.is_ascii_alphanumeric() && c != ':'));
+        let ports = words.filter_map(|word| word.rsplit(':').next().filter(|port| port.len() > 1)?.parse::<u16>().ok());
+        let ours = self.members();
+        let mut taken: Vec<String> = Vec::new();
+        for port in ports {
+            let others: Vec<String> = process::listening_on(port).iter().filter(|id| !ours.contains(id)).map(process::describe).collect();
+            let text = format!("; port {port} is in use by {}", others.join(", "));
+            if !others.is_empty() && !taken.contains(&text) {
+                taken.push(text);
+            }
+        }
+        taken.concat()
+    }
+
     /// The last line of its output, for people.
     pub fn last_words(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();

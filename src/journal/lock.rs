@@ -7,6 +7,12 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 
 use super::JournalError;
+use crate::base::Span;
+use crate::sys::clock;
+
+/// How often a held lock is tried again, and after what time each.
+const TRIES: u32 = 10;
+const BETWEEN: Span = Span::millis(10);
 
 /// Holds the lock of one run until dropped.
 #[derive(Debug)]
@@ -22,11 +28,22 @@ impl Drop for RunLock {
 }
 
 impl RunLock {
-    /// Takes the lock, or says that somebody else has it.
+    /// Takes the lock, or says that somebody else has it. Whoever only looks whether it is held has it for a moment, so it is tried again for
+    /// a while.
     ///
     /// # Errors
     /// The lock is held elsewhere, or the file cannot be opened.
     pub fn take(run_dir: &Path) -> Result<RunLock, JournalError> {
+        for _ in 0..TRIES {
+            match RunLock::try_take(run_dir) {
+                Err(JournalError::Locked { .. }) => clock::block(BETWEEN),
+                other => return other,
+            }
+        }
+        RunLock::try_take(run_dir)
+    }
+
+    fn try_take(run_dir: &Path) -> Result<RunLock, JournalError> {
         let path = run_dir.join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -44,7 +61,7 @@ impl RunLock {
 
     /// Whether somebody holds the lock of this run: a living runner or one who undoes.
     pub fn is_held(run_dir: &Path) -> bool {
-        run_dir.join("lock").exists() && matches!(RunLock::take(run_dir), Err(JournalError::Locked { .. }))
+        run_dir.join("lock").exists() && matches!(RunLock::try_take(run_dir), Err(JournalError::Locked { .. }))
     }
 }
 

@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -25,6 +25,7 @@ pub struct Journal {
     sum: String,
     lines: Option<Sender<Line>>,
     poisoned: Arc<AtomicBool>,
+    trouble: Arc<Mutex<Option<String>>>,
     thread: Option<std::thread::JoinHandle<()>>,
     #[expect(dead_code, reason = "held for as long as we write")]
     lock: RunLock,
@@ -95,12 +96,13 @@ impl Journal {
     fn on(path: PathBuf, file: File, next: u64, sum: String, lock: RunLock) -> Result<Journal, JournalError> {
         let (lines, queue) = channel();
         let poisoned = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&poisoned);
+        let trouble = Arc::new(Mutex::new(None));
+        let mut writer = Writer { file, poisoned: Arc::clone(&poisoned), trouble: Arc::clone(&trouble), unwritten: None };
         let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || write_all(file, &queue, &flag))
+            .spawn(move || writer.serve(&queue))
             .map_err(|source| JournalError::os("start the writer of", &path, source))?;
-        Ok(Journal { path, next, sum, lines: Some(lines), poisoned, thread: Some(thread), lock })
+        Ok(Journal { path, next, sum, lines: Some(lines), poisoned, trouble, thread: Some(thread), lock })
     }
 
     /// Where it is.
@@ -118,6 +120,11 @@ impl Journal {
         self.poisoned.load(Ordering::SeqCst)
     }
 
+    /// What the disk said when it refused.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Appends an event; the disk is not waited for.
     pub fn append(&mut self, at: At, event: Event) -> Entry {
         self.put(at, event, None)
@@ -133,18 +140,7 @@ impl Journal {
     fn put(&mut self, at: At, event: Event, durable: Option<oneshot::Sender<Result<(), String>>>) -> Entry {
         let entry = Entry { seq: self.next, at, event };
         self.next += 1;
-        let body = match serde_json::to_string(&entry) {
-            Ok(body) => body,
-            // Every event is made of strings, numbers and lists; should one ever not serialise, the line says so instead of being lost.
-            Err(error) => format!(
-                r#"{{"seq":{},"at":{},"event":{{"type":"note","text":"unwritable event: {}"}}}}"#,
-                entry.seq,
-                at.0,
-                error.classify() as u8
-            ),
-        };
-        self.sum = line_sum(&self.sum, &body);
-        let text = line_of(&body, &self.sum);
+        let text = line_of(&entry, &mut self.sum);
         if let Some(lines) = &self.lines {
             // A dead writer shows as poison and as an ack that never comes.
             if lines.send(Line { text, durable }).is_err() {
@@ -173,21 +169,21 @@ impl Drop for Journal {
     }
 }
 
-/// Replaces a damaged journal by the entries that can still be read, numbered and chained anew. What was there stays as `events.damaged.jsonl`; at
-/// every moment one of the two stands under the journal's name.
+/// Replaces a damaged journal by the entries that can still be read, numbered and chained anew. What was there stays as `events.damaged-N.jsonl`;
+/// at every moment one of the two stands under the journal's name.
 ///
 /// # Errors
 /// The disk refuses.
 pub fn rewrite(run_dir: &Path, entries: Vec<Entry>, _lock: &RunLock) -> Result<Read, JournalError> {
-    let (path, kept, partial) = (run_dir.join(FILE), run_dir.join("events.damaged.jsonl"), run_dir.join(".events.partial"));
+    let (path, partial) = (run_dir.join(FILE), run_dir.join(".events.partial"));
+    let aside = |n: u32| run_dir.join(format!("events.damaged-{n}.jsonl"));
+    let kept = (1..1000).map(aside).find(|path| !path.exists()).unwrap_or_else(|| aside(1000));
     std::fs::copy(&path, &kept).map_err(|source| JournalError::os("copy", &path, source))?;
     let mut read = Read::default();
     let mut text = String::new();
     for (seq, entry) in (0..).zip(entries) {
         let entry = Entry { seq, ..entry };
-        let body = serde_json::to_string(&entry).map_err(|source| JournalError::os("write", &path, source.into()))?;
-        read.sum = line_sum(&read.sum, &body);
-        text.push_str(&line_of(&body, &read.sum));
+        text.push_str(&line_of(&entry, &mut read.sum));
         read.entries.push(entry);
     }
     read.good = text.len() as u64;
@@ -203,28 +199,75 @@ pub fn rewrite(run_dir: &Path, entries: Vec<Entry>, _lock: &RunLock) -> Result<R
     Ok(read)
 }
 
-fn line_of(body: &str, sum: &str) -> String {
+/// An entry as a line with its checksum, which continues `sum`.
+fn line_of(entry: &Entry, sum: &mut String) -> String {
+    let body = match serde_json::to_string(entry) {
+        Ok(body) => body,
+        // Every event is made of strings, numbers and lists; should one ever not serialise, the line says so instead of being lost.
+        Err(error) => format!(
+            r#"{{"seq":{},"at":{},"event":{{"type":"note","text":"unwritable event: {}"}}}}"#,
+            entry.seq,
+            entry.at.0,
+            error.classify() as u8
+        ),
+    };
+    *sum = line_sum(sum, &body);
     format!("{},\"sum\":\"{sum}\"}}\n", &body[..body.len() - 1])
 }
 
-fn write_all(mut file: File, queue: &Receiver<Line>, poisoned: &AtomicBool) {
-    while let Ok(line) = queue.recv() {
-        let mut result = if poisoned.load(Ordering::SeqCst) {
-            Err("the disk has refused before".to_owned())
-        } else {
-            file.write_all(line.text.as_bytes()).map_err(|error| error.to_string())
-        };
-        if result.is_ok() && line.durable.is_some() {
-            result = file.sync_data().map_err(|error| error.to_string());
+/// The journal's own thread.
+struct Writer {
+    file: File,
+    poisoned: Arc<AtomicBool>,
+    trouble: Arc<Mutex<Option<String>>>,
+    /// From the first line that was refused on: how long the file was before it, and everything since.
+    unwritten: Option<(u64, String)>,
+}
+
+impl Writer {
+    fn serve(&mut self, queue: &Receiver<Line>) {
+        while let Ok(line) = queue.recv() {
+            let result = self.write(&line);
+            if let Err(why) = &result {
+                self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| why.clone());
+                self.poisoned.store(true, Ordering::SeqCst);
+            }
+            if let Some(durable) = line.durable {
+                let _ = durable.send(result);
+            }
         }
-        if result.is_err() {
-            poisoned.store(true, Ordering::SeqCst);
+        self.make_up_for_it();
+        let _ = self.file.sync_data();
+    }
+
+    fn write(&mut self, line: &Line) -> Result<(), String> {
+        if let Some((_, unwritten)) = &mut self.unwritten {
+            unwritten.push_str(&line.text);
+            return Err("the disk has refused before".to_owned());
         }
-        if let Some(durable) = line.durable {
-            let _ = durable.send(result);
+        let before = self.file.metadata().map_or(0, |meta| meta.len());
+        if let Err(error) = self.file.write_all(line.text.as_bytes()) {
+            self.unwritten = Some((before, line.text.clone()));
+            return Err(error.to_string());
+        }
+        if line.durable.is_some() {
+            // The kernel reports a failed write-back once; a later fsync that returns well proves nothing.
+            if self.poisoned.load(Ordering::SeqCst) {
+                return Err("the disk has refused before".to_owned());
+            }
+            self.file.sync_data().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// What the disk refused may fit now that the drill is over: nothing was injected since, and what was undone should be known.
+    fn make_up_for_it(&mut self) {
+        if let Some((good, unwritten)) = self.unwritten.take()
+            && self.file.set_len(good).is_ok()
+        {
+            let _ = self.file.write_all(unwritten.as_bytes());
         }
     }
-    let _ = file.sync_data();
 }
 
 #[cfg(test)]
@@ -285,7 +328,31 @@ mod tests {
         assert_eq!(anew, read(dir.path()).unwrap());
         assert_eq!(anew.entries.iter().map(|e| (e.seq, e.at)).collect::<Vec<_>>(), [(0, At(1)), (1, At(2))]);
         assert_eq!(salvage(dir.path()).unwrap().len(), 2);
-        assert!(dir.path().join("events.damaged.jsonl").exists());
+        rewrite(dir.path(), found, &lock).unwrap();
+        assert!(dir.path().join("events.damaged-1.jsonl").exists() && dir.path().join("events.damaged-2.jsonl").exists(), "nothing is lost");
+    }
+
+    #[test]
+    fn what_the_disk_refused_is_written_when_there_is_room_again() {
+        let dir = tempfile::tempdir().unwrap();
+        written(dir.path(), &["a"]);
+        let path = dir.path().join(FILE);
+        let mut writer = Writer {
+            file: OpenOptions::new().append(true).open(&path).unwrap(),
+            poisoned: Arc::default(),
+            trouble: Arc::default(),
+            unwritten: None,
+        };
+        let mut sum = read(dir.path()).unwrap().sum;
+        let lines: Vec<String> = (1..3).map(|seq| line_of(&Entry { seq, at: At(seq), event: note("later") }, &mut sum)).collect();
+        // A part of the first line came through before the disk was full.
+        let before = writer.file.metadata().unwrap().len();
+        writer.file.write_all(&lines[0].as_bytes()[..9]).unwrap();
+        writer.unwritten = Some((before, lines[0].clone()));
+        assert!(writer.write(&Line { text: lines[1].clone(), durable: None }).is_err());
+        writer.make_up_for_it();
+        let found = read(dir.path()).unwrap();
+        assert_eq!((found.entries.len(), found.torn), (3, 0));
     }
 
     #[tokio::test]
@@ -298,5 +365,6 @@ mod tests {
         let (_, ack) = journal.append_durable(At(0), armed);
         assert!(matches!(ack.durable().await, Err(JournalError::NotDurable { .. })));
         assert!(journal.is_poisoned());
+        assert!(journal.trouble().is_some_and(|why| why.contains("No space left")), "{:?}", journal.trouble());
     }
 }

@@ -20,7 +20,7 @@ mod words;
 use indexmap::IndexMap;
 
 use crate::base::Span;
-use crate::event::{ClockAnchor, Entry, Event};
+use crate::event::{ClockAnchor, Entry, Event, Role};
 use crate::plan::Plan;
 use episode::{Outages, Recovery};
 use facts::{Counts, Facts, LedgerFacts, Owed, ProbeFacts, RunFacts, SteadyAfter};
@@ -101,6 +101,7 @@ fn run(read: &Read<'_>) -> RunFacts {
         outcome: None,
         end: read.end,
         aborted: read.abort.as_ref().map(|(_, why)| why.clone()),
+        could_not_start: could_not_start(read.entries),
         taken_over: None,
     };
     let mut first: Option<(&ClockAnchor, Span)> = None;
@@ -123,6 +124,20 @@ fn run(read: &Read<'_>) -> RunFacts {
         facts.started_at.clone_from(&anchor.wall);
     }
     facts
+}
+
+/// What ended the run before any fault was armed, when it was the drill itself that could not go on: not a person, a signal or a guard.
+fn could_not_start(entries: &[Entry]) -> Option<String> {
+    for entry in entries {
+        match &entry.event {
+            Event::AbortRequested { by, reason } => return (by == "start").then(|| reason.clone()),
+            Event::InjectFailed { id, error } => return Some(format!("{id}: failed to {error}")),
+            Event::Armed { role: Role::Fault, .. } | Event::GuardBreached { .. } | Event::TakenOver { .. } => return None,
+            Event::JournalPoisoned { .. } | Event::RunFinished { .. } => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn owes(phase: &str) -> bool {

@@ -89,7 +89,8 @@ fn run(report: &Report<'_>) -> Value {
         "environment": plan.environment, "demonstration": plan.is_demonstration(), "mode": plan.mode, "test": plan.test,
         "boot_id": run.boot_id, "outcome": run.outcome, "system": score.judged.then_some(score.system), "system_why": score.system_why,
         "exit_code": score.exit_code, "started_at": run.started_at, "start_mono_ns": run.start_mono_ns,
-        "end_mono_ns": Clock(run.start_mono_ns).at(run.end), "aborted": run.aborted, "taken_over": run.taken_over,
+        "end_mono_ns": Clock(run.start_mono_ns).at(run.end), "aborted": run.aborted,
+        "could_not_start": run.could_not_start, "taken_over": run.taken_over,
     })
 }
 

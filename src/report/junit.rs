@@ -65,7 +65,7 @@ fn case_of(row: &Row) -> Case {
         Status::Failed => Case::Failure,
         Status::Inconclusive if row.not_run => Case::Skipped,
         Status::NotJudged => Case::Skipped,
-        Status::Inconclusive | Status::Invalid | Status::Aborted | Status::NotSteady | Status::Stuck => Case::Error,
+        Status::Inconclusive | Status::Invalid | Status::Aborted | Status::NotStarted | Status::NotSteady | Status::Stuck => Case::Error,
     }
 }
 

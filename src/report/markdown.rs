@@ -19,7 +19,7 @@ pub fn render(report: &Report<'_>) -> String {
         let _ = writeln!(out, "> **{}**\n", text(&why));
     }
     let _ = writeln!(out, "{}\n", text(&head.sentence));
-    let of_run = matches!(head.status, Status::Stuck | Status::Aborted | Status::NotSteady);
+    let of_run = matches!(head.status, Status::Stuck | Status::Aborted | Status::NotStarted | Status::NotSteady);
     if of_run {
         let _ = writeln!(out, "The system: {}.\n", text(&report.score.system_why.join("; ")));
     }

@@ -94,7 +94,7 @@ fn style_of(status: Status) -> Style {
     let colour = match status {
         Status::Passed => AnsiColor::Green,
         Status::Failed | Status::Stuck => AnsiColor::Red,
-        Status::Inconclusive | Status::Invalid | Status::Aborted | Status::NotSteady => AnsiColor::Yellow,
+        Status::Inconclusive | Status::Invalid | Status::Aborted | Status::NotStarted | Status::NotSteady => AnsiColor::Yellow,
         Status::NotJudged => AnsiColor::Cyan,
     };
     Style::new().bold().fg_color(Some(colour.into()))
@@ -102,12 +102,14 @@ fn style_of(status: Status) -> Style {
 
 fn system(report: &Report<'_>, page: &mut Page) {
     let head = headline(report);
-    let of_run = matches!(head.status, Status::Stuck | Status::Aborted | Status::NotSteady);
+    let of_run = matches!(head.status, Status::Stuck | Status::Aborted | Status::NotStarted | Status::NotSteady);
     if of_run {
         page.labelled("RUN", &marked(head.status), style_of(head.status), &head.sentence);
+    }
+    if of_run && head.status != Status::NotStarted {
         let status = if report.score.judged { Status::of(report.score.system) } else { Status::NotJudged };
         page.labelled("SYSTEM", &marked(status), style_of(status), &report.score.system_why.join("; "));
-    } else {
+    } else if !of_run {
         page.labelled("SYSTEM", &marked(head.status), style_of(head.status), &head.sentence);
     }
     page.line("");

@@ -18,6 +18,7 @@ pub(super) enum Status {
     Invalid,
     NotJudged,
     Aborted,
+    NotStarted,
     NotSteady,
     Stuck,
 }
@@ -40,6 +41,7 @@ impl Status {
             Status::Invalid => "invalid",
             Status::NotJudged => "not judged",
             Status::Aborted => "aborted",
+            Status::NotStarted => "not started",
             Status::NotSteady => "not steady",
             Status::Stuck => "undo failed",
         }
@@ -52,7 +54,7 @@ impl Status {
             Status::Inconclusive => "?",
             Status::Invalid => "∅",
             Status::NotJudged => "–",
-            Status::Aborted | Status::NotSteady => "■",
+            Status::Aborted | Status::NotStarted | Status::NotSteady => "■",
         }
     }
 }
@@ -103,6 +105,10 @@ pub(super) fn headline(report: &Report<'_>) -> Headline {
                     (Status::Aborted, format!("The drill was aborted{}{undone}", because(why)))
                 }
             }
+        }
+        11 => {
+            let why = facts.run.could_not_start.as_deref().unwrap_or_default();
+            (Status::NotStarted, format!("Could not start{} Nothing was injected.", because(why)))
         }
         20 => {
             let seen = facts.timeline.iter().rev().find(|m| m.what == "baseline").map_or("", |m| m.text.as_str());

@@ -163,6 +163,18 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_start_is_told_from_what_was_aborted() {
+        let mut s = named("aborted");
+        s.facts.run.could_not_start = Some("system/a: failed to find the program `x`".into());
+        assert_eq!(code(&s), 11);
+        s.facts.owed = named("stuck").facts.owed;
+        assert_eq!(code(&s), 50, "what is owed is worse");
+        let mut s = named("passed");
+        s.facts.run.could_not_start = Some("never mind".into());
+        assert_eq!(code(&s), 0, "a run that completed did start");
+    }
+
+    #[test]
     fn a_fault_that_is_neither_undone_nor_owed_is_still_an_emergency() {
         for phase in ["injecting", "active", "suspect", "undoing", "undo_failed"] {
             let mut s = named("passed");

@@ -153,6 +153,7 @@ pub(super) fn exit_code(facts: &Facts, judged: bool, system: Judged) -> u8 {
         return 50;
     }
     match facts.run.outcome {
+        None | Some(Ended::Aborted | Ended::Stuck) if facts.run.could_not_start.is_some() => 11,
         None | Some(Ended::Aborted | Ended::Stuck) => 40,
         Some(Ended::NotSteady) => 20,
         Some(Ended::Completed) if !judged => {

@@ -70,6 +70,8 @@ pub struct RunFacts {
     pub end: At,
     /// Why it was aborted.
     pub aborted: Option<String>,
+    /// Why it could not start: what ended it stood in its way before any fault was armed.
+    pub could_not_start: Option<String>,
     /// Who finished it when the runner died.
     pub taken_over: Option<String>,
 }

@@ -85,7 +85,7 @@ fn class(status: Status) -> &'static str {
     match status {
         Status::Passed => "good",
         Status::Failed | Status::Stuck => "bad",
-        Status::Inconclusive | Status::Aborted | Status::NotSteady => "open",
+        Status::Inconclusive | Status::Aborted | Status::NotStarted | Status::NotSteady => "open",
         Status::Invalid | Status::NotJudged => "none",
     }
 }
@@ -100,7 +100,7 @@ fn icon(status: Status) -> Markup {
         }
         Status::Invalid => r#"<circle cx="8" cy="8" r="6.6" class="o"/><path class="o" d="M3.6 12.4l8.8-8.8"/>"#,
         Status::NotJudged => r#"<circle cx="8" cy="8" r="6.6" class="o"/><path class="o" d="M5 8h6"/>"#,
-        Status::Aborted | Status::NotSteady => {
+        Status::Aborted | Status::NotStarted | Status::NotSteady => {
             r#"<path class="f" d="M5 1h6l4 4v6l-4 4H5l-4-4V5z"/><path class="k" d="M6 5.2v5.6M10 5.2v5.6"/>"#
         }
         Status::Stuck => r#"<path class="f" d="M8 .8L15.6 15H.4z"/><path class="k" d="M8 5.6v4.6M8 12.2v.7"/>"#,

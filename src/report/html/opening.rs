@@ -55,7 +55,7 @@ pub(super) fn header(report: &Report<'_>, head: &Headline) -> Markup {
                 }
                 div.said {
                     p.sentence { (words(&head.sentence)) }
-                    @if matches!(head.status, Status::Stuck | Status::Aborted | Status::NotSteady) && report.score.judged {
+                    @if matches!(head.status, Status::Stuck | Status::Aborted | Status::NotStarted | Status::NotSteady) && report.score.judged {
                         p.sentence { "The system: " (words(&report.score.system_why.join("; "))) "." }
                     }
                     p.note { "Team: " (view::team(report)) "." }

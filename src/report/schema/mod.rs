@@ -124,7 +124,7 @@ fn run() -> Value {
             ("test", word(&["recovery", "sustained"]), "what is promised while the fault lasts"),
             ("boot_id", text(), "the boot whose CLOCK_MONOTONIC the instants are of"),
             ("system_why", list(text()), "why the system's verdict is what it is, the deciding reasons first"),
-            ("exit_code", json!({ "enum": [0, 20, 30, 31, 32, 33, 40, 50] }), "exit code of the run"),
+            ("exit_code", json!({ "enum": [0, 11, 20, 30, 31, 32, 33, 40, 50] }), "exit code of the run"),
             ("started_at", text(), "wall time, RFC 3339: a label"),
             ("start_mono_ns", instant(), "the run's start"),
             ("end_mono_ns", instant(), "the journal's last instant"),
@@ -134,6 +134,7 @@ fn run() -> Value {
             ("system", verdict(), "when the system was not put to the test: tabletop, baseline only"),
             ("team", verdict(), "when the team was not judged; this version never does"),
             ("aborted", text(), "when it was not aborted"),
+            ("could_not_start", text(), "when it could start"),
             ("taken_over", text(), "when the runner itself finished it"),
         ],
     )

@@ -258,6 +258,7 @@ pub(crate) fn facts() -> Facts {
             outcome: Some(Ended::Completed),
             end: ms(120_000),
             aborted: None,
+            could_not_start: None,
             taken_over: None,
         },
         validity: Validity { valid: true, reasons: vec![], tainted_seconds: 1 },
