@@ -242,13 +242,13 @@ fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], output: Format, voice: 
 
 /// Judges, writes the reports, prints one, and exits as the run did.
 pub fn conclude(dir: &Path, plan: &Plan, entries: &[Entry], output: Format, voice: Voice) -> Exit {
-    let (facts, score) = match judge_and_write(dir, plan, entries) {
-        Ok(judged) => judged,
+    let (written, (facts, score)) = match judge_and_write(dir, plan, entries) {
+        Ok(judged) => (true, judged),
         Err(error) => {
             voice.warn(&format!("failed to write the report under {}: {error}", dir.display()));
             let facts = measure::facts(plan, entries);
             let score = score(plan, &facts);
-            (facts, score)
+            (false, (facts, score))
         }
     };
     let whole = Report { plan, facts: &facts, score: &score };
@@ -260,10 +260,10 @@ pub fn conclude(dir: &Path, plan: &Plan, entries: &[Entry], output: Format, voic
         Format::Junit => report::junit::render(&whole),
     });
     let where_ = format!("report   {}", shown(&dir.join("report.html")));
-    if output == Format::Text {
-        print(&format!("\n  {where_}"))
-    } else {
-        say(&where_)
+    match output {
+        _ if !written => {}
+        Format::Text => print(&format!("\n  {where_}")),
+        _ => say(&where_),
     }
     Exit::Run(score.exit_code)
 }

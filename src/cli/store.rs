@@ -120,10 +120,14 @@ pub fn debts(runs: &Path) -> Vec<Debt> {
 pub fn write_report(dir: &Path, name: &str, text: &str) -> std::io::Result<PathBuf> {
     let path = dir.join(name);
     let partial = dir.join(format!(".{name}.partial"));
-    fs::write(&partial, text)?;
-    fs::set_permissions(&partial, fs::Permissions::from_mode(0o600))?;
-    fs::rename(&partial, &path)?;
-    Ok(path)
+    let written = fs::write(&partial, text)
+        .and_then(|()| fs::set_permissions(&partial, fs::Permissions::from_mode(0o600)))
+        .and_then(|()| fs::rename(&partial, &path));
+    if written.is_err() {
+        // Half a report on a full disk helps nobody.
+        let _ = fs::remove_file(&partial);
+    }
+    written.map(|()| path)
 }
 
 /// A run directory read for a report.

@@ -7,11 +7,11 @@ use super::exit::Exit;
 use super::known::known;
 use super::load::load;
 use super::out::{Voice, print, say};
-use super::run::{conclude, own_exe};
+use super::run::{conclude, judge_and_write, own_exe};
 use super::{kinds as pages, runtime, store};
 use crate::engine::finish::{self, Finished};
 use crate::fault::{self, Scene};
-use crate::journal::{Registry, RunLock};
+use crate::journal::{FILE, Registry, RunLock};
 use crate::measure;
 use crate::plan::{Mode, Plan, preview};
 use crate::score::score;
@@ -150,6 +150,9 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
                 say(&format!("{shown}: nothing was owed"));
             } else {
                 say(&format!("{shown}: undone and verified: {}", owed_before.join(", ")));
+                if let Ok((plan, entries)) = store::read(dir) {
+                    let _ = judge_and_write(dir, &plan, &entries);
+                }
             }
             Exit::Ok
         }
@@ -196,6 +199,7 @@ pub fn runs(args: &Runs) -> Exit {
                 let started = facts.run.started_at.get(..19).unwrap_or("-");
                 print(&format!("{id}  {started}  {:24}  {how}", plan.name));
             }
+            Err(_) if !dir.join(FILE).exists() => print(&format!("{id}  died before it began: nothing was armed")),
             Err(error) => print(&format!("{id}  failed to {error}")),
         }
     }

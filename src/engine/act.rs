@@ -20,6 +20,9 @@ pub(super) const VERIFY_EVERY: Span = Span::millis(50);
 /// How long each `setup` command of a `system:` process may take.
 const SETUP_LIMIT: Span = Span::secs(60);
 
+/// How long a process is watched whose port somebody else may have.
+const VERIFY_IN_DOUBT: Span = Span::secs(2);
+
 /// What a task tells the loop.
 #[derive(Debug)]
 pub enum Msg {
@@ -128,7 +131,13 @@ impl Act {
         let recipe: Option<Recipe> = serde_json::from_value(undo.detail.clone()).ok();
         tokio::select! {
             held = probe::wait_for(ready, &self.cx) => match held {
-                Ok(when) => return Ok((when, "ready".to_owned())),
+                Ok(when) => {
+                    let doubtful = recipe.as_ref().is_some_and(|recipe| !recipe.taken().is_empty());
+                    // Somebody else listens on a port that it names, and may be the one who answered: if so, it will end in a moment.
+                    if !doubtful || tokio::time::timeout(VERIFY_IN_DOUBT.std(), failed(recipe.as_ref())).await.is_err() {
+                        return Ok((when, "ready".to_owned()));
+                    }
+                }
                 Err(missed) => {
                     let why = format!("{item} was not ready within {}: {}", ready.within.human(), missed.last.seen);
                     return Err(format!("{why}{}", recipe.map(|recipe| recipe.last_words() + &recipe.taken()).unwrap_or_default()));

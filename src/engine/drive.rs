@@ -177,12 +177,23 @@ async fn guardian_lost(guardian: &mut Option<Guardian>) -> String {
     }
 }
 
+/// After the last line only undo entries may follow: what else comes late is part of no drill.
+fn may_follow_the_end(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Undoing { .. } | Event::UndoFailed { .. } | Event::Undone { .. } | Event::LeftTo { .. } | Event::JournalPoisoned { .. }
+    )
+}
+
 impl Engine {
     pub(super) fn record(&mut self, event: Event) {
         self.record_at(self.cx.clock.now(), event);
     }
 
     fn record_at(&mut self, at: At, event: Event) {
+        if self.state.outcome.is_some() && !may_follow_the_end(&event) {
+            return;
+        }
         let entry = Entry { seq: self.journal.next_seq(), at, event };
         let event = match self.state.apply(&entry) {
             Ok(()) => entry.event,

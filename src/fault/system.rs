@@ -119,14 +119,15 @@ impl Recipe {
         exit.is_some_and(|exit| exit != exec::Exit::Code(0)) && self.up().is_none()
     }
 
-    /// Which of the ports that its command names somebody else listens on, for people.
+    /// Which of the ports that its command names somebody else listens on, who is no part of the run, for people.
     pub fn taken(&self) -> String {
         let words = self.how.run.iter().flat_map(|word| word.split(|c: char| !c.is_ascii_alphanumeric() && c != ':'));
         let ports = words.filter_map(|word| word.rsplit(':').next().filter(|port| port.len() > 1)?.parse::<u16>().ok());
-        let ours = self.members();
+        let run = self.owner.split('/').next().unwrap_or_default();
+        let ours = |id: &ProcessId| process::started_with(id.pid, process::OWNER).is_some_and(|owner| owner.split('/').next() == Some(run));
         let mut taken: Vec<String> = Vec::new();
         for port in ports {
-            let others: Vec<String> = process::listening_on(port).iter().filter(|id| !ours.contains(id)).map(process::describe).collect();
+            let others: Vec<String> = process::listening_on(port).iter().filter(|id| !ours(id)).map(process::describe).collect();
             let text = format!("; port {port} is in use by {}", others.join(", "));
             if !others.is_empty() && !taken.contains(&text) {
                 taken.push(text);
