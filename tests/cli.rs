@@ -303,6 +303,7 @@ faults:
     assert!(done.stderr.contains("undone and verified: stays"), "{}", done.stderr);
     let done = quick.place.run(&["undo"], PATIENCE).expect(0);
     assert!(done.stderr.contains("nothing to undo"), "{}", done.stderr);
+    quick.place.run(&["report", "last"], PATIENCE).expect(40);
 }
 
 fn before_a_run() {

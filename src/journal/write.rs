@@ -329,7 +329,10 @@ mod tests {
         assert_eq!(anew.entries.iter().map(|e| (e.seq, e.at)).collect::<Vec<_>>(), [(0, At(1)), (1, At(2))]);
         assert_eq!(salvage(dir.path()).unwrap().len(), 2);
         rewrite(dir.path(), found, &lock).unwrap();
-        assert!(dir.path().join("events.damaged-1.jsonl").exists() && dir.path().join("events.damaged-2.jsonl").exists(), "nothing is lost");
+        assert!(
+            dir.path().join("events.damaged-1.jsonl").exists() && dir.path().join("events.damaged-2.jsonl").exists(),
+            "nothing is lost"
+        );
     }
 
     #[test]
