@@ -26,9 +26,11 @@ impl Id {
     /// The nearest text that would be an id, for "did you mean"; `None` when nothing is left.
     pub fn suggest(text: &str) -> Option<String> {
         let mut out = String::new();
-        for c in text.chars() {
+        // A word begins where a capital follows a small letter; capitals in a row are one word.
+        let before = std::iter::once(' ').chain(text.chars());
+        for (before, c) in before.zip(text.chars()) {
             if c.is_ascii_uppercase() {
-                if out.chars().last().is_some_and(|l| l.is_ascii_lowercase()) {
+                if before.is_ascii_lowercase() {
                     out.push('-');
                 }
                 out.push(c.to_ascii_lowercase());

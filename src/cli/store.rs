@@ -99,10 +99,9 @@ pub fn owed(dir: &Path) -> Vec<(String, String)> {
         Err(JournalError::Damaged { .. }) => journal::salvage(dir).unwrap_or_default(),
         Err(_) => return Vec::new(),
     };
-    let (_, state, lost) = finish::follow(entries);
-    let mut owed: Vec<(String, String)> = state.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
-    owed.extend(lost.into_iter().map(|id| (id, String::new())));
-    owed
+    let (state, _, lost) = RunState::of_what_is_left(entries);
+    let known = state.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone()));
+    known.chain(lost.into_iter().map(|id| (id.clone(), format!("echo 'look what {id} did, and undo it'")))).collect()
 }
 
 /// What dead runs owe, on this machine and under `runs`.

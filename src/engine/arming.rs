@@ -10,6 +10,7 @@ use crate::base::At;
 use crate::event::{Event, Role};
 use crate::fault::Resource;
 use crate::journal::Armed;
+use crate::state::ItemPhase;
 
 impl Engine {
     pub(super) fn arm(&mut self, at: At, event: Event, claims: Vec<Resource>, reply: oneshot::Sender<Result<Arc<Armed>, String>>) {
@@ -21,7 +22,11 @@ impl Engine {
         let (id, role) = (id.clone(), *role);
         self.claims.insert(id.clone(), claims);
         let (entry, ack) = self.journal.append_durable(at, event);
-        self.fold(entry);
+        if let Err(illegal) = self.state.apply(&entry) {
+            tracing::warn!("{illegal}");
+        }
+        // Nobody may be looking on.
+        let _ = self.watch.send(entry);
         let tell = (role == Role::Support && id.starts_with("system/")).then(|| self.tell.clone());
         tokio::spawn(async move {
             let answer = ack.durable().await.map(Arc::new).map_err(|error| error.to_string());
@@ -37,8 +42,8 @@ impl Engine {
         if self.state.abort.is_some() || self.state.poisoned {
             return Some("arm it: the drill is ending".into());
         }
-        if self.state.items.get(id).is_some_and(|item| item.phase.owes()) {
-            return Some(format!("arm it: {id} is armed already"));
+        if let Some(item) = self.state.items.get(id).filter(|item| item.phase.owes()) {
+            return Some(format!("arm it: it is {} already", item.phase.word()));
         }
         for (other, item) in self.state.owed().filter(|(_, item)| item.role == *role) {
             let held = self.claims.get(other).map(Vec::as_slice).unwrap_or_default();
@@ -54,5 +59,18 @@ impl Engine {
             }
             _ => None,
         }
+    }
+
+    /// A task ended without a word about its item: what it did is unknown, and it counts as tried, or it would be tried for ever.
+    pub(super) fn broke(&mut self, id: String, why: String) {
+        let item = self.state.items.get(&id).map(|item| (item.phase, item.failed_undos + 1));
+        match item {
+            Some((ItemPhase::Armed | ItemPhase::Injecting, _)) => self.record(Event::InjectFailed { id, error: why.clone() }),
+            Some((ItemPhase::Undoing, attempt)) => {
+                self.record(Event::UndoFailed { id, attempt, error: why.clone(), last: attempt >= self.attempts });
+            }
+            _ => {}
+        }
+        self.take(Msg::Refuse(why));
     }
 }

@@ -17,7 +17,7 @@ use crate::fault::Resource;
 use crate::journal::{Armed, Journal};
 use crate::plan::Plan;
 use crate::probe::{self, News, Prober};
-use crate::state::{ItemPhase, RunState};
+use crate::state::RunState;
 use crate::sys::Cx;
 
 /// What people or other processes ask of a running drill.
@@ -194,25 +194,21 @@ impl Engine {
         if self.state.outcome.is_some() && !may_follow_the_end(&event) {
             return;
         }
-        // What a late task reports may not fit any more, for example an effect seen after its undo began: the table is asked first, so
-        // that every journal can be followed again; what does not fit is kept as a remark.
-        let entry = Entry { seq: self.journal.next(), at, event };
-        let written = match self.state.apply(&entry) {
-            Ok(()) => self.journal.append(at, entry.event),
+        let entry = Entry { seq: self.journal.next_seq(), at, event };
+        let event = match self.state.apply(&entry) {
+            Ok(()) => entry.event,
             Err(illegal) => {
+                // Whoever reads the journal later follows the same table: what it refuses may not stand there as if it had happened.
                 tracing::warn!("{illegal}");
-                self.journal.append(at, Event::Note { text: format!("too late to count: {illegal}") })
+                Event::Note { text: format!("left out what cannot be: {illegal}") }
             }
         };
-        // Nobody may be looking on.
-        let _ = self.watch.send(written);
+        self.show(at, event);
     }
 
-    pub(super) fn fold(&mut self, entry: Entry) {
-        if let Err(illegal) = self.state.apply(&entry) {
-            // Arming is refused beforehand where the table would refuse it.
-            tracing::warn!("{illegal}");
-        }
+    /// Writes an entry that the state has taken in.
+    pub(super) fn show(&mut self, at: At, event: Event) {
+        let entry = self.journal.append(at, event);
         // Nobody may be looking on.
         let _ = self.watch.send(entry);
     }
@@ -223,7 +219,7 @@ impl Engine {
         (self.busy.is_empty() && decision.effects.is_empty() && decision.wake.is_none()).then_some(outcome)
     }
 
-    fn take(&mut self, msg: Msg) {
+    pub(super) fn take(&mut self, msg: Msg) {
         match msg {
             Msg::Happened(at, event) => self.record_at(at, event),
             Msg::Done(key) => {
@@ -243,19 +239,6 @@ impl Engine {
             }
             Msg::Arm { at, event, claims, reply } => self.arm(at, event, claims, reply),
         }
-    }
-
-    /// A task ended without a word about its item: what it did is unknown, and it counts as tried, or it would be tried for ever.
-    fn broke(&mut self, id: String, why: String) {
-        let item = self.state.items.get(&id).map(|item| (item.phase, item.failed_undos + 1));
-        match item {
-            Some((ItemPhase::Armed | ItemPhase::Injecting, _)) => self.record(Event::InjectFailed { id, error: why.clone() }),
-            Some((ItemPhase::Undoing, attempt)) => {
-                self.record(Event::UndoFailed { id, attempt, error: why.clone(), last: attempt >= self.attempts });
-            }
-            _ => {}
-        }
-        self.take(Msg::Refuse(why));
     }
 
     fn obey(&mut self, command: Command) {

@@ -1,5 +1,6 @@
 //! Finishing a dead run from its directory alone: the watchdog's work, and `firedrill undo`'s.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,9 +9,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::drive::{self, Setup};
-use crate::base::{At, Id, Span};
-use crate::event::{Entry, Event, Outcome};
-use crate::fault;
+use crate::base::{At, Span};
+use crate::event::{Entry, Event, Outcome, Role, UndoRecord};
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
 use crate::plan::{Plan, SecretRef};
 use crate::state::{Illegal, RunState};
@@ -62,17 +62,57 @@ pub struct Dead {
 /// # Errors
 /// Either cannot be read.
 pub fn load(run_dir: &Path) -> Result<Dead, FinishError> {
-    let plan = load_plan(run_dir)?;
+    let plan = plan_of(run_dir)?;
     let read = journal::read(run_dir)?;
     let state = RunState::of(&read.entries)?;
     Ok(Dead { plan: Arc::new(plan), read, state })
 }
 
-fn load_plan(run_dir: &Path) -> Result<Plan, FinishError> {
+fn plan_of(run_dir: &Path) -> Result<Plan, FinishError> {
     let path = run_dir.join(PLAN);
     let bad = |why: String| FinishError::Plan { path: path.clone(), why };
     let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
+}
+
+/// What a fresh process has to work with.
+struct Found {
+    plan: Plan,
+    read: Read,
+    state: RunState,
+    /// In what way the journal is damaged.
+    damage: Option<String>,
+    /// Items that were touched, while the line that says how to undo them cannot be read.
+    lost: BTreeSet<String>,
+}
+
+/// Reads plan and journal, whatever is left of it: a damaged journal is no reason to leave a fault where it is.
+fn look(run_dir: &Path) -> Result<Found, FinishError> {
+    let plan = plan_of(run_dir)?;
+    match journal::read(run_dir) {
+        Ok(read) => {
+            let (state, _, lost) = RunState::of_what_is_left(read.entries.clone());
+            Ok(Found { plan, read, state, damage: None, lost })
+        }
+        Err(damaged @ JournalError::Damaged { .. }) => {
+            let (state, entries, lost) = RunState::of_what_is_left(journal::salvage(run_dir)?);
+            Ok(Found { plan, read: Read { entries, ..Read::default() }, state, damage: Some(damaged.to_string()), lost })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An undo that is owed and cannot be done: a person has to.
+fn lost(id: &str, entries: &[Entry], run_dir: &Path) -> Event {
+    let preview = entries.iter().find_map(|entry| match &entry.event {
+        Event::Previewed { id: of, targets, by_hand, .. } if of == id => Some((targets.clone(), by_hand.clone())),
+        _ => None,
+    });
+    let (targets, by_hand) = preview.unwrap_or_else(|| (Vec::new(), format!("echo 'look what {id} did, and undo it'")));
+    let by_hand = format!("{by_hand} # then remove {}: nothing here can show that it is undone", run_dir.display());
+    let undo = UndoRecord { kind: "lost".into(), detail: serde_json::Value::Null, by_hand, declared: None };
+    let role = if id.contains('/') { Role::Support } else { Role::Fault };
+    Event::Armed { id: id.into(), role, undo, targets, summary: "the line that says how to undo it is damaged".into() }
 }
 
 /// The door to the world for a run of this plan.
@@ -114,36 +154,6 @@ pub fn clock_after(entries: &[Entry]) -> Clock {
     }
 }
 
-/// What of a damaged journal can be followed, and the items that were injected though nobody can read any more how to undo them.
-pub fn follow(salvaged: Vec<Entry>) -> (Vec<Entry>, RunState, Vec<String>) {
-    let (state, kept, lost) = RunState::of_what_is_left(salvaged);
-    (kept, state, lost.into_iter().collect())
-}
-
-/// Makes a damaged journal one that can be gone on with: the damaged file is set aside, what could be salvaged begins a new one. The new one
-/// has no end, so that doubtful data never pass. Items whose undo was lost come with what a person can do.
-fn mend(run_dir: &Path, line: usize) -> Result<(Dead, Vec<(String, String)>), FinishError> {
-    let (mut kept, state, lost) = follow(journal::salvage(run_dir)?);
-    let plan = load_plan(run_dir)?;
-    if state.outcome.is_some() && state.owed().next().is_none() && lost.is_empty() {
-        let read = Read { entries: kept, ..Read::default() };
-        return Ok((Dead { plan: Arc::new(plan), read, state }, Vec::new()));
-    }
-    kept.retain(|entry| !matches!(entry.event, Event::RunFinished { .. }));
-    let at = kept.iter().map(|entry| entry.at).max().unwrap_or_default();
-    let text = format!("the journal was damaged from line {line} on; what could be read is here, the damaged file was set aside");
-    kept.push(Entry { seq: 0, at, event: Event::Note { text } });
-    let aside = journal::set_aside(run_dir, &kept)?;
-    let by_hand = |id: String| {
-        let kind =
-            id.parse().ok().and_then(|id: Id| plan.faults.get(&id)).map_or_else(|| "its kind".to_owned(), |fault| fault.kind.clone());
-        let text = format!("the undo of {id} cannot be read any more: look for it in {aside}; `firedrill kinds` says how {kind} is undone");
-        (id, format!("echo {}", fault::shell::quote(&text)))
-    };
-    let lost = lost.into_iter().map(by_hand).collect();
-    Ok((load(run_dir)?, lost))
-}
-
 /// Takes a dead run over and undoes what it owes. A run that owes nothing and has ended is left as it is.
 ///
 /// # Errors
@@ -160,36 +170,39 @@ pub async fn finish(
         // It died before its journal was there, so before anything could be armed.
         return Ok(Finished { owed_before: Vec::new(), owed_after: Vec::new(), outcome: Outcome::Aborted });
     }
-    let (dead, lost) = match load(run_dir) {
-        Err(FinishError::Journal(JournalError::Damaged { line, .. })) => mend(run_dir, line)?,
-        Err(FinishError::Illegal(illegal)) => mend(run_dir, usize::try_from(illegal.seq).unwrap_or(0) + 1)?,
-        other => (other?, Vec::new()),
-    };
-    let owed_before: Vec<String> = dead.state.owed().map(|(id, _)| id.clone()).collect();
-    if let (Some(outcome), true, true) = (dead.state.outcome, owed_before.is_empty(), lost.is_empty()) {
+    let Found { plan, mut read, mut state, damage, lost: unknown } = look(run_dir)?;
+    let owed_before: Vec<String> = state.owed().map(|(id, _)| id.clone()).chain(unknown.iter().cloned()).collect();
+    if let (Some(outcome), true) = (state.outcome, owed_before.is_empty()) {
         return Ok(Finished { owed_before, owed_after: Vec::new(), outcome });
     }
-    let clock = clock_after(&dead.read.entries);
-    let run = dead.read.entries.iter().find_map(|entry| match &entry.event {
+    let clock = clock_after(&read.entries);
+    let run = read.entries.iter().find_map(|entry| match &entry.event {
         Event::RunStarted { run, .. } => Some(run.clone()),
         _ => None,
     });
     let fallback = || run_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let cx = cx_for(&dead.plan, &run.unwrap_or_else(fallback), run_dir, exe, clock);
-    let mut journal = Journal::resume(run_dir, &dead.read, lock)?;
-    let mut state = dead.state;
-    let taken = Event::TakenOver { by: by.into(), dropped: dead.read.torn, why: why.into() };
-    for event in [Event::Anchor(clock.anchor()), taken] {
+    let cx = cx_for(&plan, &run.unwrap_or_else(fallback), run_dir, exe, clock);
+    let mut events: Vec<Event> = unknown.iter().map(|id| lost(id, &read.entries, run_dir)).collect();
+    events.push(Event::Anchor(clock.anchor()));
+    events.push(Event::TakenOver { by: by.into(), dropped: read.torn, why: why.into() });
+    if let Some(why) = damage {
+        // An end that stood in doubtful data is none: the run is judged as one that was cut off.
+        read.entries.retain(|entry| !matches!(entry.event, Event::RunFinished { .. }));
+        state.outcome = None;
+        read = journal::rewrite(run_dir, read.entries, &lock)?;
+        events.push(Event::JournalPoisoned { why });
+    }
+    let mut journal = Journal::resume(run_dir, &read, lock)?;
+    for event in events {
         let entry = journal.append(clock.now(), event);
         state.apply(&entry)?;
         // Nobody may be looking on.
         let _ = watch.send(entry);
     }
     let (_keep, commands) = mpsc::channel(1);
-    let setup = Setup { plan: dead.plan, cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
+    let setup = Setup { plan: Arc::new(plan), cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
     let outcome = drive::run(setup).await;
-    let after = RunState::of(&journal::read(run_dir)?.entries)?;
-    let mut owed_after: Vec<(String, String)> = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
-    owed_after.extend(lost);
+    let (after, ..) = RunState::of_what_is_left(journal::read(run_dir)?.entries);
+    let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
     Ok(Finished { owed_before, owed_after, outcome })
 }

@@ -110,6 +110,11 @@ impl Journal {
         &self.path
     }
 
+    /// The number of the entry that is appended next.
+    pub fn next_seq(&self) -> u64 {
+        self.next
+    }
+
     /// Whether the disk has refused: nothing more may be injected.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::SeqCst)
@@ -118,11 +123,6 @@ impl Journal {
     /// What the disk said when it refused.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The number of the next entry.
-    pub fn next(&self) -> u64 {
-        self.next
     }
 
     /// Appends an event; the disk is not waited for.
@@ -169,8 +169,38 @@ impl Drop for Journal {
     }
 }
 
+/// Replaces a damaged journal by the entries that can still be read, numbered and chained anew. What was there stays as `events.damaged-N.jsonl`;
+/// at every moment one of the two stands under the journal's name.
+///
+/// # Errors
+/// The disk refuses.
+pub fn rewrite(run_dir: &Path, entries: Vec<Entry>, _lock: &RunLock) -> Result<Read, JournalError> {
+    let (path, partial) = (run_dir.join(FILE), run_dir.join(".events.partial"));
+    let aside = |n: u32| run_dir.join(format!("events.damaged-{n}.jsonl"));
+    let kept = (1..1000).map(aside).find(|path| !path.exists()).unwrap_or_else(|| aside(1000));
+    std::fs::copy(&path, &kept).map_err(|source| JournalError::os("copy", &path, source))?;
+    let mut read = Read::default();
+    let mut text = String::new();
+    for (seq, entry) in (0..).zip(entries) {
+        let entry = Entry { seq, ..entry };
+        text.push_str(&line_of(&entry, &mut read.sum));
+        read.entries.push(entry);
+    }
+    read.good = text.len() as u64;
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&partial)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        File::open(&kept)?.sync_all()?;
+        std::fs::rename(&partial, &path)?;
+        File::open(run_dir)?.sync_all()
+    };
+    write().map_err(|source| JournalError::os("write", &path, source))?;
+    Ok(read)
+}
+
 /// An entry as a line with its checksum, which continues `sum`.
-pub(super) fn line_of(entry: &Entry, sum: &mut String) -> String {
+fn line_of(entry: &Entry, sum: &mut String) -> String {
     let body = match serde_json::to_string(entry) {
         Ok(body) => body,
         // Every event is made of strings, numbers and lists; should one ever not serialise, the line says so instead of being lost.
@@ -291,22 +321,18 @@ mod tests {
         let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap().replace("\"b\"", "\"x\"");
         std::fs::write(dir.path().join(FILE), text).unwrap();
         assert!(matches!(read(dir.path()), Err(JournalError::Damaged { line: 2, .. })));
-        assert_eq!(salvage(dir.path()).unwrap().len(), 3);
-    }
-
-    #[test]
-    fn a_damaged_journal_is_set_aside_and_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        written(dir.path(), &["a", "b", "c"]);
-        let damaged = std::fs::read_to_string(dir.path().join(FILE)).unwrap().replace("{\"type\":\"note\",\"text\":\"b\"}", "?");
-        for name in ["events.damaged-1.jsonl", "events.damaged-2.jsonl"] {
-            std::fs::write(dir.path().join(FILE), &damaged).unwrap();
-            assert_eq!(crate::journal::set_aside(dir.path(), &salvage(dir.path()).unwrap()).unwrap(), name);
-            assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), damaged, "nothing is lost");
-            let found = read(dir.path()).unwrap();
-            let texts: Vec<&Event> = found.entries.iter().map(|entry| &entry.event).collect();
-            assert_eq!(texts, [&note("a"), &note("c")]);
-        }
+        let found = salvage(dir.path()).unwrap();
+        assert_eq!(found.len(), 3);
+        let lock = RunLock::take(dir.path()).unwrap();
+        let anew = rewrite(dir.path(), found[1..].to_vec(), &lock).unwrap();
+        assert_eq!(anew, read(dir.path()).unwrap());
+        assert_eq!(anew.entries.iter().map(|e| (e.seq, e.at)).collect::<Vec<_>>(), [(0, At(1)), (1, At(2))]);
+        assert_eq!(salvage(dir.path()).unwrap().len(), 2);
+        rewrite(dir.path(), found, &lock).unwrap();
+        assert!(
+            dir.path().join("events.damaged-1.jsonl").exists() && dir.path().join("events.damaged-2.jsonl").exists(),
+            "nothing is lost"
+        );
     }
 
     #[test]

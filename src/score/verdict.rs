@@ -149,7 +149,9 @@ fn possibly(outage: &Outage, within: Interval) -> bool {
 /// The exit code, worst first.
 pub(super) fn exit_code(facts: &Facts, judged: bool, system: Judged) -> u8 {
     let unfinished = |e: &Episode| matches!(e.phase.as_str(), "armed" | "injecting" | "active" | "suspect" | "undoing" | "undo_failed");
-    if !facts.owed.is_empty() || facts.run.outcome == Some(Ended::Stuck) || facts.episodes.values().any(unfinished) {
+    // Stuck is over when somebody came later and undid the rest.
+    let stuck = facts.run.outcome == Some(Ended::Stuck) && facts.run.taken_over.is_none();
+    if !facts.owed.is_empty() || stuck || facts.episodes.values().any(unfinished) {
         return 50;
     }
     match facts.run.outcome {

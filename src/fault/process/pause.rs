@@ -112,8 +112,9 @@ impl Fault for ProcessPause {
     fn by_hand(&self, undo: &PauseUndo) -> String {
         let pids: Vec<String> = undo.processes.iter().map(|id| id.pid.to_string()).collect();
         match &undo.recipe {
-            Some(recipe) => format!("kill -s CONT {} $({}) # {}", pids.join(" "), shell::marked(&recipe.owner), recipe.id),
-            None => format!("kill -s CONT {}", pids.join(" ")),
+            // Some of them may have ended since, which `kill` says and counts as a failure.
+            Some(recipe) => format!("kill -s CONT {} $({}) || true # {}", pids.join(" "), shell::marked(&recipe.owner), recipe.id),
+            None => format!("kill -s CONT {} || true", pids.join(" ")),
         }
     }
 
