@@ -72,7 +72,9 @@ fn anonymous(text: &str, run: &Path, base: &Path) -> String {
 #[ignore = "writes the golden journals"]
 fn record() {
     let only = std::env::var("FIREDRILL_RECORD").ok();
-    for (name, code) in golden::ALL.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only.split(',').any(|one| one == *name))) {
+    for (name, code) in
+        golden::ALL.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only.split(',').any(|one| one == *name)))
+    {
         let place = Place::new();
         let done = disturbed(&place, name);
         println!("{name}: {:?}\n{}\n{}", done.code, done.stderr, done.stdout);
