@@ -49,9 +49,9 @@ fn every_invalid_file_says_what_is_wrong() {
             wrong.push(format!("=== {name}\n{shown}"));
         }
         // Files `warn-…` are accepted with a warning; all others are refused.
-        assert_eq!(refused, !name.starts_with("warn-"), "{name}:\n{shown}");
-        assert_eq!(refused, shown.contains("nothing was run"), "{name}:\n{shown}");
-        assert!(!shown.trim().is_empty(), "{name} is odd in some way");
+        if refused == name.starts_with("warn-") || refused != shown.contains("nothing was run") || shown.trim().is_empty() {
+            wrong.push(format!("=== {name} is {}\n{shown}", if refused { "refused" } else { "accepted" }));
+        }
     }
     assert!(seen.len() >= 120, "{} files", seen.len());
     let left: Vec<&String> = names.iter().filter(|name| name.ends_with(".stderr") && !seen.contains(Path::new(name.as_str()))).collect();

@@ -84,7 +84,7 @@ impl<'a> Walk<'a> {
     fn misplaced(&self, node: &Node, key: &str, form: &'a Object, here: Where<'_>) -> Option<String> {
         let has = |form: &Object, key: &str| form.get("properties").and_then(|properties| properties.get(key)).is_some();
         let above = self.above.iter().rev().nth(1);
-        if above.is_some_and(|above| has(above, here.key) && own_names(above).contains(&key)) {
+        if above.is_some_and(|(_, above)| has(above, here.key) && own_names(above).contains(&key)) {
             return Some(format!("`{key}` stands beside `{}`, not in it", here.key));
         }
         let properties = form.get("properties").and_then(Value::as_object)?;
@@ -125,7 +125,11 @@ impl<'a> Walk<'a> {
         let is = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
         // The version is told apart elsewhere; a key that is there under another spelling is reported as such.
         let lacks = |key: &str| node.entry(key).is_none() && !(here.at.is_empty() && matches!(key, "firedrill" | "workload"));
-        for key in needed.filter(|key| lacks(key) && !is_misspelt(key, node, form)) {
+        // What stands one level too high is reported there.
+        let above = self.above.iter().rev().nth(1);
+        let too_high = |key: &str| above.is_some_and(|(above, form)| above.entry(key).is_some() && !own_names(form).contains(&key));
+        let needed: Vec<&str> = needed.filter(|key| lacks(key) && !is_misspelt(key, node, form) && !too_high(key)).collect();
+        for key in needed {
             let finding = if sort == Some("fault") && key == "for" {
                 Finding::error(here.at, "a fault needs a bound", "has no `for:`").help("add for example `for: 60s`")
             } else {
