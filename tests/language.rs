@@ -1,12 +1,11 @@
 //! The front end of the language as a whole: what is right is read, what is published agrees, and nothing makes it panic.
 
-mod known;
-
 use std::time::Duration;
 
 use firedrill::base::Span;
+use firedrill::cli::known::known;
 use firedrill::scenario::model::{HoldDecl, Observed, Scenario, When};
-use firedrill::scenario::{Diagnostic, Finding, Read, json_schema, read, render_all};
+use firedrill::scenario::{Diagnostic, Finding, Read, check, json_schema, read, render_all};
 use firedrill::sys::clock;
 use indexmap::IndexMap;
 use proptest::prelude::*;
@@ -18,7 +17,7 @@ fn no_files(_: &str) -> Result<String, String> {
 }
 
 fn read_text(text: &str) -> Result<Read, Vec<Diagnostic>> {
-    read(text.as_bytes(), "full.yaml", &known::known(), &IndexMap::new(), &no_files)
+    read(text.as_bytes(), "full.yaml", &known(), &IndexMap::new(), &no_files)
 }
 
 fn good(text: &str) -> Scenario {
@@ -55,7 +54,7 @@ fn every_section_of_the_language_is_read() {
 
 #[test]
 fn a_full_scenario_fits_the_published_schema() {
-    let schema = json_schema(&known::known());
+    let schema = json_schema(&known());
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     let value: serde_json::Value = serde_saphyr::from_str(FULL).unwrap();
     let errors: Vec<String> = validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -80,7 +79,7 @@ fn a_full_scenario_fits_the_published_schema() {
 #[test]
 fn the_command_line_wins_over_declared_vars() {
     let given = IndexMap::from([("api".to_owned(), "https://shop".to_owned())]);
-    let read = read(FULL.as_bytes(), "s", &known::known(), &given, &no_files).unwrap();
+    let read = read(FULL.as_bytes(), "s", &known(), &given, &no_files).unwrap();
     assert_eq!(read.scenario.vars["api"], "https://shop");
     assert_eq!(read.scenario.probes["checkout"].what.spec["url"], "https://shop/orders");
 }
@@ -101,7 +100,7 @@ fn findings_are_shown_where_they_belong() {
     let scenario =
         "firedrill: 1\ntitle: x\nworkload: w/load.yaml\nsteady_state: { probes: { web: { success: { min: 99% } } } }\ntabletop: true\n";
     let load = |path: &str| if path == "w/load.yaml" { Ok(workload.to_owned()) } else { Err("no".to_owned()) };
-    let read = read(scenario.as_bytes(), "d/s.yaml", &known::known(), &IndexMap::new(), &load).unwrap();
+    let read = read(scenario.as_bytes(), "d/s.yaml", &known(), &IndexMap::new(), &load).unwrap();
     assert_eq!(read.scenario.probes.len(), 1);
     let findings = vec![
         Finding::warning("/tabletop", "second", ""),
@@ -114,6 +113,62 @@ fn findings_are_shown_where_they_belong() {
     assert!(shown[1].starts_with("warning: second"), "{}", shown[1]);
     assert!(shown[2].contains("d/w/load.yaml:3:3"), "{}", shown[2]);
     assert!(shown[3].contains("d/w/load.yaml:4:21"), "{}", shown[3]);
+}
+
+/// Reads a scenario in `drills/` that names a workload in `shared/`.
+fn with_workload(scenario: &str, workload: &str) -> Scenario {
+    let load = |path: &str| if path == "../shared/web.yaml" { Ok(workload.to_owned()) } else { Err(format!("no {path}")) };
+    let text = format!("firedrill: 1\ntitle: x\nworkload: ../shared/web.yaml\ntabletop: true\n{scenario}");
+    let read = match read(text.as_bytes(), "drills/s.yaml", &known(), &IndexMap::new(), &load) {
+        Ok(read) => read,
+        Err(found) => panic!("{}", render_all(&found, false)),
+    };
+    let findings = read.documents.diagnose(check(&read.scenario, &known()));
+    assert!(findings.is_empty(), "{}", render_all(&findings, false));
+    read.scenario
+}
+
+const WORKLOAD: &str = "workload: 1
+probes:
+  web: { http: { url: \"https://h/\", tls: { ca_file: ca.pem }, json: { ca_file: ca.pem } } }
+  look: { command: { run: [./look.sh, data/x] } }
+steady_state:
+  over: 10s
+  probes: { web: { success: { min: 99% } } }
+guards:
+  fence: { command: { run: [./fence.sh], cwd: sub } }
+";
+
+#[test]
+fn a_workloads_paths_resolve_against_its_own_folder() {
+    let scenario = with_workload("", WORKLOAD);
+    let web = &scenario.probes["web"].what.spec;
+    assert_eq!((&web["tls"]["ca_file"], &web["json"]["ca_file"]), (&"../shared/ca.pem".into(), &"ca.pem".into()));
+    let look = &scenario.probes["look"].what.spec;
+    assert_eq!(look.to_string(), r#"{"run":["./look.sh","data/x"],"cwd":"../shared"}"#);
+    let Observed::Kind(fence) = &scenario.guards["fence"].what else { panic!("a kind") };
+    assert_eq!(fence.spec["cwd"], "../shared/sub");
+    // The scenario's own paths stay as they are.
+    let own = with_workload("probes: { own: { command: { run: [./look.sh] } } }\n", WORKLOAD);
+    assert_eq!(own.probes["own"].what.spec.to_string(), r#"{"run":["./look.sh"]}"#);
+}
+
+#[test]
+fn a_scenario_may_tighten_the_window_alone() {
+    let scenario = with_workload("steady_state: { over: 30s }\n", WORKLOAD);
+    assert_eq!(scenario.steady_state.over, Some(Span::secs(30)));
+    assert_eq!(scenario.steady_state.probes.len(), 1);
+}
+
+#[test]
+fn what_is_escaped_reaches_the_drill_as_it_is_written() {
+    let text = "firedrill: 1\ntitle: \"a $${run.dir}\"\ntabletop: true\nprobes:\n  web:\n    command: { run: [sh, -c, \"echo $${HOME:-${run.dir}} $${run.dir}\"] }\n\
+        \x20   expect: { stdout: { contains: \"$${run.dir}\" } }\nsteady_state: { probes: { web: { success: { min: 50% } } } }\n";
+    let scenario = good(text);
+    assert_eq!(scenario.title, "a ${run.dir}");
+    let web = &scenario.probes["web"];
+    assert_eq!(web.what.spec["run"][2], "echo ${$}{HOME:-${run.dir}} ${$}{run.dir}");
+    assert_eq!(web.how.expect["stdout"].contains, Some("${run.dir}".into()));
 }
 
 #[test]
@@ -200,7 +255,7 @@ fn mangled() -> impl Strategy<Value = String> {
 }
 
 fn survives(bytes: &[u8]) {
-    let found = match read(bytes, "x.yaml", &known::known(), &IndexMap::new(), &no_files) {
+    let found = match read(bytes, "x.yaml", &known(), &IndexMap::new(), &no_files) {
         Ok(read) => read.warnings,
         Err(found) => {
             assert!(found.iter().any(Diagnostic::is_error));

@@ -5,11 +5,11 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::exit::Exit;
+use super::named;
 use super::out::{Voice, say};
 use crate::base::digest_of;
 use crate::plan::{self, Mode, Origin, Plan};
 use crate::scenario::diagnostic::{Diagnostic, render_all};
-use crate::scenario::finding::Severity;
 use crate::scenario::known::Known;
 use crate::scenario::{check, read};
 
@@ -36,27 +36,10 @@ pub fn load(path: &Path, vars: &[(String, String)], mode: Mode, known: &Known, v
 }
 
 fn bytes_of(path: &Path, voice: &Voice) -> Result<Vec<u8>, Exit> {
-    let shown = path.display();
-    let refuse = |text: String, help: &str| {
-        voice.error(&text, Some(help));
+    named::whole(path, LARGEST).map_err(|unread| {
+        voice.error(&format!("failed to read {}: {}", path.display(), unread.why), Some(unread.help));
         Exit::Refused
-    };
-    let meta = std::fs::metadata(path).map_err(|error| {
-        let help = if error.kind() == std::io::ErrorKind::NotFound {
-            "give the path of a scenario file; `firedrill init --url URL` writes a first one"
-        } else {
-            "the file must be readable"
-        };
-        refuse(format!("failed to read {shown}: {error}"), help)
-    })?;
-    if meta.is_dir() {
-        return Err(refuse(format!("failed to read {shown}: it is a directory"), "name a scenario file in it"));
-    }
-    if meta.len() > LARGEST {
-        let text = format!("failed to read {shown}: {} bytes are more than a scenario may have (1 MiB)", meta.len());
-        return Err(refuse(text, "a scenario describes one drill; is this the right file?"));
-    }
-    std::fs::read(path).map_err(|error| refuse(format!("failed to read {shown}: {error}"), "the file must be readable"))
+    })
 }
 
 /// The same for text that is already here; `path` is its name for people, relative paths in it resolve against `dir`.
@@ -76,7 +59,8 @@ pub fn load_bytes(
     let vars: IndexMap<String, String> = vars.iter().cloned().collect();
     let workload = std::cell::RefCell::new(None);
     let loader = |name: &str| {
-        let text = std::fs::read_to_string(dir.join(name)).map_err(|error| error.to_string())?;
+        let bytes = named::whole(&dir.join(name), LARGEST).map_err(|unread| unread.why)?;
+        let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         *workload.borrow_mut() = Some(digest_of(text.as_bytes()));
         Ok(text)
     };
@@ -85,14 +69,14 @@ pub fn load_bytes(
         Ok(found) => found,
         Err(diagnostics) => return Err(refuse(&diagnostics, voice)),
     };
-    let findings = check::check(&found.scenario, known);
-    let fatal = findings.iter().any(|finding| finding.severity == Severity::Error);
-    let diagnostics = found.documents.diagnose(findings);
-    if fatal {
+    let mut diagnostics = found.warnings;
+    diagnostics.extend(found.documents.diagnose(check::check(&found.scenario, known)));
+    Diagnostic::sort(&mut diagnostics);
+    if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(refuse(&diagnostics, voice));
     }
-    for diagnostic in &diagnostics {
-        say(&diagnostic.render(voice.colour_err));
+    if !diagnostics.is_empty() {
+        say(&render_all(&diagnostics, voice.colour_err));
     }
     let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let origin = Origin {

@@ -8,6 +8,7 @@ pub mod init;
 pub mod kinds;
 pub mod known;
 pub mod load;
+mod named;
 mod out;
 mod run;
 pub mod store;

@@ -50,7 +50,7 @@ impl Probe for Command {
         }
         if spec.run.len() == 1 && spec.run[0].contains(' ') && !spec.run[0].contains('/') {
             let help = format!("write `[{}]`", spec.run[0].split_whitespace().collect::<Vec<_>>().join(", "));
-            problems.push(Problem::new("/run/0", "is a list of words, not a line for a shell").help(help));
+            problems.push(Problem::new("/run/0", "`run` is a list of words, not a line for a shell").help(help));
         }
         problems
     }

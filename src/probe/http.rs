@@ -112,7 +112,7 @@ pub(super) fn check_request(spec: &HttpSpec, at: &str, keyed: bool) -> Vec<Probl
         problems.push(Problem::new(format!("{at}/body"), "a request has one body: `json` or `body`"));
     }
     if spec.tls.insecure && spec.tls.ca_file.is_some() {
-        problems.push(Problem::new(format!("{at}/tls/ca_file"), "has no meaning beside `insecure: true`"));
+        problems.push(Problem::new(format!("{at}/tls/ca_file"), "`ca_file` has no meaning beside `insecure: true`"));
     }
     if !keyed && let Some(place) = place_of_key(spec) {
         let help = "`${key}` numbers the writes of a ledger: use `ledger.http`, or write `$${key}` for the text itself";

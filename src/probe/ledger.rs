@@ -136,7 +136,9 @@ impl Probe for LedgerHttp {
             problems.push(Problem::new("/writer", "a writer's name is lower-case letters and digits"));
         }
         for field in spec.acknowledged_when.keys().filter(|field| !FIELDS.iter().any(|(name, _)| name == field)) {
-            problems.push(Problem::new(format!("/acknowledged_when/{field}"), format!("an HTTP answer has no `{field}`")));
+            let offered: Vec<String> = FIELDS.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let text = format!("an HTTP answer has no `{field}`");
+            problems.push(Problem::new(format!("/acknowledged_when/{field}"), text).help(format!("it has {}", offered.join(", "))));
         }
         problems.extend(spec.check_readers());
         problems

@@ -19,7 +19,7 @@ pub struct Source {
 }
 
 /// A place in one of several files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Spot {
     /// Which file.
     pub file: usize,

@@ -80,13 +80,24 @@ impl Finding {
     }
 }
 
+/// Most names that are compared for a guess.
+const MOST_NAMES: usize = 128;
+
 /// The nearest of some names, near enough to be what was meant.
 pub fn did_you_mean<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = text.to_ascii_lowercase().replace('_', "-");
+    let length = wanted.chars().count();
     names
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&wanted, &name.to_ascii_lowercase().replace('_', "-")), name))
-        .filter(|(distance, name)| *distance <= (name.chars().count().max(wanted.chars().count()) / 3).max(1))
+        .take(MOST_NAMES)
+        .filter_map(|name| {
+            let own = name.chars().count();
+            let most = (own.max(length) / 3).max(1);
+            // Different lengths alone make a distance.
+            (own.abs_diff(length) <= most).then_some(())?;
+            let distance = strsim::osa_distance(&wanted, &name.to_ascii_lowercase().replace('_', "-"));
+            (distance <= most).then_some((distance, name))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -195,7 +195,7 @@ impl Builder<'_> {
 
     fn open(&mut self, start: Place, anchor: usize, flow: bool, body: Body) -> ControlFlow<()> {
         if self.stack.len() >= MOST_DEPTH {
-            return self.fail(Slip::at(start, format!("deeper than {MOST_DEPTH} levels"), "one level too many"));
+            return self.fail(Slip::at(start, too_deep(), "one level too many"));
         }
         self.stack.push(Frame { start, anchor, flow, body });
         ControlFlow::Continue(())
@@ -225,7 +225,7 @@ impl Builder<'_> {
         };
         let (count, depth) = target.size();
         if self.stack.len() + depth > MOST_DEPTH {
-            return self.fail(Slip::at(place, format!("deeper than {MOST_DEPTH} levels"), "with what this alias stands for"));
+            return self.fail(Slip::at(place, too_deep(), "with what this alias stands for"));
         }
         if self.nodes + count > MOST_NODES {
             return self.fail(Slip::at(place, too_many(), "with what this alias stands for"));
@@ -276,6 +276,11 @@ impl Builder<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// What is said of a text that is nested too deep.
+pub fn too_deep() -> String {
+    format!("deeper than {MOST_DEPTH} levels")
 }
 
 fn too_many() -> String {

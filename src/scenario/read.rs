@@ -1,5 +1,6 @@
 //! The front end as a whole: bytes to a typed scenario with its documents, or every problem that could be found.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -119,10 +120,11 @@ pub fn read(bytes: &[u8], label: &str, known: &Known, vars: &IndexMap<String, St
     let documents = Documents { sources: Arc::new(sources), roots };
     let mut found: Vec<Diagnostic> =
         slips.into_iter().map(|(file, severity, slip)| located(&documents.sources, file, severity, slip)).collect();
+    // What stands behind several aliases is said once.
+    let mut said: HashSet<(Spot, String)> = found.iter().map(|slip| (slip.spot.clone(), slip.title.clone())).collect();
     for (file, finding) in findings {
         let diagnostic = documents.one(finding, Some(file));
-        // What stands behind several aliases is said once.
-        if !found.iter().any(|other| other.spot == diagnostic.spot && other.title == diagnostic.title) {
+        if said.insert((diagnostic.spot.clone(), diagnostic.title.clone())) {
             found.push(diagnostic);
         }
     }

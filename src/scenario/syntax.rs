@@ -3,7 +3,7 @@
 use serde_saphyr::granit_parser::ErrorKind;
 
 use super::node::Place;
-use super::parse::Slip;
+use super::parse::{Slip, too_deep};
 
 /// A syntax error at byte `at`; `open` is the bracket that is still open there.
 pub fn explain(kind: &ErrorKind, at: usize, text: &str, open: Option<Place>) -> Slip {
@@ -58,6 +58,7 @@ pub fn explain(kind: &ErrorKind, at: usize, text: &str, open: Option<Place>) -> 
             Slip::at(here, "a key and its `:` must stand on one line", "no `:` follows")
                 .help("write `key: value`; a long text needs quotes, `|` or `>`")
         }
+        ErrorKind::RecursionLimitExceeded => return Slip::at(here, too_deep(), "one level too many"),
         other => Slip::at(here, format!("this is not YAML: {other}"), "here"),
     };
     if open.is_some() && unquoted_var(text, at) {

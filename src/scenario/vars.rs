@@ -11,6 +11,9 @@ use super::parse::Slip;
 /// Templates that are filled later, by whoever runs the drill.
 const LATE: [&str; 4] = ["run.dir", "run.id", "firedrill", "key"];
 
+/// Most bytes that vars may bring into a file.
+const MOST_FILLED: usize = 4 << 20;
+
 /// Keys whose values are compared with what is seen, never filled again.
 const COMPARED: [&str; 2] = ["expect", "acknowledged_when"];
 
@@ -19,6 +22,8 @@ const COMPARED: [&str; 2] = ["expect", "acknowledged_when"];
 pub struct Vars {
     values: IndexMap<String, String>,
     used: BTreeSet<String>,
+    /// Bytes that were filled in so far.
+    filled: usize,
 }
 
 impl Vars {
@@ -128,6 +133,16 @@ impl Vars {
             let whole = &tail[..=end];
             rest = &tail[end + 1..];
             if let Some(value) = self.values.get(name) {
+                self.filled += value.len();
+                if self.filled > MOST_FILLED {
+                    // Said once; everything else stays as it is written.
+                    if self.filled - value.len() <= MOST_FILLED {
+                        let slip = Slip::at(within(place, source, whole), "the vars make the file too large", "one value too many");
+                        slips.push(slip.help(format!("all values that are filled in may have {} MiB", MOST_FILLED >> 20)));
+                    }
+                    out.push_str(whole);
+                    continue;
+                }
                 out.push_str(value);
                 self.used.insert(name.to_owned());
                 changed = true;
@@ -218,6 +233,17 @@ mod tests {
         let mut title = parse("$${key}").0.unwrap();
         all.fill(&mut title, "$${key}", false, &mut Vec::new());
         assert_eq!(title.text(), Some("${key}"));
+    }
+
+    #[test]
+    fn vars_do_not_grow_without_end() {
+        let text: String = (0..64).map(|n| format!("v{}: \"${{v{n}}}${{v{n}}}\"\n", n + 1)).collect();
+        let text = format!("v0: {}\n{text}", "x".repeat(1024));
+        let mut vars = Vars::default();
+        let slips = vars.declare(&parse(&text).0.unwrap(), &text, &IndexMap::new());
+        assert_eq!(slips.len(), 1, "{slips:?}");
+        assert_eq!((slips[0].title.as_str(), slips[0].help.is_some()), ("the vars make the file too large", true));
+        assert!(vars.into_values().values().map(String::len).sum::<usize>() < 2 * MOST_FILLED);
     }
 
     #[test]

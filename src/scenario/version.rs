@@ -35,7 +35,7 @@ pub fn wrong_file(root: &Node, wanted: FileKind) -> (Option<Finding>, bool) {
             (Some(finding.on_key().help("begin the file with `firedrill: 1`")), looks_like_one)
         }
         FileKind::Workload => {
-            if let Some(node) = root.get("workload") {
+            if let Some(node) = root.get("workload").filter(|_| root.get("firedrill").is_none()) {
                 return version(node, "workload", "workloads");
             }
             let what = if root.get("firedrill").is_some() {

@@ -139,7 +139,7 @@ fn check_latency(spec: &LatencySpec) -> Vec<Problem> {
             Problem::new("/delay", text).help(format!("more than 0s and at most {LONGEST}; for nothing at all use `proxy.blackhole`")),
         );
     }
-    if spec.jitter > spec.delay {
+    if spec.jitter > spec.delay && problems.is_empty() {
         problems.push(Problem::new("/jitter", "the jitter is larger than the delay").help(format!("at most {}", spec.delay)));
     }
     problems

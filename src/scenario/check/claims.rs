@@ -4,7 +4,7 @@ use super::super::defaults::{claim_fault, measured_by};
 use super::super::finding::{Finding, did_you_mean};
 use super::super::known::Known;
 use super::super::model::{ClaimDecl, HoldsDecl, LatencyDecl, MaxSpan, RtoFrom, Scenario, TestKind};
-use super::super::moment::resolve;
+use super::super::moment::{Anchor, resolve};
 use super::probes::is_ledger;
 use super::{FAULT, LEDGER, PROBE, at, choice, list, names, unknown};
 use crate::base::{Id, Span};
@@ -201,7 +201,7 @@ fn beside(s: &Scenario, place: &str, holds: &HoldsDecl) -> Vec<Finding> {
     }
     if let (Some(from), Some(until)) = (&holds.from, &holds.until)
         && let (Ok(a), Ok(b)) = (resolve(&from.after, s), resolve(&until.after, s))
-        && a == b
+        && never_after(&b, &a)
         && until.plus <= from.plus
     {
         out.push(
@@ -210,6 +210,15 @@ fn beside(s: &Scenario, place: &str, holds: &HoldsDecl) -> Vec<Finding> {
         );
     }
     out
+}
+
+/// Whether a moment can never come after another one: it is the same, or earlier in the same episode.
+fn never_after(this: &Anchor, other: &Anchor) -> bool {
+    match (this, other) {
+        (Anchor::Effective(a), Anchor::Recovered(b) | Anchor::Undone(b)) => a == b,
+        (Anchor::Steady, _) => true,
+        _ => this == other,
+    }
 }
 
 #[cfg(test)]

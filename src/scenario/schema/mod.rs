@@ -240,7 +240,7 @@ fn scenario_root(generator: &mut SchemaGenerator) -> Value {
         "required": ["firedrill", "title"],
         "allOf": [
             { "anyOf": [{ "required": ["workload"] }, { "required": ["probes", "steady_state"],
-                "properties": { "probes": { "minProperties": 1 }, "steady_state": { "required": ["probes"] } } }] },
+                "properties": { "probes": { "minProperties": 1 }, "steady_state": { "required": ["probes"], "properties": { "probes": { "minProperties": 1 } } } } }] },
             { "anyOf": [{ "required": ["faults"] }, { "required": ["tabletop"], "properties": { "tabletop": { "const": true } } }] },
         ],
         "additionalProperties": false,

@@ -41,6 +41,9 @@ const SYNONYMS: [(&str, &str); 26] = [
     ("tolerance", "expect"),
 ];
 
+/// More problems than anybody reads.
+pub(super) const ENOUGH: usize = 100;
+
 impl<'a> Walk<'a> {
     /// The name of something that is declared.
     pub(super) fn id(&mut self, key: &str, at: &str) {
@@ -62,9 +65,13 @@ impl<'a> Walk<'a> {
         let owner = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
         let owner = owner.map_or_else(|| name_of(here, "this"), str::to_owned);
         let finding = Finding::error(at, format!("unknown key `{key}`"), format!("not a key of {owner}")).on_key();
-        self.report(if let Some(help) = self.misplaced(node, key, form, here) {
+        // Guesses look at all other keys; a file with this many problems has another one.
+        let guess = self.findings.len() < ENOUGH;
+        self.report(if !guess {
+            finding
+        } else if let Some(help) = self.misplaced(node, key, form, here) {
             finding.help(help)
-        } else if let Some(near) = meant(key, node, &names) {
+        } else if let Some(near) = meant(key, &free(node, &names), &names) {
             finding.help(format!("did you mean `{near}`?"))
         } else if names.is_empty() {
             finding.help(format!("{owner} takes no keys"))
@@ -77,7 +84,7 @@ impl<'a> Walk<'a> {
     fn misplaced(&self, node: &Node, key: &str, form: &'a Object, here: Where<'_>) -> Option<String> {
         let has = |form: &Object, key: &str| form.get("properties").and_then(|properties| properties.get(key)).is_some();
         let above = self.above.iter().rev().nth(1);
-        if above.is_some_and(|above| has(above, here.key) && own_names(above).contains(&key)) {
+        if above.is_some_and(|(_, above)| has(above, here.key) && own_names(above).contains(&key)) {
             return Some(format!("`{key}` stands beside `{}`, not in it", here.key));
         }
         let properties = form.get("properties").and_then(Value::as_object)?;
@@ -118,7 +125,11 @@ impl<'a> Walk<'a> {
         let is = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
         // The version is told apart elsewhere; a key that is there under another spelling is reported as such.
         let lacks = |key: &str| node.entry(key).is_none() && !(here.at.is_empty() && matches!(key, "firedrill" | "workload"));
-        for key in needed.filter(|key| lacks(key) && !is_misspelt(key, node, form)) {
+        // What stands one level too high is reported there.
+        let above = self.above.iter().rev().nth(1);
+        let too_high = |key: &str| above.is_some_and(|(above, form)| above.entry(key).is_some() && !own_names(form).contains(&key));
+        let needed: Vec<&str> = needed.filter(|key| lacks(key) && !is_misspelt(key, node, form) && !too_high(key)).collect();
+        for key in needed {
             let finding = if sort == Some("fault") && key == "for" {
                 Finding::error(here.at, "a fault needs a bound", "has no `for:`").help("add for example `for: 60s`")
             } else {
@@ -206,21 +217,25 @@ pub(super) fn own_names(form: &Object) -> Vec<&str> {
     properties.into_iter().flat_map(|p| p.keys().map(String::as_str)).filter(|name| !kinds.contains(name)).collect()
 }
 
-/// The key that an unknown key was meant as.
-fn meant<'a>(key: &str, node: &Node, names: &[&'a str]) -> Option<&'a str> {
+/// The key that an unknown key was meant as; `free` are the names that are not there yet.
+fn meant<'a>(key: &str, free: &[&'a str], names: &[&'a str]) -> Option<&'a str> {
     let lower = key.to_ascii_lowercase();
-    let free: Vec<&'a str> = names.iter().copied().filter(|name| node.entry(name).is_none()).collect();
     let known = |(other, ours): &&(&str, &str)| *other == lower && names.contains(ours);
     let synonym = SYNONYMS.iter().find(known).and_then(|(_, ours)| names.iter().copied().find(|name| name == ours));
     synonym.or_else(|| did_you_mean(key, free.iter().copied()))
 }
 
+fn free<'a>(node: &Node, names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().copied().filter(|name| node.entry(name).is_none()).collect()
+}
+
 /// Whether a key that lacks is there under another spelling.
 fn is_misspelt(key: &str, node: &Node, form: &Object) -> bool {
     let names = own_names(form);
+    let free = free(node, &names);
     let properties = form.get("properties").and_then(Value::as_object);
-    let strangers = node.entries().iter().filter(|entry| !properties.is_some_and(|p| p.contains_key(&entry.key)));
-    strangers.into_iter().any(|entry| meant(&entry.key, node, &names) == Some(key))
+    let mut strangers = node.entries().iter().filter(|entry| !properties.is_some_and(|p| p.contains_key(&entry.key))).take(ENOUGH);
+    strangers.any(|entry| meant(&entry.key, &free, &names) == Some(key))
 }
 
 /// The kinds that a form names.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::keys::{kind_names, own_names};
+use super::keys::{ENOUGH, kind_names, own_names};
 use super::scalar::listed;
 use super::{Object, Walk, Where};
 use crate::scenario::finding::{Finding, did_you_mean, pointer_part};
@@ -48,7 +48,8 @@ impl<'a> Walk<'a> {
             }
             return;
         }
-        let tried = node.entries().iter().any(|entry| !is_own_key(form, &entry.key) && self.meant(&entry.key, node, form).is_some());
+        let tried =
+            node.entries().iter().take(ENOUGH).any(|entry| !is_own_key(form, &entry.key) && self.meant(&entry.key, node, form).is_some());
         if !tried {
             let finding = Finding::error(here.at, format!("{is} needs a kind"), "names no kind").on_key();
             self.report(finding.help(format!("add one of {}", listed(&kinds))));
@@ -58,7 +59,7 @@ impl<'a> Walk<'a> {
     /// Reports an unknown key that was meant as a kind.
     pub(super) fn is_kind_trouble(&mut self, node: &Node, key: &str, form: &'a Object, here: Where<'_>) -> bool {
         let sort = sort_of(form);
-        if sort.is_empty() {
+        if sort.is_empty() || self.findings.len() > ENOUGH {
             return false;
         }
         let Some(meant) = self.meant(key, node, form) else { return false };

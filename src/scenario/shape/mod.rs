@@ -36,8 +36,8 @@ struct Where<'a> {
 struct Walk<'a> {
     schema: &'a Value,
     known: &'a Known,
-    /// The forms of the mappings around, the present one last.
-    above: Vec<&'a Object>,
+    /// The mappings around with their forms, the present one last.
+    above: Vec<(&'a Node, &'a Object)>,
     findings: Vec<Finding>,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Walk<'a> {
         true
     }
 
-    fn node(&mut self, node: &Node, schema: &'a Value, here: Where<'_>) {
+    fn node(&mut self, node: &'a Node, schema: &'a Value, here: Where<'_>) {
         let above_zero = here.above_zero || schema.get("x-firedrill-above-zero").is_some();
         let here = Where { above_zero, ..here };
         let mut forms = Vec::new();
@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    fn list(&mut self, items: &[Node], forms: &[&'a Object], here: Where<'_>) {
+    fn list(&mut self, items: &'a [Node], forms: &[&'a Object], here: Where<'_>) {
         let Some(form) = forms.iter().find(|form| has_type(form, "array")) else {
             let title = format!("{} must be {}, not a list", name_of(here, "the document"), scalar::wanted(forms));
             let finding = Finding::error(here.at, title, "is a list");
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn map(&mut self, node: &Node, forms: &[&'a Object], here: Where<'_>) {
+    fn map(&mut self, node: &'a Node, forms: &[&'a Object], here: Where<'_>) {
         let objects: Vec<&'a Object> = forms.iter().copied().filter(|form| has_type(form, "object")).collect();
         match objects.as_slice() {
             [] => {
@@ -158,13 +158,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn object(&mut self, node: &Node, form: &'a Object, here: Where<'_>) {
-        self.above.push(form);
+    fn object(&mut self, node: &'a Node, form: &'a Object, here: Where<'_>) {
+        self.above.push((node, form));
         self.members(node, form, here);
         self.above.pop();
     }
 
-    fn members(&mut self, node: &Node, form: &'a Object, here: Where<'_>) {
+    fn members(&mut self, node: &'a Node, form: &'a Object, here: Where<'_>) {
         if let Some(mark) = form.get("x-firedrill").filter(|mark| mark.get("sort").is_some()) {
             self.kinds(node, form, mark, here);
         }
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The value of a declared key; for a kind's spec the kind itself is asked once the shape is right.
-    fn property(&mut self, node: &Node, schema: &'a Value, form: &Object, here: Where<'_>) {
+    fn property(&mut self, node: &'a Node, schema: &'a Value, form: &Object, here: Where<'_>) {
         let before = self.findings.len();
         self.node(node, schema, here);
         if before != self.findings.len() {
@@ -213,7 +213,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Several mappings are allowed: the one whose keys are there is meant.
-    fn choice(&mut self, node: &Node, forms: &[&'a Object], here: Where<'_>) {
+    fn choice(&mut self, node: &'a Node, forms: &[&'a Object], here: Where<'_>) {
         let fits = |form: &Object| {
             let properties = form.get("properties").and_then(Value::as_object);
             node.entries().iter().filter(|entry| properties.is_some_and(|p| p.contains_key(&entry.key))).count()
