@@ -61,7 +61,8 @@ enum Change {
 fn change() -> impl Strategy<Value = Change> {
     // Up to a month: a run may be finished long after it died.
     let number = prop_oneof![0..4u64, 0..20_000_000_000u64, 0..2_600_000_000_000_000u64];
-    let text = prop::sample::select(vec!["checkout", "orders", "lose-primary", "system/node-a", "", "ok", "bad", "timeout", "close", "ä\u{0}<&"]);
+    let text =
+        prop::sample::select(vec!["checkout", "orders", "lose-primary", "system/node-a", "", "ok", "bad", "timeout", "close", "ä\u{0}<&"]);
     prop_oneof![
         any::<Index>().prop_map(Change::Drop),
         (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Change::Twice(a, b)),
@@ -134,7 +135,9 @@ fn everybody_reads(plan: &Plan, entries: &[Entry]) {
     let score = score(plan, &facts);
     assert!(golden::CODES.contains(&score.exit_code), "exit code {}", score.exit_code);
     let whole = Report { plan, facts: &facts, score: &score };
-    for text in [report::html::render(&whole), report::markdown::render(&whole), report::json::render(&whole), report::junit::render(&whole)] {
+    for text in
+        [report::html::render(&whole), report::markdown::render(&whole), report::json::render(&whole), report::junit::render(&whole)]
+    {
         assert!(!text.is_empty());
     }
     let _ = report::text::render(&whole, true);

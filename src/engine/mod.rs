@@ -7,4 +7,5 @@ pub mod finish;
 pub mod folds;
 mod guard;
 mod health;
+mod lost;
 pub mod watchdog;
