@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firedrill::base::At;
+use firedrill::base::{At, Interval};
+use firedrill::engine::drive::{self, Command, Setup};
 use firedrill::engine::finish::{self, Finished};
 use firedrill::event::{Entry, Event, Outcome};
 use firedrill::journal::{self, Journal, RunLock};
@@ -15,6 +16,7 @@ use firedrill::measure;
 use firedrill::report::{self, Report};
 use firedrill::score::score;
 use firedrill::state::RunState;
+use firedrill::sys::Clock;
 use golden::{CODES, Golden, Place};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -190,11 +192,15 @@ fn everywhere(name: &'static str, at_once: usize) {
             result.unwrap();
         }
     });
+    assert_nobody_survives(&prefix);
+}
+
+fn assert_nobody_survives(prefix: &str) {
     let end = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < end && !survivors(&prefix).is_empty() {
+    while Instant::now() < end && !survivors(prefix).is_empty() {
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(survivors(&prefix), Vec::<String>::new());
+    assert_eq!(survivors(prefix), Vec::<String>::new());
 }
 
 #[test]
@@ -285,4 +291,155 @@ fn every_byte_of_the_lines_that_matter() {
             assert_eq!((read.entries.len(), read.torn), (whole.entries.len() + 1, 0), "{name}");
         }
     }
+}
+
+/// A line that can no longer be read at all.
+#[derive(Clone, Copy)]
+enum Damage {
+    /// Not even JSON.
+    Smashed,
+    /// One digit of the checksum; what it says is there.
+    Sum,
+    /// Gone, with its line end.
+    Gone,
+}
+
+impl Damage {
+    fn done_to(self, lines: &mut Vec<String>, n: usize) {
+        match self {
+            Damage::Smashed => lines[n] = format!("{}\n", "#".repeat(lines[n].len() - 1)),
+            Damage::Sum => {
+                let sum = lines[n].trim_end().trim_end_matches("\"}").to_owned();
+                let last = if sum.ends_with('0') { '1' } else { '0' };
+                lines[n] = format!("{}{last}\"}}\n", &sum[..sum.len() - 1]);
+            }
+            Damage::Gone => drop(lines.remove(n)),
+        }
+    }
+}
+
+/// What a person sees of a damaged journal: undone what can be, said what cannot, and never passed.
+async fn undo_damaged(case: &Case, damage: Damage, n: usize) {
+    let exe = assert_cmd::cargo::cargo_bin!("firedrill");
+    std::fs::create_dir_all(&case.run_dir).unwrap();
+    let place = Place { run_dir: &case.run_dir, base_dir: &case.base_dir, exe, run: &case.run, same_boot: case.same_boot };
+    let mut lines = case.golden.copy(&place);
+    lines.truncate(case.cut.lines);
+    let armed = lines[n].contains(r#""type":"armed""#) && !matches!(damage, Damage::Sum);
+    damage.done_to(&mut lines, n);
+    let text = lines.concat();
+    let file = case.run_dir.join(journal::FILE);
+    std::fs::write(&file, &text).unwrap();
+    // Only the last line in doubt is what a crash leaves.
+    let damaged = journal::read(&case.run_dir).is_err();
+    let debt = firedrill::cli::store::debt(&case.run_dir).map(|debt| debt.items).unwrap_or_default();
+
+    let finished = finish(&case.run_dir, exe).await;
+    assert_eq!(finished.owed_before, debt, "what hinders the next run is what is undone");
+    if std::fs::read(&file).unwrap() == text.as_bytes() {
+        assert!(debt.is_empty() && finished.owed_after.is_empty());
+        return;
+    }
+    let after = finish::load(&case.run_dir).unwrap();
+    for (id, by_hand) in &finished.owed_after {
+        // A pid cannot be known again; what the plan starts or declares can.
+        assert!(
+            armed && id != "close" && !id.contains('/') && by_hand.contains(case.run_dir.to_str().unwrap()),
+            "still owed: {id}: {by_hand}"
+        );
+    }
+    let facts = measure::facts(&after.plan, &after.read.entries);
+    let code = score(&after.plan, &facts).exit_code;
+    assert!(if finished.owed_after.is_empty() { matches!(code, 33 | 40) } else { code == 50 }, "exit code {code}");
+    let kept = std::fs::read_to_string(case.run_dir.join("events.damaged.jsonl")).unwrap_or_default();
+    assert_eq!(kept, if damaged { text } else { String::new() });
+}
+
+#[test]
+fn a_damaged_journal_is_no_reason_to_leave_a_fault_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let prefix = format!("crash-damage-{}-", std::process::id());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut cases = tokio::task::JoinSet::new();
+        for name in ["command", "taken-over"] {
+            let golden = Arc::new(Golden::read(name));
+            let entries = journal::read(&golden::dir(name)).unwrap().entries;
+            // As if the runner had died while the fault bit, and to its end.
+            let bites = entries.iter().position(|e| matches!(&e.event, Event::Effective { id, .. } if !id.contains('/'))).unwrap() + 1;
+            let lines = std::fs::read_to_string(golden::dir(name).join(journal::FILE)).unwrap();
+            let lines: Vec<&str> = lines.lines().collect();
+            for end in [bites, lines.len()] {
+                for n in (0..end - 1).filter(|n| matters(lines[*n]) || *n < 3) {
+                    for damage in [Damage::Smashed, Damage::Sum, Damage::Gone] {
+                        let at = cases.len();
+                        let case = Case {
+                            golden: Arc::clone(&golden),
+                            base_dir: golden::dir(name),
+                            run_dir: dir.path().join(at.to_string()),
+                            run: format!("{prefix}{at}"),
+                            cut: Cut { lines: end, part: 0 },
+                            same_boot: false,
+                            stuck: false,
+                        };
+                        cases.spawn(async move { undo_damaged(&case, damage, n).await });
+                    }
+                }
+            }
+        }
+        while let Some(result) = cases.join_next().await {
+            result.unwrap();
+        }
+    });
+    assert_nobody_survives(&prefix);
+}
+
+/// The drill gave up on a fault and stopped its system; later the undo succeeds and starts a part of that system again: it is stopped again as well.
+#[tokio::test]
+async fn what_a_late_undo_starts_again_is_stopped_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let exe = assert_cmd::cargo::cargo_bin!("firedrill");
+    let run = format!("crash-late-{}-", std::process::id());
+    let base_dir = golden::dir("taken-over");
+    let lines = Golden::read("taken-over").copy(&Place { run_dir: dir.path(), base_dir: &base_dir, exe, run: &run, same_boot: true });
+    let undoing = lines.iter().position(|line| line.contains(r#""type":"undoing","id":"lose-worker""#)).unwrap();
+    std::fs::write(dir.path().join(journal::FILE), lines[..=undoing].concat()).unwrap();
+    let read = journal::read(dir.path()).unwrap();
+    let mut journal = Journal::resume(dir.path(), &read, RunLock::take(dir.path()).unwrap()).unwrap();
+    let (fault, worker) = ("lose-worker".to_owned(), "system/worker".to_owned());
+    let at = read.entries.last().unwrap().at;
+    for event in [
+        Event::UndoFailed { id: fault.clone(), attempt: 5, error: "the port was taken".into(), last: true },
+        Event::Undoing { id: worker.clone(), attempt: 1, why: "the drill ends".into() },
+        Event::Undone { id: worker, when: Interval::exact(at), seen: "verified".into() },
+        Event::RunFinished { outcome: Outcome::Stuck },
+    ] {
+        journal.append(at, event);
+    }
+    drop(journal);
+    let finished = finish(dir.path(), exe).await;
+    assert_eq!((finished.owed_before, finished.owed_after), (vec![fault], vec![]));
+    finish::load(dir.path()).unwrap();
+    assert_nobody_survives(&run);
+    assert_eq!(finish(dir.path(), exe).await.owed_before, Vec::<String>::new());
+}
+
+/// Somebody lets go of a fault that is not there; the journal still says only what the table allows.
+#[tokio::test]
+async fn a_command_that_makes_no_sense_leaves_the_journal_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plan, _) = golden::load(&golden::dir("command"));
+    std::fs::write(dir.path().join(journal::PLAN), plan.to_text().unwrap().0).unwrap();
+    let exe = assert_cmd::cargo::cargo_bin!("firedrill").to_owned();
+    let cx = finish::cx_for(&plan, "crash-release", dir.path(), exe, Clock::start());
+    let journal = Journal::create(dir.path(), RunLock::take(dir.path()).unwrap()).unwrap();
+    let (ask, commands) = mpsc::channel(4);
+    let (watch, _) = mpsc::unbounded_channel();
+    ask.send(Command::Release { fault: "nobody".into(), by: "a test".into() }).await.unwrap();
+    ask.send(Command::Abort { by: "a test".into(), reason: "enough".into() }).await.unwrap();
+    let state = RunState::default();
+    let setup = Setup { plan: Arc::new(plan), cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
+    assert_eq!(drive::run(setup).await, Outcome::Aborted);
+    let entries = finish::load(dir.path()).unwrap().read.entries;
+    assert!(entries.iter().any(|e| matches!(&e.event, Event::Note { text } if text.contains("nobody"))), "{entries:?}");
 }

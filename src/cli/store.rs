@@ -8,6 +8,7 @@ use crate::engine::finish::{self, FinishError};
 use crate::event::Event;
 use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
 use crate::plan::Plan;
+use crate::state::RunState;
 use crate::sys::clock;
 
 /// A dead run that still owes an undo.

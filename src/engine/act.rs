@@ -178,7 +178,7 @@ impl Act {
         }
     }
 
-    async fn prepare(&self, kind: &str, spec: &Value) -> Result<(&'static dyn ErasedFault, Prepared<Value>), String> {
+    pub(super) async fn prepare(&self, kind: &str, spec: &Value) -> Result<(&'static dyn ErasedFault, Prepared<Value>), String> {
         let fault = fault::by_kind(kind).ok_or_else(|| format!("find the fault kind {kind}"))?;
         let scene = Scene { cx: &self.cx, plan: &self.plan };
         let found = within(STEP_LIMIT, fault.prepare(spec, scene)).await.map_err(|error| error.to_string())?;
@@ -262,7 +262,7 @@ impl Act {
     }
 
     /// The scenario's own undo as a stranger can execute it: everything filled but secrets.
-    fn record(&self, undo: &UndoPlan) -> DeclaredUndo {
+    pub(super) fn record(&self, undo: &UndoPlan) -> DeclaredUndo {
         DeclaredUndo {
             run: undo.run.as_ref().map(|argv| argv.iter().map(|word| self.cx.fill(word)).collect()),
             left_to: undo.left_to.clone(),

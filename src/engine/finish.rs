@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::drive::{self, Setup};
+use super::lost;
 use crate::base::{At, Span};
-use crate::event::{Entry, Event, Outcome, Role, UndoRecord};
+use crate::event::{Entry, Event, Outcome, Role};
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
 use crate::plan::{Plan, SecretRef};
 use crate::state::{Illegal, RunState};
@@ -102,17 +103,19 @@ fn look(run_dir: &Path) -> Result<Found, FinishError> {
     }
 }
 
-/// An undo that is owed and cannot be done: a person has to.
-fn lost(id: &str, entries: &[Entry], run_dir: &Path) -> Event {
-    let preview = entries.iter().find_map(|entry| match &entry.event {
-        Event::Previewed { id: of, targets, by_hand, .. } if of == id => Some((targets.clone(), by_hand.clone())),
-        _ => None,
-    });
-    let (targets, by_hand) = preview.unwrap_or_else(|| (Vec::new(), format!("echo 'look what {id} did, and undo it'")));
-    let by_hand = format!("{by_hand} # then remove {}: nothing here can show that it is undone", run_dir.display());
-    let undo = UndoRecord { kind: "lost".into(), detail: serde_json::Value::Null, by_hand, declared: None };
-    let role = if id.contains('/') { Role::Support } else { Role::Fault };
-    Event::Armed { id: id.into(), role, undo, targets, summary: "the line that says how to undo it is damaged".into() }
+/// The undo of a fault may start again what the drill had started and stopped already: that is owed once more, and stopped last again.
+fn stopped_too_soon(state: &RunState, unknown: &BTreeSet<String>) -> Vec<Event> {
+    let fault_owed = state.owed().any(|(_, item)| item.role == Role::Fault) || !unknown.is_empty();
+    let stopped = state.items.iter().filter(|(_, item)| fault_owed && item.role == Role::Support && !item.phase.owes());
+    stopped
+        .map(|(id, item)| Event::Armed {
+            id: id.clone(),
+            role: item.role,
+            undo: item.undo.clone(),
+            targets: item.targets.clone(),
+            summary: "an undo that is owed may start it again".into(),
+        })
+        .collect()
 }
 
 /// The door to the world for a run of this plan.
@@ -182,8 +185,12 @@ pub async fn finish(
     });
     let fallback = || run_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let cx = cx_for(&plan, &run.unwrap_or_else(fallback), run_dir, exe, clock);
-    let mut events: Vec<Event> = unknown.iter().map(|id| lost(id, &read.entries, run_dir)).collect();
-    events.push(Event::Anchor(clock.anchor()));
+    let plan = Arc::new(plan);
+    let mut events = vec![Event::Anchor(clock.anchor())];
+    events.extend(stopped_too_soon(&state, &unknown));
+    for id in &unknown {
+        events.push(lost::armed(id, &read.entries, &plan, &cx).await);
+    }
     events.push(Event::TakenOver { by: by.into(), dropped: read.torn, why: why.into() });
     if let Some(why) = damage {
         // An end that stood in doubtful data is none: the run is judged as one that was cut off.
@@ -200,7 +207,7 @@ pub async fn finish(
         let _ = watch.send(entry);
     }
     let (_keep, commands) = mpsc::channel(1);
-    let setup = Setup { plan: Arc::new(plan), cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
+    let setup = Setup { plan, cx, journal, state, commands, watch, guardian: None, attempts: Setup::ATTEMPTS };
     let outcome = drive::run(setup).await;
     let (after, ..) = RunState::of_what_is_left(journal::read(run_dir)?.entries);
     let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();

@@ -9,6 +9,7 @@ pub mod finish;
 pub mod folds;
 mod guard;
 mod health;
+mod lost;
 mod supports;
 mod undoing;
 pub mod watchdog;

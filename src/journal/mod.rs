@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 pub use armed::Armed;
 pub use lock::RunLock;
-pub use read::{Read, read, salvage, set_aside};
+pub use read::{Read, read, salvage};
 pub use registry::{Registry, Start, register_start};
-pub use write::{Ack, Journal};
+pub use write::{Ack, Journal, rewrite};
 
 /// What can go wrong with a journal: a lower-case fragment that reads after "failed to".
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,7 @@
 //! Reading a journal: a torn tail is what a crash leaves and is dropped; damage before the tail is an error.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::write::line_of;
 use super::{FILE, JournalError};
 use crate::base::line_sum;
 use crate::event::Entry;
@@ -88,31 +84,4 @@ pub fn salvage(run_dir: &Path) -> Result<Vec<Entry>, JournalError> {
         .filter_map(|line| split(line))
         .filter_map(|(body, _)| serde_json::from_str(&body).ok())
         .collect())
-}
-
-/// Sets a damaged journal aside as `events.damaged-N.jsonl`, where nothing of it is lost, and begins a new one with what could be salvaged,
-/// numbered anew. A crash in between leaves the damaged one in its place. Returns the file's new name.
-///
-/// # Errors
-/// The disk refuses; the damaged journal is still in its place then.
-pub fn set_aside(run_dir: &Path, salvaged: &[Entry]) -> Result<String, JournalError> {
-    let path = run_dir.join(FILE);
-    let fresh = run_dir.join(format!("{FILE}.new"));
-    let mut sum = String::new();
-    let text: String = salvaged.iter().zip(0..).map(|(entry, seq)| line_of(&Entry { seq, ..entry.clone() }, &mut sum)).collect();
-    let write = || {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|source| JournalError::os("write", &fresh, source))?;
-    let free = |n: &u32| !run_dir.join(format!("events.damaged-{n}.jsonl")).exists();
-    let aside = format!("events.damaged-{}.jsonl", (1..u32::MAX).find(free).unwrap_or(0));
-    let move_both = || {
-        std::fs::hard_link(&path, run_dir.join(&aside))?;
-        std::fs::rename(&fresh, &path)?;
-        File::open(run_dir)?.sync_all()
-    };
-    move_both().map_err(|source| JournalError::os("set aside", &path, source))?;
-    Ok(aside)
 }

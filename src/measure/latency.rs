@@ -49,7 +49,8 @@ fn phases_of(read: &Read<'_>, id: &str, item: &Item<'_>, recovery: Option<&Recov
     let Some(command) = item.command else { return Vec::new() };
     let next = read.items.values().filter(|i| !i.support).filter_map(|i| i.command).filter(|c| *c > command).min();
     let end = next.unwrap_or(read.end + Span(1));
-    let undo = item.undo_started.unwrap_or(end).min(end);
+    // A journal may be damaged; times in it need not be in order.
+    let undo = item.undo_started.unwrap_or(end).min(end).max(command);
     let undone = item.undone.and_then(|w| w.hi).unwrap_or(end).clamp(undo, end);
     let effect = item.effective.and_then(|w| w.hi).map(|hi| hi.clamp(command, undo));
     let mut phases = vec![("inject", vec![(command, effect.unwrap_or(undo))])];
