@@ -1,6 +1,12 @@
 //! Journals of real runs, recorded once (`tests/record.rs`) and kept under `tests/journals/NAME`: `scenario.yaml`, `plan.json`,
 //! `events.jsonl`. What belonged to the recording machine stands there under other names, and is given back when a copy is made.
-#![allow(dead_code, reason = "every test file uses another part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    dead_code,
+    reason = "a test may break off anywhere, wait and print; every file uses another part of what is shared"
+)]
 
 use std::path::{Path, PathBuf};
 
