@@ -110,5 +110,6 @@ pub fn known() -> Known {
             fields(KnownKind::plain("prometheus", "asks a Prometheus server", prometheus), &["outcome", "value"]),
             KnownKind { ledger: true, ..KnownKind::plain("ledger.http", "numbered writes over HTTP", ledger) },
         ],
+        schemas: Default::default(),
     }
 }
