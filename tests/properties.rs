@@ -1,4 +1,11 @@
 //! Whatever stands in a journal, nobody who reads it may break: events of real runs in any order, changed in any place.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
 
 mod golden;
 
