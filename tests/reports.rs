@@ -152,7 +152,7 @@ fn parts(claim: &ClaimFacts) -> Vec<(&'static str, &PartVerdict)> {
 /// Nothing passes that did not pass with everything there; how the run ended stays.
 fn assert_no_better(what: &str, plan: &Plan, whole: &(Facts, Score), entries: &[Entry]) {
     let (facts, score) = judged(plan, entries);
-    if entries.len() % 16 == 0 {
+    if entries.len().is_multiple_of(16) {
         // Rendering is the slow part, and looks at facts alone.
         let _ = forms(plan, &facts, &score);
     }
