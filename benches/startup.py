@@ -11,8 +11,8 @@ Three bars, each on the median of interleaved rounds:
 
 What is compared. Both tools are given the same local HTTP server, two HTTP checks and an action that breaks nothing. Chaos Toolkit asks each
 check once before and once after its action. Firedrill never believes one answer: it watches windows of samples, by design, and refuses a
-window of fewer than five of them. Here the windows are as short as they can sensibly be (5 samples at 100/s: 50 ms before, 50 ms of
-staying up, 50 ms after the undo). That waiting was declared in the scenario and is not start-up, so two rows are printed: the total wall time,
+window of fewer than five of them. Here the windows are as short as they can sensibly be (5 samples at 200/s: 25 ms before, 25 ms of
+staying up, 25 ms after the undo). That waiting was declared in the scenario and is not start-up, so two rows are printed: the total wall time,
 for information, and the wall time less the declared windows, which has the bar. CPU time and memory are those of the whole run,
 all processes of each tool included, and nothing is subtracted from them.
 
@@ -35,20 +35,20 @@ import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / "target" / "bench-venv"
-WINDOWS_S = 3 * 0.050
+WINDOWS_S = 3 * 0.025
 
 SCENARIO = """firedrill: 1
 title: A trivial run
 environment: test
 probes:
-  one: {{ http: {{ url: "http://127.0.0.1:{port}/one" }}, rate: 100/s, timeout: 2s, expect: {{ status: {{ equals: 200 }} }} }}
-  two: {{ http: {{ url: "http://127.0.0.1:{port}/two" }}, rate: 100/s, timeout: 2s, expect: {{ status: {{ equals: 200 }} }} }}
+  one: {{ http: {{ url: "http://127.0.0.1:{port}/one" }}, rate: 200/s, timeout: 2s, expect: {{ status: {{ equals: 200 }} }} }}
+  two: {{ http: {{ url: "http://127.0.0.1:{port}/two" }}, rate: 200/s, timeout: 2s, expect: {{ status: {{ equals: 200 }} }} }}
 steady_state:
-  over: 50ms
+  over: 25ms
   probes: {{ one: {{ success: {{ min: 50% }} }}, two: {{ success: {{ min: 50% }} }} }}
 faults:
   nothing: {{ rehearse.nothing: {{}}, for: once }}
-recovery: {{ within: 10s, stable_for: 50ms }}
+recovery: {{ within: 10s, stable_for: 25ms }}
 """
 
 

@@ -1,4 +1,11 @@
 //! The life of a drill through the real binary: how it ends, whatever happens to it, and that nothing is left behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

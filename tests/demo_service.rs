@@ -1,6 +1,12 @@
 //! The demonstration is a real replicated system: these tests start its processes, kill and stop them, and compare what clients were told with
 //! what is there afterwards and with the truth logs.
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which the lint's exemption does not reach")]
 
 use std::collections::BTreeSet;

@@ -1,6 +1,13 @@
 //! Files that nobody should give to a program, given to the real binary: refused in words, soon, and without much memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "drives the real binary from outside")]
 
-#[path = "drill/mod.rs"]
 mod drill;
 
 use std::os::unix::ffi::OsStrExt;

@@ -1,5 +1,11 @@
 //! What every fault kind owes, over the list of kinds: its documentation, and every rule of undo, on real processes and sockets.
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod world;

@@ -1,5 +1,11 @@
 //! What the faults really do, to real processes and connections, and what remains when firedrill is gone.
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod world;

@@ -1,4 +1,11 @@
 //! Command probes with real processes, and a prober whose own process is stopped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
 
 use std::process::Stdio;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! Whatever stands in a journal, nobody who reads it may break: events of real runs in any order, changed in any place.
 #![allow(
     clippy::unwrap_used,
-    clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a test may break off anywhere, wait and print; every file uses another part of what is shared"
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
 
 mod golden;

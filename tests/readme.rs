@@ -1,4 +1,11 @@
 //! The two commands that everybody runs first, for real, and their output in the README. `FIREDRILL_BLESS=1` records it anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
 
 mod drill;
 mod page;

@@ -2,9 +2,10 @@
 //! is missing or came twice. `FIREDRILL_BLESS=1` writes the reports beside the golden journals; then look at what changed.
 #![allow(
     clippy::unwrap_used,
-    clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a test may break off anywhere, wait and print; every file uses another part of what is shared"
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
 
 mod drill;
@@ -151,7 +152,7 @@ fn parts(claim: &ClaimFacts) -> Vec<(&'static str, &PartVerdict)> {
 /// Nothing passes that did not pass with everything there; how the run ended stays.
 fn assert_no_better(what: &str, plan: &Plan, whole: &(Facts, Score), entries: &[Entry]) {
     let (facts, score) = judged(plan, entries);
-    if entries.len() % 16 == 0 {
+    if entries.len().is_multiple_of(16) {
         // Rendering is the slow part, and looks at facts alone.
         let _ = forms(plan, &facts, &score);
     }
@@ -180,7 +181,8 @@ fn what_comes_twice_makes_nothing_better() {
         let whole = judged(&plan, &entries);
         let twice: Vec<Entry> = entries.iter().flat_map(|entry| [entry.clone(), entry.clone()]).collect();
         assert_no_better(&format!("{name}, every entry twice"), &plan, &whole, &twice);
-        for n in 0..entries.len() {
+        // Of many alike a few are enough: this is the slow part.
+        for n in (0..entries.len()).filter(|n| !droppable(&entries[*n]) || n % 4 == 0) {
             let mut twice = entries.clone();
             twice.insert(n, entries[n].clone());
             assert_no_better(&format!("{name}, entry {n} twice"), &plan, &whole, &twice);
@@ -208,6 +210,9 @@ fn what_is_missing_makes_nothing_better() {
         without("any samples".into(), &|_, _| true);
         for n in (0..entries.len()).filter(|n| droppable(&entries[*n])) {
             without(format!("entry {n}"), &|m, _| m == n);
+            if n % 4 != 0 {
+                continue;
+            }
             without(format!("samples from entry {n}"), &|m, _| m >= n);
             without(format!("samples up to entry {n}"), &|m, _| m <= n);
         }

@@ -41,20 +41,30 @@ pub fn watchdog(run_dir: &Path, runner: &str) -> Exit {
     // Terminal signals and the end of the session are for the runner; the watchdog outlives both.
     let _ = rustix::process::setsid();
     let Ok(runner) = serde_json::from_str::<ProcessId>(runner) else { return Exit::Usage };
-    let Ok(runtime) = runtime() else { return Exit::Bug };
-    runtime.block_on(async {
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(waiting) = waiting else { return Exit::Bug };
+    // Waiting is all it does in most runs: one thread is enough for that, and cheap to have beside every drill.
+    let duty = waiting.block_on(async {
         for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
             if let Ok(mut stream) = signal(kind) {
                 // Having a listener is what keeps the signal from killing us; nobody acts on it.
                 tokio::spawn(async move { while stream.recv().await.is_some() {} });
             }
         }
-        let Some(stream) = stdin_socket() else { return Exit::Usage };
-        match watch(stream, &runner).await {
-            Duty::Rest => Exit::Ok,
-            Duty::Finish(why) => finish_for(run_dir, &why).await,
+        match stdin_socket() {
+            Some(stream) => Some(watch(stream, &runner).await),
+            None => None,
         }
-    })
+    });
+    match duty {
+        None => Exit::Usage,
+        Some(Duty::Rest) => Exit::Ok,
+        Some(Duty::Finish(why)) => {
+            // The signal handlers stay installed for the whole process; what they hear is still heard by nobody.
+            let Ok(runtime) = runtime() else { return Exit::Bug };
+            runtime.block_on(finish_for(run_dir, &why))
+        }
+    }
 }
 
 fn stdin_socket() -> Option<UnixStream> {

@@ -9,6 +9,7 @@ pub fn known() -> Known {
     Known {
         faults: fault::KINDS.iter().map(|kind| of_fault(*kind)).collect(),
         probes: probe::KINDS.iter().map(|kind| of_probe(*kind)).collect(),
+        schemas: Default::default(),
     }
 }
 

@@ -132,7 +132,13 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<(Pat
         let _ = watch.send(entry);
     }
     let setup = Setup { plan, cx, journal, state, commands, watch, guardian, attempts: Setup::ATTEMPTS };
-    drive::run(setup).await;
+    // On a worker of the runtime, where its timers and sockets are: half as many threads are woken for each sample.
+    if let Err(broken) = tokio::spawn(drive::run(setup)).await
+        && broken.is_panic()
+    {
+        // As if it had happened here: we die, and the watchdog undoes.
+        std::panic::resume_unwind(broken.into_panic());
+    }
     signals.abort();
     let seen = viewer.await.unwrap_or_default();
     if store::debt(&dir).is_none() {

@@ -85,7 +85,8 @@ pub fn find(runs: &Path, name: &str) -> Result<PathBuf, String> {
 
 /// What a run directory owes; nothing while somebody is at work on it.
 pub fn debt(dir: &Path) -> Option<Debt> {
-    if RunLock::is_held(dir) {
+    // Every start asks this of every run there is: most are over, and that is seen at the end of their journals.
+    if journal::ended_well(dir) || RunLock::is_held(dir) {
         return None;
     }
     let items: Vec<String> = owed(dir).into_iter().map(|(id, _)| id).collect();

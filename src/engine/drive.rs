@@ -136,7 +136,12 @@ pub async fn run(setup: Setup) -> Outcome {
             return outcome;
         }
         let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK).min(engine.read_due.unwrap_or(At(u64::MAX)));
+        let had_ended = engine.state.outcome.is_some();
         engine.act_on(decision);
+        if engine.state.outcome.is_some() && !had_ended {
+            // Nothing else is coming that would wake us.
+            continue;
+        }
         let clock = engine.cx.clock;
         tokio::select! {
             Some(msg) = inbox.recv() => engine.take(msg),
@@ -161,7 +166,7 @@ pub async fn run(setup: Setup) -> Outcome {
 
 const TICK: Span = Span::millis(100);
 /// The folds are read no sooner than this after a sample came.
-const SOONEST: Span = Span::millis(5);
+const SOONEST: Span = Span::millis(2);
 
 async fn next_news(prober: &mut Option<Prober>) -> Option<News> {
     match prober {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use armed::Armed;
 pub use lock::RunLock;
-pub use read::{Read, read, salvage};
+pub use read::{Read, ended_well, read, salvage};
 pub use registry::{Registry, Start, register_start};
 pub use write::{Ack, Journal, rewrite};
 

@@ -1,10 +1,11 @@
 //! Reading a journal: a torn tail is what a crash leaves and is dropped; damage before the tail is an error.
 
+use std::io::{Read as _, Seek, SeekFrom};
 use std::path::Path;
 
 use super::{FILE, JournalError};
 use crate::base::line_sum;
-use crate::event::Entry;
+use crate::event::{Entry, Event, Outcome};
 
 /// A journal as it stands on the disk.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -70,6 +71,28 @@ pub fn read(run_dir: &Path) -> Result<Read, JournalError> {
     Ok(out)
 }
 
+/// Whether the last line says that the run ended with everything undone: a quick look at the end of the file. False when in doubt.
+pub fn ended_well(run_dir: &Path) -> bool {
+    tail(&run_dir.join(FILE)).is_some_and(|tail| {
+        let Some(line) = tail.strip_suffix('\n').and_then(|tail| tail.rsplit('\n').next()) else { return false };
+        let entry = split(line).and_then(|(body, _)| serde_json::from_str::<Entry>(&body).ok());
+        matches!(entry, Some(Entry { event: Event::RunFinished { outcome }, .. }) if outcome != Outcome::Stuck)
+    })
+}
+
+/// The end of a file as text.
+fn tail(path: &Path) -> Option<String> {
+    const ENOUGH: u64 = 1024;
+    let mut file = std::fs::File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(ENOUGH).read_to_end(&mut bytes).ok()?;
+    // What is cut off at the front may be half a character; the last line is whole, or in doubt.
+    let start = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    String::from_utf8(bytes.split_off(start)).ok()
+}
+
 /// Reads whatever can still be read, line by line, without trusting order or checksums: for undoing after damage, where a doubtful undo is better
 /// than none. Entries keep their own numbers.
 ///
@@ -84,4 +107,40 @@ pub fn salvage(run_dir: &Path) -> Result<Vec<Entry>, JournalError> {
         .filter_map(|line| split(line))
         .filter_map(|(body, _)| serde_json::from_str(&body).ok())
         .collect())
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::At;
+    use crate::journal::{Journal, RunLock};
+
+    fn journal(events: Vec<Event>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(dir.path(), RunLock::take(dir.path()).unwrap()).unwrap();
+        for (n, event) in events.into_iter().enumerate() {
+            journal.append(At(n as u64), event);
+        }
+        dir
+    }
+
+    #[test]
+    fn only_a_last_line_that_says_so_ends_a_run_well() {
+        let note = |length: usize| Event::Note { text: "ä".repeat(length) };
+        let end = |outcome| Event::RunFinished { outcome };
+        let well = |events| ended_well(journal(events).path());
+        assert!(well(vec![end(Outcome::Completed)]));
+        assert!(well(vec![note(2_000), end(Outcome::Aborted)]));
+        assert!(well(vec![note(499), note(9), end(Outcome::NotSteady)]));
+        assert!(!well(vec![note(3), end(Outcome::Stuck)]));
+        assert!(!well(vec![end(Outcome::Completed), note(3)]));
+        assert!(!well(vec![end(Outcome::Completed), note(3_000)]));
+        assert!(!well(Vec::new()));
+        let torn = journal(vec![note(3), end(Outcome::Completed)]);
+        let file = torn.path().join(FILE);
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(!ended_well(torn.path()));
+        std::fs::remove_file(&file).unwrap();
+        assert!(!ended_well(torn.path()));
+    }
 }

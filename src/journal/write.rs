@@ -26,7 +26,8 @@ pub struct Journal {
     lines: Option<Sender<Line>>,
     poisoned: Arc<AtomicBool>,
     trouble: Arc<Mutex<Option<String>>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    /// Closes when the thread has ended.
+    ended: Mutex<Receiver<()>>,
     #[expect(dead_code, reason = "held for as long as we write")]
     lock: RunLock,
 }
@@ -98,11 +99,15 @@ impl Journal {
         let poisoned = Arc::new(AtomicBool::new(false));
         let trouble = Arc::new(Mutex::new(None));
         let mut writer = Writer { file, poisoned: Arc::clone(&poisoned), trouble: Arc::clone(&trouble), unwritten: None };
-        let thread = std::thread::Builder::new()
+        let (end, ended) = channel::<()>();
+        std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || writer.serve(&queue))
+            .spawn(move || {
+                writer.serve(&queue);
+                drop((writer, end));
+            })
             .map_err(|source| JournalError::os("start the writer of", &path, source))?;
-        Ok(Journal { path, next, sum, lines: Some(lines), poisoned, trouble, thread: Some(thread), lock })
+        Ok(Journal { path, next, sum, lines: Some(lines), poisoned, trouble, ended: Mutex::new(ended), lock })
     }
 
     /// Where it is.
@@ -154,18 +159,9 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         self.lines = None;
-        if let Some(thread) = self.thread.take() {
-            // A hung disk must not hang the undo: the thread is left to itself after a while.
-            for _ in 0..100 {
-                if thread.is_finished() {
-                    break;
-                }
-                std::thread::park_timeout(Span::millis(20).std());
-            }
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
-        }
+        // A hung disk must not hang the undo: the thread is left to itself after a while.
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(DURABLE_WITHIN.std());
     }
 }
 

@@ -19,9 +19,14 @@ const SECOND: u64 = 1_000_000_000;
 /// An hour in nanoseconds: longer than any time-out.
 const LONGEST: u64 = 3_600 * SECOND;
 
-/// Durations with three significant digits.
+/// Durations with three significant digits. It starts small and grows with what is recorded: a report holds several for each probe and phase.
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST, 3).unwrap_or_else(|_| unreachable!("the bounds are constants"))
+    Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"))
+}
+
+fn record(into: &mut Histogram<u64>, took: Span) {
+    // Within these bounds a histogram that grows takes everything.
+    let _ = into.record(took.0.clamp(1, LONGEST));
 }
 
 /// A phase of an episode: its name and its times.
@@ -100,13 +105,13 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
         let rows = watch.planned(from, to);
         for row in rows {
             tally(&mut counts, row);
-            lag.saturating_record(row.lag().0.max(1));
+            record(&mut lag, row.lag());
             if matches!(row.verdict, Verdict::Ok | Verdict::Bad) {
-                response.saturating_record(response_of(row, watch).0.max(1));
+                record(&mut response, response_of(row, watch));
                 timeouts += u64::from(row.class == Class::Timeout);
             }
             if row.verdict == Verdict::Ok {
-                service.saturating_record(row.service().0.max(1));
+                record(&mut service, row.service());
             }
         }
         let missing = watch.missing(from, to);

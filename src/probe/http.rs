@@ -429,7 +429,9 @@ mod tests {
         }
         let many = json!({"url": "http://h/", "method": "get", "headers": {"a b": "x", "c": "\u{1}"}, "json": 1, "body": "x"});
         assert_eq!(check(many), ["/method", "/headers/a b", "/headers/c", "/body"]);
-        assert_eq!(check(json!({"url": "http://h/${key}"})), [""]);
+        assert_eq!(check(json!({"url": "http://h/${key}"})), ["/url"]);
+        assert_eq!(check(json!({"url": "http://h/", "headers": {"x": "${key}"}})), ["/headers/x"]);
+        assert!(check(json!({"url": "http://h/", "body": "${$}{key}"})).is_empty(), "escaped");
         assert_eq!(check(json!({"url": "http://h/", "follow": true})), [""]);
     }
 }

@@ -1,6 +1,7 @@
 //! Which kinds there are, told to the front end as values: it never sees a fault or a probe itself.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -18,6 +19,17 @@ pub struct Known {
     pub faults: Vec<KnownKind>,
     /// What can be observed.
     pub probes: Vec<KnownKind>,
+    /// The schemas that follow from these.
+    pub schemas: Schemas,
+}
+
+/// Schemas of files, made once when they are first asked for: a hundred scenarios are checked against the same one.
+#[derive(Debug, Default)]
+pub struct Schemas {
+    /// Of a scenario.
+    pub(super) scenario: OnceLock<Value>,
+    /// Of a workload.
+    pub(super) workload: OnceLock<Value>,
 }
 
 /// One kind, as far as the language needs to know it.
@@ -89,6 +101,7 @@ mod tests {
         let known = Known {
             faults: vec![KnownKind::plain("command", "runs a command", json!({}))],
             probes: vec![KnownKind { ledger: true, ..KnownKind::plain("command", "asks a command", json!({})) }],
+            schemas: Default::default(),
         };
         assert!(!known.fault("command").unwrap().ledger);
         assert!(known.probe("command").unwrap().ledger);

@@ -13,7 +13,7 @@ use super::model::Scenario;
 use super::node::{Node, Raw};
 use super::parse::{Slip, parse, text_of};
 use super::rebase::rebase;
-use super::schema::{FileKind, file_schema};
+use super::schema::{FileKind, schema_of};
 use super::shape::shape;
 use super::vars::Vars;
 use super::version::wrong_file;
@@ -294,7 +294,7 @@ impl Reader {
             if (file == 0 || workload_too)
                 && let Some(root) = self.roots.get(file)
             {
-                let found = shape(root, &file_schema(known, kind), known);
+                let found = shape(root, schema_of(known, kind), known);
                 self.findings.extend(found.into_iter().map(|finding| (file, finding)));
             }
         }

@@ -111,6 +111,7 @@ mod tests {
                 KnownKind::plain("command", "", json!({ "type": "object", "properties": { "run": run, "cwd": text } })),
                 KnownKind::plain("list", "", list),
             ],
+            schemas: Default::default(),
         }
     }
 

@@ -29,7 +29,7 @@ pub const ALL: [(&str, u8); 8] = [
 ];
 
 /// The exit codes that a run may end with.
-pub const CODES: [u8; 8] = [0, 20, 30, 31, 32, 33, 40, 50];
+pub const CODES: [u8; 9] = [0, 11, 20, 30, 31, 32, 33, 40, 50];
 
 /// The run's directory in a golden journal.
 pub const RUN_DIR: &str = "/golden/run";

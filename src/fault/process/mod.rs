@@ -60,7 +60,7 @@ impl Which {
             1 => Vec::new(),
             _ => vec![Problem::new("", "it says more than once which process").help(help)],
         };
-        let empty = |at: &str| Problem::new(at, format!("`{}` names no process", at.trim_start_matches('/')));
+        let empty = |at: &str| Problem::new(at, format!("`{}` names nothing", at.trim_start_matches('/')));
         problems.extend((self.port == Some(0)).then(|| empty("/port")));
         problems.extend(self.pid_file.as_deref().is_some_and(str::is_empty).then(|| empty("/pid_file")));
         problems.extend(

@@ -246,7 +246,8 @@ mod tests {
             check_latency(&spec).into_iter().map(|problem| problem.at).collect::<Vec<_>>()
         };
         assert!(at(Span::millis(200), Span::millis(200)).is_empty());
-        assert_eq!(at(Span::ZERO, Span::millis(1)), ["/delay", "/jitter"]);
+        assert_eq!(at(Span::millis(200), Span::millis(201)), ["/jitter"]);
+        assert_eq!(at(Span::ZERO, Span::millis(1)), ["/delay"]);
         assert_eq!(at(Span::secs(61), Span::ZERO), ["/delay"]);
     }
 }

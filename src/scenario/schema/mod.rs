@@ -31,6 +31,15 @@ pub fn json_schema(known: &Known) -> Value {
     file_schema(known, FileKind::Scenario)
 }
 
+/// The same as [`file_schema`], made once.
+pub fn schema_of(known: &Known, kind: FileKind) -> &Value {
+    let made = match kind {
+        FileKind::Scenario => &known.schemas.scenario,
+        FileKind::Workload => &known.schemas.workload,
+    };
+    made.get_or_init(|| file_schema(known, kind))
+}
+
 /// The JSON Schema (draft 2020-12) of a file of that kind.
 pub fn file_schema(known: &Known, kind: FileKind) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
@@ -332,6 +341,7 @@ mod tests {
                 "type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "additionalProperties": false}),
             )],
             probes: vec![KnownKind::plain("http", "asks", json!({"type": "object"}))],
+            schemas: Default::default(),
         };
         let schema = json_schema(&known());
         assert_eq!(schema.to_string(), json_schema(&known()).to_string());
