@@ -615,12 +615,11 @@ fn a_damaged_journal_is_named_and_still_undone() {
             kill_both(&quick, &mut child);
             let run = quick.last_run();
             damage(&run, "armed", "mark", |line| line[..line.len() / 2].to_owned());
-            let done = quick.place.run(&["undo"], PATIENCE).expect(50);
-            assert!(done.stderr.contains("mark could not be undone") && done.stderr.contains("by hand: "), "{}", done.stderr);
+            // Nobody can read any more how to undo it; but what the plan says still holds.
+            let done = quick.place.run(&["undo"], PATIENCE).expect(0);
+            assert!(done.stderr.contains("undone and verified") && done.stderr.contains("mark"), "{}", done.stderr);
             assert!(run.join("events.damaged-1.jsonl").is_file());
-            quick.place.assert_nobody_survives(20);
-            // What nobody knows how to undo stays owed.
-            quick.run().expect(11);
+            quick.all_is_well(40);
         }),
         case("the plan", || {
             let quick = Quick::new(&[HEAD, NODE, SLOW]);
