@@ -89,7 +89,8 @@ fn tail(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     file.take(ENOUGH).read_to_end(&mut bytes).ok()?;
     // What is cut off at the front may be half a character; the last line is whole, or in doubt.
-    let start = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let cut = length > ENOUGH;
+    let start = bytes.iter().position(|byte| *byte == b'\n').filter(|_| cut).map_or(0, |at| at + 1);
     String::from_utf8(bytes.split_off(start)).ok()
 }
 
@@ -108,6 +109,7 @@ pub fn salvage(run_dir: &Path) -> Result<Vec<Entry>, JournalError> {
         .filter_map(|(body, _)| serde_json::from_str(&body).ok())
         .collect())
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
