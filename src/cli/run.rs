@@ -16,6 +16,7 @@ use super::{runtime, store};
 use crate::base::Span;
 use crate::engine::drive::{self, Command, Setup};
 use crate::engine::finish::cx_for;
+use crate::engine::stamp;
 use crate::engine::watchdog::Guardian;
 use crate::event::{Entry, Event, SCHEMA};
 use crate::journal::{FILE, Journal, Registry, RunLock, register_start};
@@ -127,7 +128,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<(Pat
         }
     };
     for event in first {
-        let entry = journal.append(cx.clock.now(), event);
+        let entry = journal.append(stamp(cx.clock, &event), event);
         state.apply(&entry).map_err(|error| fail(&error))?;
         let _ = watch.send(entry);
     }

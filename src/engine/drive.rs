@@ -153,7 +153,7 @@ pub async fn run(setup: Setup) -> Outcome {
         if clock.now() >= tick + TICK {
             tick = clock.now();
             for event in health.tick(clock) {
-                engine.record(event);
+                engine.record_at(health::stamp(clock, &event), event);
             }
             engine.read_folds();
             engine.heartbeat();

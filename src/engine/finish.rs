@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::drive::{self, Setup};
+use super::health::stamp;
 use super::lost;
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
@@ -201,7 +202,7 @@ pub async fn finish(
     }
     let mut journal = Journal::resume(run_dir, &read, lock)?;
     for event in events {
-        let entry = journal.append(clock.now(), event);
+        let entry = journal.append(stamp(clock, &event), event);
         state.apply(&entry)?;
         // Nobody may be looking on.
         let _ = watch.send(entry);

@@ -38,6 +38,15 @@ pub fn compare(before: &ClockAnchor, after: &ClockAnchor) -> Vec<Event> {
     events
 }
 
+/// The time under which an event is written: an anchor stands under exactly the moment at which its clocks were read, or every raw time of the run
+/// would be off by the delay in between.
+pub fn stamp(clock: Clock, event: &Event) -> At {
+    match event {
+        Event::Anchor(anchor) => clock.at_of(anchor.mono_ns),
+        _ => clock.now(),
+    }
+}
+
 impl Health {
     /// The first anchor is the writer's own.
     pub fn start(clock: Clock) -> Health {
@@ -64,6 +73,17 @@ mod tests {
 
     fn anchor(mono_ms: u64, boot_ms: u64, wall: &str) -> ClockAnchor {
         ClockAnchor { boot_id: "b".into(), mono_ns: mono_ms * 1_000_000, boottime_ns: boot_ms * 1_000_000, wall: wall.into() }
+    }
+
+    #[test]
+    fn an_anchor_stands_under_the_time_it_was_read_at() {
+        let clock = Clock::start();
+        let anchor = clock.anchor();
+        let mono = anchor.mono_ns;
+        while clock.now().since(clock.at_of(mono)) < Span::millis(2) {}
+        let at = stamp(clock, &Event::Anchor(anchor));
+        assert_eq!(clock.mono_of(at), mono);
+        assert!(stamp(clock, &Event::LedgersRead {}) > at);
     }
 
     #[test]

@@ -13,3 +13,5 @@ mod lost;
 mod supports;
 mod undoing;
 pub mod watchdog;
+
+pub use health::stamp;

@@ -58,6 +58,11 @@ impl Clock {
         u64::try_from(i128::from(at.0) + self.origin_ns).unwrap_or(0)
     }
 
+    /// The instant of this clock at a raw CLOCK_MONOTONIC: an anchor must stand in the journal under exactly the time it was read at.
+    pub fn at_of(self, mono_ns: u64) -> At {
+        At(u64::try_from(i128::from(mono_ns) - self.origin_ns).unwrap_or(0))
+    }
+
     /// All raw clocks now.
     pub fn anchor(self) -> ClockAnchor {
         ClockAnchor { boot_id: boot_id().to_owned(), mono_ns: mono_ns(), boottime_ns: boottime_ns(), wall: wall() }
@@ -103,6 +108,7 @@ mod tests {
         let at = first.now();
         let second = Clock::continuing(at, first.mono_of(at));
         assert_eq!(second, first);
+        assert_eq!(first.at_of(first.mono_of(at)), at);
         assert!(second.now() >= at);
     }
 }
