@@ -90,7 +90,8 @@ async fn finish_for(run_dir: &Path, why: &str) -> Exit {
             }
             return Exit::Ok;
         }
-        if clock::mono_ns() > end {
+        // Without its directory a run cannot be finished by anybody: waiting on would only keep a process.
+        if clock::mono_ns() > end || !run_dir.is_dir() {
             return Exit::Stuck;
         }
         clock::sleep(BETWEEN).await;
