@@ -178,7 +178,7 @@ fn closure(all: &BTreeMap<u32, Stat>, roots: Vec<u32>) -> Vec<u32> {
 
 /// The value of an environment variable that a process was started with.
 pub fn started_with(pid: u32, variable: &str) -> Option<String> {
-    let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environ = environ_of(pid)?;
     environ
         .split(|byte| *byte == 0)
         .find_map(|entry| entry.strip_prefix(variable.as_bytes())?.strip_prefix(b"="))
@@ -192,8 +192,25 @@ pub fn marked(owner: &str) -> Vec<ProcessId> {
 
 fn is_marked(pid: u32, owner: &str) -> bool {
     let entry = format!("{OWNER}={owner}");
-    std::fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|found| found == entry.as_bytes()))
+    environ_of(pid).is_some_and(|environ| environ.split(|byte| *byte == 0).any(|found| found == entry.as_bytes()))
+}
+
+/// The environment of a process. In the middle of an `exec` the kernel shows an empty one, and an empty command line: a process at that moment
+/// is looked at again, for otherwise it would be taken for a stranger and left behind.
+#[expect(clippy::disallowed_methods, reason = "a few hundred microseconds inside a look at /proc, which blocks anyway")]
+fn environ_of(pid: u32) -> Option<Vec<u8>> {
+    const LOOKS: usize = 50;
+    for _ in 0..LOOKS {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let settled = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+        // Kernel threads have neither for ever, and no image that they run.
+        let has_image = || std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+        if !environ.is_empty() || settled() || !has_image() {
+            return Some(environ);
+        }
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+    None
 }
 
 /// Everything that belongs to an owner, leader first: what carries the mark, the session of the recorded leader (programs that write
