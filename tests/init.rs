@@ -9,6 +9,7 @@
 
 mod drill;
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +23,15 @@ struct Service {
     _data: tempfile::TempDir,
 }
 
+/// Whether `/health` is answered with 200.
+fn answers_well(port: u16) -> bool {
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut answer = String::new();
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200")
+}
+
 impl Service {
     fn start(program: &Path) -> Service {
         let data = tempfile::tempdir().unwrap();
@@ -31,7 +41,8 @@ impl Service {
         command.arg(format!("--listen=127.0.0.1:{port}")).arg("--data").arg(data.path().join("node"));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let end = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // It listens before it serves: until it has taken the role it answers 503.
+        while !answers_well(port) {
             assert!(Instant::now() < end, "the service does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
