@@ -1,6 +1,5 @@
 //! What can be typed. Parsing may validate, never do.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -117,35 +116,6 @@ pub enum Verb {
     },
     /// Print the manual page (roff): `firedrill man | man -l -`
     Man,
-    /// The watchdog of a run
-    #[command(name = "__watchdog", hide = true)]
-    Watchdog {
-        /// The run's directory
-        run_dir: PathBuf,
-        /// The runner's identity, as JSON
-        runner: String,
-    },
-    /// The shim around every action
-    #[command(name = "__exec", hide = true, disable_help_flag = true)]
-    Exec {
-        /// What to run
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// The data plane of a proxy
-    #[command(name = "__proxy", hide = true, disable_help_flag = true)]
-    Proxy {
-        /// Its own arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-    /// A process of the demo's order service
-    #[command(name = "__demo", hide = true, disable_help_flag = true)]
-    DemoService {
-        /// Its own arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
 }
 
 /// Where runs live.

@@ -22,8 +22,26 @@ use crate::sys::process::ProcessId;
 const TRYING: Span = Span::secs(600);
 const BETWEEN: Span = Span::secs(5);
 
+/// Runs the hidden verb that these arguments name; `None` where they name none. They are parsed by hand: nobody types them, and the parser of
+/// the command line costs each helper more time and memory than most of them use.
+pub fn main(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let mut args = args.skip(1);
+    let verb = args.next()?;
+    let rest: Vec<OsString> = args.collect();
+    Some(match verb.to_str()? {
+        "__exec" => crate::sys::shim::shim(rest),
+        "__proxy" => crate::fault::proxy::proxy_main(rest),
+        "__demo" => demo_service(rest),
+        "__watchdog" => match rest.as_slice() {
+            [run_dir, runner] => watchdog(Path::new(run_dir), &runner.to_string_lossy()).into(),
+            _ => Exit::Usage.into(),
+        },
+        _ => return None,
+    })
+}
+
 /// A process of the demo's order service.
-pub fn demo_service(args: Vec<OsString>) -> ExitCode {
+fn demo_service(args: Vec<OsString>) -> ExitCode {
     match crate::demo::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -37,7 +55,7 @@ pub fn demo_service(args: Vec<OsString>) -> ExitCode {
 }
 
 /// The watchdog of a run: waits for the runner's death, then finishes the run.
-pub fn watchdog(run_dir: &Path, runner: &str) -> Exit {
+fn watchdog(run_dir: &Path, runner: &str) -> Exit {
     // Terminal signals and the end of the session are for the runner; the watchdog outlives both.
     let _ = rustix::process::setsid();
     let Ok(runner) = serde_json::from_str::<ProcessId>(runner) else { return Exit::Usage };

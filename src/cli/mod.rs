@@ -23,6 +23,10 @@ use out::{Voice, print};
 
 /// Runs the command line of this process and returns its exit code.
 pub fn main() -> std::process::ExitCode {
+    // Helper processes come first: they must not wait for anything, and there is one beside every drill.
+    if let Some(ended) = helper::main(std::env::args_os()) {
+        return ended;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -32,20 +36,11 @@ pub fn main() -> std::process::ExitCode {
             return std::process::ExitCode::from(code);
         }
     };
-    // Helper processes come first: they must not wait for anything.
-    match cli.verb {
-        Verb::Exec { args } => crate::sys::shim::shim(args),
-        Verb::Proxy { args } => crate::fault::proxy::proxy_main(args),
-        Verb::DemoService { args } => helper::demo_service(args),
-        Verb::Watchdog { run_dir, runner } => helper::watchdog(&run_dir, &runner).into(),
-        verb => {
-            let mut voice = Voice::new(cli.color);
-            // Diagnostics between lines that are drawn again would leave debris: whoever asks for them gets plain lines.
-            voice.live &= cli.verbose == 0;
-            log_to_stderr(cli.verbose, voice);
-            dispatch(verb, voice).into()
-        }
-    }
+    let mut voice = Voice::new(cli.color);
+    // Diagnostics between lines that are drawn again would leave debris: whoever asks for them gets plain lines.
+    voice.live &= cli.verbose == 0;
+    log_to_stderr(cli.verbose, voice);
+    dispatch(cli.verb, voice).into()
 }
 
 fn dispatch(verb: Verb, voice: Voice) -> Exit {
@@ -79,7 +74,6 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
                 }
             }
         }
-        Verb::Exec { .. } | Verb::Proxy { .. } | Verb::DemoService { .. } | Verb::Watchdog { .. } => Exit::Bug,
     }
 }
 

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Run, Until};
 use super::exit::Exit;
@@ -16,8 +18,8 @@ use super::{runtime, store};
 use crate::base::Span;
 use crate::engine::drive::{self, Command, Setup};
 use crate::engine::finish::cx_for;
+use crate::engine::minder::Minder;
 use crate::engine::stamp;
-use crate::engine::watchdog::Guardian;
 use crate::event::{Entry, Event, SCHEMA};
 use crate::journal::{FILE, Journal, Registry, RunLock, register_start};
 use crate::measure;
@@ -26,6 +28,9 @@ use crate::report::{self, Report};
 use crate::score::{Score, score};
 use crate::state::RunState;
 use crate::sys::{Clock, clock};
+
+/// How often the view looks.
+const LOOK: Span = Span::millis(50);
 
 /// The path of this binary, also when it was replaced meanwhile.
 pub fn own_exe() -> PathBuf {
@@ -41,7 +46,7 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
         (_, Some(Until::Baseline)) => Mode::Baseline,
         _ => Mode::Normal,
     };
-    let loaded = match load(&args.file, &args.vars.vars, mode, &known(), &voice) {
+    let loaded = match load(&args.file, &args.vars.vars, mode, known(), &voice) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
@@ -71,15 +76,17 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
         }
         return Exit::CouldNotStart;
     }
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    // Two: a step of a fault that blocks its thread must not stop the loop that counts the seconds and hears the signals.
+    let runtimes = Builder::new_current_thread().enable_all().build().and_then(|of_loop| Ok((of_loop, runtime()?)));
+    let (of_loop, of_work) = match runtimes {
+        Ok(runtimes) => runtimes,
         Err(error) => {
             voice.error(&format!("failed to start: {error}"), None);
             return Exit::CouldNotStart;
         }
     };
     let plan = loaded.plan.clone();
-    match runtime.block_on(start_and_run(loaded, runs, voice)) {
+    match of_loop.block_on(start_and_run(loaded, runs, voice, of_work.handle())) {
         Ok((dir, seen)) => conclude_run(&dir, &plan, &seen, output, voice),
         Err(why) => {
             voice.error(&why, Some("nothing was injected"));
@@ -89,7 +96,7 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
 }
 
 /// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end. Returns the directory and everything that happened.
-async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<(PathBuf, Vec<Entry>), String> {
+async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle) -> Result<(PathBuf, Vec<Entry>), String> {
     let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
     let id = store::new_id();
     let (plan_text, digest) = loaded.plan.to_text().map_err(|error| fail(&error))?;
@@ -102,12 +109,15 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<(Pat
         .map_err(|error| fail(&error))?;
     let plan = Arc::new(loaded.plan);
     let cx = cx_for(&plan, &id, &dir, own_exe(), Clock::start());
+    // The watchdog starts while the baseline is taken; nothing is armed before it has answered.
+    let minder = Minder::start(&cx, work);
     let (watch, looking) = mpsc::unbounded_channel();
     let (ask, commands) = mpsc::channel(8);
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.
     let signals = listen(ask);
     let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
-    let viewer = tokio::spawn(show(View::new(Arc::clone(&plan), &id, style), looking, cx.clock));
+    let over = CancellationToken::new();
+    let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), looking, over.clone(), cx.clock));
     let mut state = RunState::default();
     let started = Event::RunStarted {
         schema: SCHEMA,
@@ -116,30 +126,15 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice) -> Result<(Pat
         plan_digest: digest,
         pid: std::process::id(),
     };
-    let mut first = vec![started, Event::Anchor(cx.clock.anchor())];
-    let guardian = match Guardian::start(&cx).await {
-        Ok(guardian) => {
-            first.push(Event::WatchdogStarted { pid: guardian.pid() });
-            Some(guardian)
-        }
-        Err(error) => {
-            first.push(Event::AbortRequested { by: "start".into(), reason: fail(&error) });
-            None
-        }
-    };
+    let first = [started, Event::Anchor(cx.clock.anchor())];
     for event in first {
         let entry = journal.append(stamp(cx.clock, &event), event);
         state.apply(&entry).map_err(|error| fail(&error))?;
         let _ = watch.send(entry);
     }
-    let setup = Setup { plan, cx, journal, state, commands, watch, guardian, attempts: Setup::ATTEMPTS };
-    // On a worker of the runtime, where its timers and sockets are: half as many threads are woken for each sample.
-    if let Err(broken) = tokio::spawn(drive::run(setup)).await
-        && broken.is_panic()
-    {
-        // As if it had happened here: we die, and the watchdog undoes.
-        std::panic::resume_unwind(broken.into_panic());
-    }
+    let setup = Setup { plan, cx, journal, state, commands, watch, minder, attempts: Setup::ATTEMPTS, work: work.clone() };
+    drive::run(setup).await;
+    over.cancel();
     signals.abort();
     let seen = viewer.await.unwrap_or_default();
     if store::debt(&dir).is_none() {
@@ -185,25 +180,24 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask.zip(bit).is_some_and(|(mask, bit)| mask & bit != 0)
 }
 
-/// Shows what happens, and keeps it for the case that the disk does not.
-async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, clock: Clock) -> Vec<Entry> {
+/// Shows what happens, and keeps it for the case that the disk does not. Looks when it is time to: people cannot see that something is shown
+/// 50 ms late, and nobody is woken for every sample.
+async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, over: CancellationToken, clock: Clock) -> Vec<Entry> {
     let mut seen = Vec::new();
     view.head();
-    let mut next = clock.now();
     loop {
+        let ended = over.is_cancelled();
+        while let Ok(entry) = looking.try_recv() {
+            view.entry(&entry);
+            seen.push(entry);
+        }
+        if ended {
+            break;
+        }
+        view.tick(clock.now());
         tokio::select! {
-            entry = looking.recv() => match entry {
-                Some(entry) => {
-                    view.entry(&entry);
-                    seen.push(entry);
-                }
-                None => break,
-            },
-            // By a deadline: entries may come more often than that, and the lower lines must live all the same.
-            () = clock.sleep_until(next) => {
-                view.tick(clock.now());
-                next = clock.now() + Span::millis(100);
-            }
+            () = clock.sleep_until(clock.now() + LOOK) => {}
+            () = over.cancelled() => {}
         }
     }
     view.finish();

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::act::Msg;
 use super::drive::Engine;
+use super::minder::{Minder, Unarmed};
 use crate::base::At;
 use crate::event::{Event, Role};
 use crate::fault::Resource;
@@ -14,6 +15,10 @@ use crate::state::ItemPhase;
 
 impl Engine {
     pub(super) fn arm(&mut self, at: At, event: Event, claims: Vec<Resource>, reply: oneshot::Sender<Result<Arc<Armed>, String>>) {
+        if matches!(self.minder, Minder::Starting(_)) && self.state.abort.is_none() {
+            self.unarmed.push(Unarmed { at, event, claims, reply });
+            return;
+        }
         if let Some(reason) = self.may_not_arm(&event, &claims) {
             let _ = reply.send(Err(reason));
             return;
@@ -28,7 +33,7 @@ impl Engine {
         // Nobody may be looking on.
         let _ = self.watch.send(entry);
         let tell = (role == Role::Support && id.starts_with("system/")).then(|| self.tell.clone());
-        tokio::spawn(async move {
+        self.work.spawn(async move {
             let answer = ack.durable().await.map(Arc::new).map_err(|error| error.to_string());
             if let (Some(tell), Ok(armed)) = (tell, &answer) {
                 let _ = tell.send(Msg::Keep(Arc::clone(armed)));

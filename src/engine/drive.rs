@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::act::{Act, Msg};
 use super::decide::{Decision, Effect, UNDO_ATTEMPTS, decide};
 use super::folds::Folds;
-use super::watchdog::Guardian;
+use super::minder::{Minder, Unarmed};
 use super::{guard, health};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
@@ -54,10 +55,13 @@ pub struct Setup {
     pub commands: mpsc::Receiver<Command>,
     /// Who looks on: every entry, as it is written.
     pub watch: mpsc::UnboundedSender<Entry>,
-    /// The process that undoes when we die; absent in that process itself.
-    pub guardian: Option<Guardian>,
+    /// The process that undoes when we die; nobody in that process itself.
+    pub minder: Minder,
     /// Undo attempts before giving up.
     pub attempts: u32,
+    /// Where everything but the loop itself runs: another runtime than the loop's own, so that a step that blocks its thread cannot stop the
+    /// loop; or the same one, where somebody else has it in hand.
+    pub work: Handle,
 }
 
 impl Setup {
@@ -84,8 +88,13 @@ pub(super) struct Engine {
     pub(super) supports_due: At,
     /// When the folds are read, where samples came that they have not been read for.
     pub(super) read_due: Option<At>,
-    pub(super) guardian: Option<Guardian>,
+    pub(super) read_at: At,
+    pub(super) minder: Minder,
+    /// A watchdog was lost in this run.
+    pub(super) replacing: bool,
+    pub(super) unarmed: Vec<Unarmed>,
     pub(super) attempts: u32,
+    pub(super) work: Handle,
 }
 
 /// A `system:` process as it was last seen.
@@ -114,8 +123,12 @@ pub async fn run(setup: Setup) -> Outcome {
         supports: BTreeMap::new(),
         supports_due: At(0),
         read_due: None,
-        guardian: setup.guardian,
+        read_at: At(0),
+        minder: setup.minder,
+        replacing: false,
+        unarmed: Vec::new(),
         attempts: setup.attempts,
+        work: setup.work,
     };
     let mut health = health::Health::start(engine.cx.clock);
     let mut tick = engine.cx.clock.now();
@@ -130,9 +143,7 @@ pub async fn run(setup: Setup) -> Outcome {
         let now = engine.cx.clock.now();
         let decision = decide(&engine.plan, &engine.state, &engine.busy, now);
         if let Some(outcome) = engine.over(&decision) {
-            if let Some(guardian) = engine.guardian.take() {
-                guardian.dismiss().await;
-            }
+            engine.minder.dismiss().await;
             return outcome;
         }
         let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK).min(engine.read_due.unwrap_or(At(u64::MAX)));
@@ -147,7 +158,7 @@ pub async fn run(setup: Setup) -> Outcome {
             Some(msg) = inbox.recv() => engine.take(msg),
             news = next_news(&mut engine.prober) => engine.news(news),
             Some(command) = commands.recv() => engine.obey(command),
-            lost = guardian_lost(&mut engine.guardian) => engine.replace_guardian(lost).await,
+            change = engine.minder.change() => engine.minded(change),
             () = clock.sleep_until(wake) => {}
         }
         if clock.now() >= tick + TICK {
@@ -165,19 +176,12 @@ pub async fn run(setup: Setup) -> Outcome {
 }
 
 const TICK: Span = Span::millis(100);
-/// The folds are read no sooner than this after a sample came.
+/// Least time between two readings of the folds.
 const SOONEST: Span = Span::millis(2);
 
 async fn next_news(prober: &mut Option<Prober>) -> Option<News> {
     match prober {
         Some(prober) => prober.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn guardian_lost(guardian: &mut Option<Guardian>) -> String {
-    match guardian {
-        Some(guardian) => guardian.lost().await,
         None => std::future::pending().await,
     }
 }
@@ -264,8 +268,11 @@ impl Engine {
                 }
                 // A window of seconds is read with each tick; a short one must not wait for it.
                 let pace = Span(self.plan.shortest_window().0 / 10).max(SOONEST);
-                if pace < TICK && self.read_due.is_none() {
-                    self.read_due = Some(self.cx.clock.now() + pace);
+                let now = self.cx.clock.now();
+                if pace < TICK && now >= self.read_at + pace {
+                    self.read_folds();
+                } else if pace < TICK {
+                    self.read_due = Some(self.read_at + pace);
                 }
             }
             Some(News::Stall { from, to }) => self.record(Event::Stall { from, to }),
@@ -279,6 +286,7 @@ impl Engine {
 
     fn read_folds(&mut self) {
         self.read_due = None;
+        self.read_at = self.cx.clock.now();
         for event in self.folds.readings(&self.plan, &self.state) {
             self.record(event);
         }
@@ -337,7 +345,7 @@ impl Engine {
         };
         let written = self.folds.written();
         let tell = self.tell.clone();
-        tokio::spawn(async move {
+        self.work.spawn(async move {
             // A task that panics must not leave its key busy for ever.
             let work = tokio::spawn(async move {
                 match (effect, record) {
@@ -365,7 +373,7 @@ impl Engine {
                 self.prober = Some(prober);
                 self.record(Event::BaselineStarted {});
                 for (id, plan) in &self.plan.guards {
-                    tokio::spawn(guard::watch(self.act(self.guards.clone()), id.to_string(), plan.clone()));
+                    self.work.spawn(guard::watch(self.act(self.guards.clone()), id.to_string(), plan.clone()));
                 }
             }
             Err(error) => self.record(Event::AbortRequested { by: "start".into(), reason: format!("failed to {error}") }),
@@ -380,19 +388,6 @@ impl Engine {
                 prober.stop();
             }
             None => self.record(Event::ProbesStopped {}),
-        }
-    }
-
-    async fn replace_guardian(&mut self, why: String) {
-        self.guardian = None;
-        tracing::warn!("the watchdog is gone: {why}");
-        self.record(Event::WatchdogLost {});
-        match Guardian::start(&self.cx).await {
-            Ok(guardian) => {
-                self.record(Event::WatchdogStarted { pid: guardian.pid() });
-                self.guardian = Some(guardian);
-            }
-            Err(error) => self.record(Event::AbortRequested { by: "watchdog".into(), reason: format!("failed to {error}") }),
         }
     }
 }

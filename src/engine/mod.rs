@@ -10,6 +10,7 @@ pub mod folds;
 mod guard;
 mod health;
 mod lost;
+pub mod minder;
 mod supports;
 mod undoing;
 pub mod watchdog;

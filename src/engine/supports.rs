@@ -1,4 +1,4 @@
-//! The part of the loop that keeps alive: the guardian's heartbeat, the leases of proxies, `system:` processes that end.
+//! The part of the loop that keeps alive: the watchdog's heartbeat, the leases of proxies, `system:` processes that end.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::state::ItemPhase;
 const LOOK_AFTER: Span = Span::millis(300);
 
 impl Engine {
-    /// Tells the guardian that we live, and until when what is owed should be undone.
+    /// Tells the watchdog that we live, and until when what is owed should be undone.
     pub(super) fn heartbeat(&mut self) {
         let deadline = self
             .state
@@ -29,13 +29,11 @@ impl Engine {
             })
             .min();
         let mono = deadline.map(|at| self.cx.clock.mono_of(at));
-        if let Some(guardian) = &mut self.guardian {
-            guardian.beat(mono);
-        }
+        self.minder.beat(mono);
         for id in self.plan.proxies.keys() {
             let (run_dir, id) = (Arc::clone(&self.cx.run_dir), id.to_string());
             if self.state.items.get(&format!("proxy/{id}")).is_some_and(|item| item.phase == ItemPhase::Active) {
-                tokio::spawn(async move { fault::proxy::renew(&run_dir, &id).await });
+                self.work.spawn(async move { fault::proxy::renew(&run_dir, &id).await });
             }
         }
     }
@@ -52,7 +50,7 @@ impl Engine {
         for id in due {
             let Some(armed) = self.supports.get(&id).map(|support| Arc::clone(&support.armed)) else { continue };
             let act = self.act(CancellationToken::new());
-            tokio::spawn(async move { act.look_after(armed).await });
+            self.work.spawn(async move { act.look_after(armed).await });
         }
     }
 
@@ -79,7 +77,7 @@ impl Engine {
         if !alive && owned && plan.how.restart != Restart::Never && self.state.abort.is_none() && self.busy.insert(id.to_owned()) {
             let act = self.act(self.pushing.clone());
             let (key, tell) = (id.to_owned(), self.tell.clone());
-            tokio::spawn(async move {
+            self.work.spawn(async move {
                 act.start_again(armed).await;
                 let _ = tell.send(Msg::Done(key));
             });

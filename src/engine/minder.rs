@@ -1,0 +1,115 @@
+//! The watchdog as the loop sees it: starting beside whatever is harmless, ready, or lost and started again. Nothing is armed without one.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::drive::Engine;
+use super::watchdog::{Guardian, NoWatchdog};
+use crate::base::At;
+use crate::event::Event;
+use crate::fault::Resource;
+use crate::journal::Armed;
+use crate::sys::Cx;
+
+/// Who undoes when this process dies.
+#[derive(Debug)]
+pub enum Minder {
+    /// Nobody: this process is the one that undoes for another.
+    Nobody,
+    /// On its way. Probes and previews need not wait for it.
+    Starting(JoinHandle<Result<Box<Guardian>, NoWatchdog>>),
+    /// It has answered.
+    Ready(Box<Guardian>),
+}
+
+/// What has changed.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// It has answered.
+    Ready(Box<Guardian>),
+    /// It cannot be started: why.
+    Failed(String),
+    /// It is gone: how.
+    Lost(String),
+}
+
+/// A request to arm that came while no watchdog was ready.
+#[derive(Debug)]
+pub(super) struct Unarmed {
+    pub(super) at: At,
+    pub(super) event: Event,
+    pub(super) claims: Vec<Resource>,
+    pub(super) reply: oneshot::Sender<Result<Arc<Armed>, String>>,
+}
+
+impl Minder {
+    /// Starts a watchdog over this process.
+    pub fn start(cx: &Cx, work: &Handle) -> Minder {
+        let cx = cx.clone();
+        Minder::Starting(work.spawn(async move { Guardian::start(&cx).await.map(Box::new) }))
+    }
+
+    /// The next change; never, where there is nobody. May be dropped and called again.
+    pub(super) async fn change(&mut self) -> Change {
+        match self {
+            Minder::Nobody => std::future::pending().await,
+            Minder::Starting(starting) => match starting.await {
+                Ok(Ok(guardian)) => Change::Ready(guardian),
+                Ok(Err(error)) => Change::Failed(error.to_string()),
+                Err(error) => Change::Failed(format!("start the watchdog: {error}")),
+            },
+            Minder::Ready(guardian) => Change::Lost(guardian.lost().await),
+        }
+    }
+
+    /// We live; what is owed should be undone by `deadline` (raw CLOCK_MONOTONIC).
+    pub(super) fn beat(&mut self, deadline: Option<u64>) {
+        if let Minder::Ready(guardian) = self {
+            guardian.beat(deadline);
+        }
+    }
+
+    /// Everything is undone: it may go.
+    pub(super) async fn dismiss(self) {
+        match self {
+            Minder::Nobody => {}
+            Minder::Ready(guardian) => guardian.dismiss().await,
+            Minder::Starting(starting) => {
+                if let Ok(Ok(guardian)) = starting.await {
+                    guardian.dismiss().await;
+                }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Takes in what became of the watchdog: one that dies is replaced at once, and a drill that cannot have one ends.
+    pub(super) fn minded(&mut self, change: Change) {
+        match change {
+            Change::Ready(guardian) => {
+                self.record(Event::WatchdogStarted { pid: guardian.pid() });
+                self.minder = Minder::Ready(guardian);
+                self.heartbeat();
+            }
+            Change::Failed(why) => {
+                self.minder = Minder::Nobody;
+                let by = if self.replacing { "watchdog" } else { "start" };
+                self.record(Event::AbortRequested { by: by.into(), reason: format!("failed to {why}") });
+            }
+            Change::Lost(how) => {
+                tracing::warn!("the watchdog is gone: {how}");
+                self.record(Event::WatchdogLost {});
+                self.replacing = true;
+                self.minder = Minder::start(&self.cx, &self.work);
+                return;
+            }
+        }
+        for Unarmed { at, event, claims, reply } in std::mem::take(&mut self.unarmed) {
+            self.arm(at, event, claims, reply);
+        }
+    }
+}
