@@ -80,11 +80,11 @@ fn problems(text: &str, label: &str, workload: &str) -> (bool, String) {
     let load =
         |path: &str| if path == "workloads/checkout.yaml" { Ok(workload.to_owned()) } else { Err("there is no such file".to_owned()) };
     let known = known();
-    let found = match read(text.as_bytes(), label, &known, &IndexMap::new(), &load) {
+    let found = match read(text.as_bytes(), label, known, &IndexMap::new(), &load) {
         Ok(found) => found,
         Err(diagnostics) => return (true, render_all(&diagnostics, false)),
     };
-    let findings = check::check(&found.scenario, &known);
+    let findings = check::check(&found.scenario, known);
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     let mut all = found.documents.diagnose(findings);
     all.extend(found.warnings);
@@ -202,7 +202,7 @@ fn keys_of(schema: &Value, name: &str) -> Map<String, Value> {
 
 #[test]
 fn the_reference_names_every_key_and_no_other() {
-    let schema = json_schema(&known());
+    let schema = json_schema(known());
     let tables = [
         ("### The file", ""),
         ("### Secrets", "SecretRef"),

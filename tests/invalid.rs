@@ -26,11 +26,11 @@ fn shown(folder: &Path, name: &str) -> (String, bool) {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let load = |path: &str| fs::read_to_string(folder.join(path)).map_err(|_| "there is no such file".to_owned());
-    let found = match read(&bytes, &format!("tests/invalid/{name}"), &known, &given, &load) {
+    let found = match read(&bytes, &format!("tests/invalid/{name}"), known, &given, &load) {
         Err(diagnostics) => diagnostics,
         Ok(read) => {
             let mut found = read.warnings;
-            found.extend(read.documents.diagnose(check(&read.scenario, &known)));
+            found.extend(read.documents.diagnose(check(&read.scenario, known)));
             Diagnostic::sort(&mut found);
             found
         }

@@ -24,7 +24,7 @@ fn no_files(_: &str) -> Result<String, String> {
 }
 
 fn read_text(text: &str) -> Result<Read, Vec<Diagnostic>> {
-    read(text.as_bytes(), "full.yaml", &known(), &IndexMap::new(), &no_files)
+    read(text.as_bytes(), "full.yaml", known(), &IndexMap::new(), &no_files)
 }
 
 fn good(text: &str) -> Scenario {
@@ -61,7 +61,7 @@ fn every_section_of_the_language_is_read() {
 
 #[test]
 fn a_full_scenario_fits_the_published_schema() {
-    let schema = json_schema(&known());
+    let schema = json_schema(known());
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     let value: serde_json::Value = serde_saphyr::from_str(FULL).unwrap();
     let errors: Vec<String> = validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -86,7 +86,7 @@ fn a_full_scenario_fits_the_published_schema() {
 #[test]
 fn the_command_line_wins_over_declared_vars() {
     let given = IndexMap::from([("api".to_owned(), "https://shop".to_owned())]);
-    let read = read(FULL.as_bytes(), "s", &known(), &given, &no_files).unwrap();
+    let read = read(FULL.as_bytes(), "s", known(), &given, &no_files).unwrap();
     assert_eq!(read.scenario.vars["api"], "https://shop");
     assert_eq!(read.scenario.probes["checkout"].what.spec["url"], "https://shop/orders");
 }
@@ -107,7 +107,7 @@ fn findings_are_shown_where_they_belong() {
     let scenario =
         "firedrill: 1\ntitle: x\nworkload: w/load.yaml\nsteady_state: { probes: { web: { success: { min: 99% } } } }\ntabletop: true\n";
     let load = |path: &str| if path == "w/load.yaml" { Ok(workload.to_owned()) } else { Err("no".to_owned()) };
-    let read = read(scenario.as_bytes(), "d/s.yaml", &known(), &IndexMap::new(), &load).unwrap();
+    let read = read(scenario.as_bytes(), "d/s.yaml", known(), &IndexMap::new(), &load).unwrap();
     assert_eq!(read.scenario.probes.len(), 1);
     let findings = vec![
         Finding::warning("/tabletop", "second", ""),
@@ -126,11 +126,11 @@ fn findings_are_shown_where_they_belong() {
 fn with_workload(scenario: &str, workload: &str) -> Scenario {
     let load = |path: &str| if path == "../shared/web.yaml" { Ok(workload.to_owned()) } else { Err(format!("no {path}")) };
     let text = format!("firedrill: 1\ntitle: x\nworkload: ../shared/web.yaml\ntabletop: true\n{scenario}");
-    let read = match read(text.as_bytes(), "drills/s.yaml", &known(), &IndexMap::new(), &load) {
+    let read = match read(text.as_bytes(), "drills/s.yaml", known(), &IndexMap::new(), &load) {
         Ok(read) => read,
         Err(found) => panic!("{}", render_all(&found, false)),
     };
-    let findings = read.documents.diagnose(check(&read.scenario, &known()));
+    let findings = read.documents.diagnose(check(&read.scenario, known()));
     assert!(findings.is_empty(), "{}", render_all(&findings, false));
     read.scenario
 }
@@ -262,7 +262,7 @@ fn mangled() -> impl Strategy<Value = String> {
 }
 
 fn survives(bytes: &[u8]) {
-    let found = match read(bytes, "x.yaml", &known(), &IndexMap::new(), &no_files) {
+    let found = match read(bytes, "x.yaml", known(), &IndexMap::new(), &no_files) {
         Ok(read) => read.warnings,
         Err(found) => {
             assert!(found.iter().any(Diagnostic::is_error));

@@ -60,9 +60,9 @@ fn plan_of(name: &str) -> Result<Plan, String> {
     let path = root().join("scenarios").join(name);
     let folder = path.parent().unwrap_or(Path::new("/"));
     let load = |file: &str| fs::read_to_string(folder.join(file)).map_err(|error| error.to_string());
-    let read = read(text.as_bytes(), name, &known, &IndexMap::new(), &load).map_err(|found| render_all(&found, false))?;
+    let read = read(text.as_bytes(), name, known, &IndexMap::new(), &load).map_err(|found| render_all(&found, false))?;
     let mut found: Vec<Diagnostic> = read.warnings;
-    found.extend(read.documents.diagnose(check(&read.scenario, &known)));
+    found.extend(read.documents.diagnose(check(&read.scenario, known)));
     if !found.is_empty() {
         return Err(render_all(&found, false));
     }
@@ -73,7 +73,7 @@ fn plan_of(name: &str) -> Result<Plan, String> {
         workload_digest: None,
         mode: Mode::Normal,
     };
-    Ok(build(&read.scenario, &known, origin))
+    Ok(build(&read.scenario, known, origin))
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn every_shipped_scenario_is_accepted_without_a_word() {
 
 #[test]
 fn every_shipped_scenario_is_valid_by_the_published_schema() {
-    let schema = json_schema(&known());
+    let schema = json_schema(known());
     jsonschema::draft202012::meta::validate(&schema).expect("the schema is one");
     let validator = jsonschema::draft202012::new(&schema).expect("the schema is one");
     let mut wrong = Vec::new();
@@ -107,7 +107,7 @@ fn every_shipped_scenario_is_valid_by_the_published_schema() {
 
 #[test]
 fn the_shipped_schema_is_the_published_one() {
-    let shown = serde_json::to_string_pretty(&json_schema(&known())).expect("JSON") + "\n";
+    let shown = serde_json::to_string_pretty(&json_schema(known())).expect("JSON") + "\n";
     let path = root().join("scenarios/scenario.schema.json");
     if bless() {
         fs::write(&path, &shown).expect("the repository can be written");
@@ -144,7 +144,7 @@ fn every_shipped_scenario_has_the_plan_of_its_golden_file() {
 
 #[test]
 fn a_shipped_scenario_with_a_mistake_is_invalid_by_the_schema_as_well() {
-    let validator = jsonschema::draft202012::new(&json_schema(&known())).expect("the schema is one");
+    let validator = jsonschema::draft202012::new(&json_schema(known())).expect("the schema is one");
     let text = text_of("demo.yaml");
     for (what, instead) in [
         ("    for: once", "    four: once"),

@@ -22,7 +22,7 @@ pub fn demo(args: &Demo, voice: Voice) -> Exit {
     };
     let vars = crate::demo::vars(args.fragile, ports);
     let path = Path::new("scenarios/demo.yaml");
-    match load_bytes(crate::demo::SCENARIO.as_bytes(), path, Path::new("."), &vars, Mode::Normal, &known(), &voice) {
+    match load_bytes(crate::demo::SCENARIO.as_bytes(), path, Path::new("."), &vars, Mode::Normal, known(), &voice) {
         Ok(loaded) => drill(loaded, &args.runs.dir, args.output, voice),
         Err(exit) => exit,
     }

@@ -32,7 +32,7 @@ pub fn list() -> String {
 
 /// The page of a kind; of both, where a fault and a probe share a name.
 pub fn one(name: &str) -> Option<String> {
-    let schema = json_schema(&known());
+    let schema = json_schema(known());
     let faults = fault::KINDS.iter().filter(|kind| kind.kind() == name).map(|kind| page(&schema, &of_fault(*kind)));
     let probes = probe::KINDS.iter().filter(|kind| kind.kind() == name).map(|kind| page(&schema, &of_probe(*kind)));
     let pages: Vec<String> = faults.chain(probes).collect();

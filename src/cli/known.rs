@@ -1,23 +1,27 @@
 //! What kinds there are, as the language front end takes them.
 
+use std::sync::LazyLock;
+
 use crate::fault::{self, ErasedFault};
 use crate::probe::{self, ErasedProbe};
-use crate::scenario::known::{Known, KnownKind};
+use crate::scenario::known::{Known, KnownKind, Schemas};
 
 /// Every fault and probe kind of this binary.
-pub fn known() -> Known {
-    Known {
+pub fn known() -> &'static Known {
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
         faults: fault::KINDS.iter().map(|kind| of_fault(*kind)).collect(),
         probes: probe::KINDS.iter().map(|kind| of_probe(*kind)).collect(),
-        schemas: Default::default(),
-    }
+        // A test holds it equal to what `json_schema` makes of these kinds.
+        schemas: Schemas::shipped(include_str!("../../scenarios/scenario.schema.json")),
+    });
+    &KNOWN
 }
 
 fn of_fault(kind: &'static dyn ErasedFault) -> KnownKind {
     KnownKind {
         name: kind.kind().into(),
         about: kind.about().into(),
-        schema: kind.schema().to_value(),
+        schema: LazyLock::new(Box::new(move || kind.schema().to_value())),
         check: Box::new(|spec| kind.check(spec)),
         needs_declared_undo: Box::new(|spec| kind.needs_declared_undo(spec)),
         reads_back: kind.reads_back(),
@@ -30,7 +34,7 @@ fn of_probe(kind: &'static dyn ErasedProbe) -> KnownKind {
     KnownKind {
         name: kind.kind().into(),
         about: kind.about().into(),
-        schema: kind.schema().to_value(),
+        schema: LazyLock::new(Box::new(move || kind.schema().to_value())),
         check: Box::new(|spec| kind.check(spec)),
         needs_declared_undo: Box::new(|_| false),
         reads_back: true,

@@ -22,7 +22,7 @@ pub fn check(args: &Check, voice: Voice) -> Exit {
     let known = known();
     let mut refused = 0;
     for file in &args.files {
-        match load(file, &args.vars.vars, Mode::Normal, &known, &voice) {
+        match load(file, &args.vars.vars, Mode::Normal, known, &voice) {
             Ok(loaded) => say(&format!("ok  {}  {}", file.display(), loaded.plan.title)),
             Err(_) => refused += 1,
         }
@@ -38,7 +38,7 @@ pub fn check(args: &Check, voice: Voice) -> Exit {
 
 /// `firedrill plan FILE`.
 pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
-    let loaded = match load(&args.file, &args.vars.vars, Mode::Normal, &known(), &voice) {
+    let loaded = match load(&args.file, &args.vars.vars, Mode::Normal, known(), &voice) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
@@ -234,7 +234,7 @@ pub fn kinds(kind: Option<&str>, voice: Voice) -> Exit {
 
 /// `firedrill schema`.
 pub fn schema(of_report: bool) -> Exit {
-    let value = if of_report { crate::report::json::schema() } else { crate::scenario::schema::json_schema(&known()) };
+    let value = if of_report { crate::report::json::schema() } else { crate::scenario::schema::json_schema(known()) };
     match serde_json::to_string_pretty(&value) {
         Ok(text) => {
             print(&text);

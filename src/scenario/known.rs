@@ -1,16 +1,20 @@
 //! Which kinds there are, told to the front end as values: it never sees a fault or a probe itself.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde_json::Value;
 
+use super::schema::FileSchema;
 use crate::base::Problem;
 
 /// Says what is wrong with a spec that has the right shape.
 pub type CheckSpec = Box<dyn Fn(&Value) -> Vec<Problem> + Send + Sync>;
 /// Answers a question about a spec.
 pub type AskSpec = Box<dyn Fn(&Value) -> bool + Send + Sync>;
+
+/// Makes the JSON Schema of a spec, when somebody asks.
+pub type MakeSchema = Box<dyn FnOnce() -> Value + Send>;
 
 /// Every kind that a scenario may name.
 #[derive(Debug, Default)]
@@ -26,10 +30,19 @@ pub struct Known {
 /// Schemas of files, made once when they are first asked for: a hundred scenarios are checked against the same one.
 #[derive(Debug, Default)]
 pub struct Schemas {
+    /// Of a scenario, as text, where these kinds are those of a published schema: parsing what is needed of it costs far less than making it.
+    pub(super) shipped: Option<&'static str>,
     /// Of a scenario.
-    pub(super) scenario: OnceLock<Value>,
+    pub(super) scenario: OnceLock<FileSchema>,
     /// Of a workload.
-    pub(super) workload: OnceLock<Value>,
+    pub(super) workload: OnceLock<FileSchema>,
+}
+
+impl Schemas {
+    /// Those of kinds whose scenario schema is published: that text is used, and must be what `json_schema` makes of them.
+    pub fn shipped(scenario: &'static str) -> Schemas {
+        Schemas { shipped: Some(scenario), ..Schemas::default() }
+    }
 }
 
 /// One kind, as far as the language needs to know it.
@@ -39,7 +52,7 @@ pub struct KnownKind {
     /// One sentence for people.
     pub about: String,
     /// JSON Schema of its spec.
-    pub schema: Value,
+    pub schema: LazyLock<Value, MakeSchema>,
     /// What is wrong with a spec of the right shape; pointers are relative to the spec.
     pub check: CheckSpec,
     /// Whether this spec has no undo of its own, so that the scenario must declare one. False for probes.
@@ -69,7 +82,7 @@ impl KnownKind {
         KnownKind {
             name: name.into(),
             about: about.into(),
-            schema,
+            schema: LazyLock::new(Box::new(move || schema)),
             check: Box::new(|_| Vec::new()),
             needs_declared_undo: Box::new(|_| false),
             reads_back: true,

@@ -70,7 +70,7 @@ fn watch_and_write(args: &args::Init, voice: Voice) -> Result<(), Refused> {
     say(&format!("seen: {}", observed.summary()));
     let text = text::scenario_text(&observed, &disturbed, &shown(&args.out));
     // A file that we would refuse ourselves must not reach a newcomer.
-    load_bytes(text.as_bytes(), &args.out, Path::new("."), &[], Mode::Normal, &known(), &voice).map_err(|_| Refused {
+    load_bytes(text.as_bytes(), &args.out, Path::new("."), &[], Mode::Normal, known(), &voice).map_err(|_| Refused {
         exit: Exit::Bug,
         text: "the scenario that was made of it is refused by firedrill itself".into(),
         help: "nothing was written; this is a bug".into(),

@@ -284,13 +284,11 @@ mod tests {
 
     fn accepted(text: &str) -> Plan {
         let known = known();
-        let found = crate::scenario::read(text.as_bytes(), "s.yaml", &known, &indexmap::IndexMap::new(), &|_: &str| Err(String::new()));
+        let found = crate::scenario::read(text.as_bytes(), "s.yaml", known, &indexmap::IndexMap::new(), &|_: &str| Err(String::new()));
         let found = found.unwrap_or_else(|_| panic!("refused:\n{text}"));
-        let findings = check(&found.scenario, &known);
+        let findings = check(&found.scenario, known);
         assert!(findings.is_empty(), "{findings:#?}\n{text}");
-        load_bytes(text.as_bytes(), Path::new("s.yaml"), Path::new("."), &[], Mode::Normal, &known, &Voice::new(Colour::Never))
-            .unwrap()
-            .plan
+        load_bytes(text.as_bytes(), Path::new("s.yaml"), Path::new("."), &[], Mode::Normal, known, &Voice::new(Colour::Never)).unwrap().plan
     }
 
     #[test]

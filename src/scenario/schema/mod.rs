@@ -1,12 +1,14 @@
 //! The JSON Schema of scenarios and workloads, composed from the model's types and the schemas of the kinds. The same value is published
 //! for editors and walked by `shape`. The `x-firedrill` keyword holds what JSON Schema cannot say: which properties name a kind.
 
+mod stored;
 mod tidy;
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+pub use stored::FileSchema;
 use tidy::{drop_unreachable, hoist, tidy};
 
 use super::known::Known;
@@ -31,13 +33,15 @@ pub fn json_schema(known: &Known) -> Value {
     file_schema(known, FileKind::Scenario)
 }
 
-/// The same as [`file_schema`], made once.
-pub fn schema_of(known: &Known, kind: FileKind) -> &Value {
-    let made = match kind {
-        FileKind::Scenario => &known.schemas.scenario,
-        FileKind::Workload => &known.schemas.workload,
-    };
-    made.get_or_init(|| file_schema(known, kind))
+/// The schema that a file of that kind is walked along: the shipped text where these kinds have one, else what [`file_schema`] makes, once.
+pub fn schema_of(known: &Known, kind: FileKind) -> &FileSchema {
+    let make = || FileSchema::made(file_schema(known, kind));
+    match kind {
+        FileKind::Scenario => {
+            known.schemas.scenario.get_or_init(|| known.schemas.shipped.and_then(FileSchema::shipped).unwrap_or_else(make))
+        }
+        FileKind::Workload => known.schemas.workload.get_or_init(make),
+    }
 }
 
 /// The JSON Schema (draft 2020-12) of a file of that kind.

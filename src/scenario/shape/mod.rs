@@ -10,11 +10,12 @@ use serde_json::{Map, Value};
 use super::finding::{Finding, pointer_part};
 use super::known::Known;
 use super::node::{Node, Raw};
+use super::schema::FileSchema;
 
 /// Every problem of shape, and what the kinds say of their own specs.
-pub fn shape(root: &Node, schema: &Value, known: &Known) -> Vec<Finding> {
+pub fn shape(root: &Node, schema: &FileSchema, known: &Known) -> Vec<Finding> {
     let mut walk = Walk { schema, known, above: Vec::new(), findings: Vec::new() };
-    walk.node(root, schema, Where { at: "", key: "", above_zero: false, item: false, needed: true });
+    walk.node(root, schema.root(), Where { at: "", key: "", above_zero: false, item: false, needed: true });
     walk.findings
 }
 
@@ -34,7 +35,7 @@ struct Where<'a> {
 }
 
 struct Walk<'a> {
-    schema: &'a Value,
+    schema: &'a FileSchema,
     known: &'a Known,
     /// The mappings around with their forms, the present one last.
     above: Vec<(&'a Node, &'a Object)>,
@@ -54,8 +55,8 @@ impl<'a> Walk<'a> {
         for _ in 0..16 {
             let Some(target) = object.get("$ref").and_then(Value::as_str) else { break };
             let found = match target.strip_prefix("#/$defs/") {
-                Some(name) => self.schema.get("$defs")?.get(name)?,
-                None => self.schema,
+                Some(name) => self.schema.def(name)?,
+                None => self.schema.root(),
             };
             object = found.as_object()?;
         }

@@ -234,7 +234,7 @@ impl<'a> Walk<'a> {
 
     fn resolve_free(&self, schema: &Value) -> Option<&Object> {
         let target = schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?;
-        self.schema.get("$defs")?.get(target)?.as_object()
+        self.schema.def(target)?.as_object()
     }
 
     pub(super) fn number(&mut self, number: &Number, forms: &[&'a Object], here: Where<'_>) {
