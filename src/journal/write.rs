@@ -98,7 +98,8 @@ impl Journal {
         let (lines, queue) = channel();
         let poisoned = Arc::new(AtomicBool::new(false));
         let trouble = Arc::new(Mutex::new(None));
-        let mut writer = Writer { file, poisoned: Arc::clone(&poisoned), trouble: Arc::clone(&trouble), unwritten: None };
+        let length = file.metadata().map_err(|source| JournalError::os("look at", &path, source))?.len();
+        let mut writer = Writer { file, length, poisoned: Arc::clone(&poisoned), trouble: Arc::clone(&trouble), unwritten: None };
         let (end, ended) = channel::<()>();
         std::thread::Builder::new()
             .name("journal".into())
@@ -214,6 +215,8 @@ fn line_of(entry: &Entry, sum: &mut String) -> String {
 /// The journal's own thread.
 struct Writer {
     file: File,
+    /// How long it is: nobody else writes it.
+    length: u64,
     poisoned: Arc<AtomicBool>,
     trouble: Arc<Mutex<Option<String>>>,
     /// From the first line that was refused on: how long the file was before it, and everything since.
@@ -241,11 +244,11 @@ impl Writer {
             unwritten.push_str(&line.text);
             return Err("the disk has refused before".to_owned());
         }
-        let before = self.file.metadata().map_or(0, |meta| meta.len());
         if let Err(error) = self.file.write_all(line.text.as_bytes()) {
-            self.unwritten = Some((before, line.text.clone()));
+            self.unwritten = Some((self.length, line.text.clone()));
             return Err(error.to_string());
         }
+        self.length += line.text.len() as u64;
         if line.durable.is_some() {
             // The kernel reports a failed write-back once; a later fsync that returns well proves nothing.
             if self.poisoned.load(Ordering::SeqCst) {
@@ -338,6 +341,7 @@ mod tests {
         let path = dir.path().join(FILE);
         let mut writer = Writer {
             file: OpenOptions::new().append(true).open(&path).unwrap(),
+            length: std::fs::metadata(&path).unwrap().len(),
             poisoned: Arc::default(),
             trouble: Arc::default(),
             unwritten: None,

@@ -16,12 +16,17 @@ use super::prober::Taint;
 use super::read::{Item, Read, Watch};
 
 const SECOND: u64 = 1_000_000_000;
+/// What is told apart below the significant digits, in nanoseconds.
+const FINEST: u64 = 1_000;
 /// An hour in nanoseconds: longer than any time-out.
 const LONGEST: u64 = 3_600 * SECOND;
 
-/// Durations with three significant digits. It starts small and grows with what is recorded: a report holds several for each probe and phase.
+/// Durations with three significant digits from half a millisecond on, and to half a microsecond below. It starts small and grows with what is
+/// recorded: a report holds several for each probe and phase.
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"))
+    let mut histogram = Histogram::new_with_bounds(FINEST, 2 * FINEST, 3).unwrap_or_else(|_| unreachable!("the bounds are allowed"));
+    histogram.auto(true);
+    histogram
 }
 
 fn record(into: &mut Histogram<u64>, took: Span) {

@@ -22,8 +22,8 @@ use crate::sys::{Clock, Cx};
 /// Most threads that probes share.
 const THREADS: usize = 4;
 /// From start to the first sample.
-const LEAD: Span = Span::millis(10);
-/// Longest time that a finished sample waits for company: a tenth of the shortest window that is looked at, within these bounds.
+const LEAD: Span = Span::millis(2);
+/// Least time between two batches of one probe, and so the longest that a finished sample waits: a tenth of the shortest window that is looked at, within these bounds.
 const BATCH: (Span, Span) = (Span::millis(2), Span::millis(50));
 /// Batches that may wait for a listener.
 const QUEUE: usize = 1024;
@@ -160,6 +160,7 @@ struct Watch {
     open: HashMap<tokio::task::Id, Sample>,
     held: Vec<Sample>,
     held_since: Option<At>,
+    told_at: At,
     /// The fields of the first answer, where a matcher compares with it.
     first: Arc<OnceLock<Value>>,
     deaf: bool,
@@ -174,6 +175,7 @@ impl Watch {
             open: HashMap::new(),
             held: Vec::new(),
             held_since: None,
+            told_at: At(0),
             first: Arc::default(),
             deaf: false,
         }
@@ -186,7 +188,7 @@ impl Watch {
         let mut timer = Timer::new().ok();
         while !self.deaf {
             let due = self.job.pace.next_due();
-            let flush = self.held_since.map(|since| since + self.line.batch);
+            let flush = self.flush_due();
             tokio::select! {
                 biased;
                 () = kill.cancelled() => break,
@@ -250,8 +252,14 @@ impl Watch {
         self.held_since.get_or_insert(self.line.cx.clock.now());
     }
 
+    /// When what is held is told: at once, unless a batch was told just now.
+    fn flush_due(&self) -> Option<At> {
+        self.held_since.map(|since| since.max(self.told_at + self.line.batch))
+    }
+
     fn batch(&mut self) -> News {
         self.held_since = None;
+        self.told_at = self.line.cx.clock.now();
         let mut rows = std::mem::take(&mut self.held);
         rows.sort_by_key(|sample| sample.n);
         News::Samples { probe: self.job.id.clone(), rows }
@@ -265,7 +273,7 @@ impl Watch {
         }
         match self.line.tell.clone().try_reserve() {
             Ok(room) => room.send(self.batch()),
-            Err(tokio::sync::mpsc::error::TrySendError::Full(())) => self.held_since = Some(self.line.cx.clock.now()),
+            Err(tokio::sync::mpsc::error::TrySendError::Full(())) => self.told_at = self.line.cx.clock.now(),
             Err(tokio::sync::mpsc::error::TrySendError::Closed(())) => self.deaf = true,
         }
     }
@@ -284,7 +292,7 @@ impl Watch {
     /// Lets samples in flight end, or ends them; then tells the rest.
     async fn drain(mut self, clock: Clock, kill: &CancellationToken) {
         while !self.asked.is_empty() {
-            let flush = self.held_since.map(|since| since + self.line.batch);
+            let flush = self.flush_due();
             tokio::select! {
                 biased;
                 () = kill.cancelled() => break,

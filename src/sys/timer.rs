@@ -16,6 +16,8 @@ use crate::base::At;
 #[derive(Debug)]
 pub struct Timer {
     fd: AsyncFd<OwnedFd>,
+    /// What it is set to, while it has not been seen to come.
+    set_to: Option<u64>,
 }
 
 fn timespec(ns: u64) -> Timespec {
@@ -34,7 +36,7 @@ impl Timer {
             reason = "its successor is unsafe, for types that may lose their descriptor; an OwnedFd that we alone hold cannot"
         )]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
-        Ok(Timer { fd })
+        Ok(Timer { fd, set_to: None })
     }
 
     /// Waits until the instant has come; returns at once when it has passed. May be dropped half-way and asked again.
@@ -45,15 +47,21 @@ impl Timer {
         if clock.now() >= at {
             return Ok(());
         }
-        let zero = timespec(0);
         // A zero value would disarm the timer: one nanosecond after boot is as good as "at once".
-        let when = Itimerspec { it_interval: zero, it_value: timespec(clock.mono_of(at).max(1)) };
-        timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &when)?;
+        let instant = clock.mono_of(at).max(1);
+        if self.set_to != Some(instant) {
+            let when = Itimerspec { it_interval: timespec(0), it_value: timespec(instant) };
+            timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &when)?;
+            self.set_to = Some(instant);
+        }
         loop {
             let mut ready = self.fd.readable().await?;
             let mut count = [0_u8; 8];
             match ready.try_io(|fd| rustix::io::read(fd, &mut count).map_err(io::Error::from)) {
-                Ok(Ok(_)) => return Ok(()),
+                Ok(Ok(_)) => {
+                    self.set_to = None;
+                    return Ok(());
+                }
                 Ok(Err(error)) => return Err(error),
                 // Readiness left over from an earlier, abandoned wait.
                 Err(_) => {}
