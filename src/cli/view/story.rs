@@ -135,6 +135,13 @@ impl Story {
         origin.map(|origin| bounds(when, origin)).unwrap_or_default()
     }
 
+    /// As the report counts recovery: at least from the latest that it bit, at most from the earliest.
+    fn since_effect_of(&self, id: &str, when: Interval) -> String {
+        let Some(effect) = self.state.items.get(id).and_then(|item| item.effective) else { return self.since_injection_of(id, when) };
+        let width = effect.hi.map_or(Span::ZERO, |hi| hi.since(effect.lo));
+        bounds(Interval { lo: At(when.lo.0.saturating_sub(width.0)), hi: when.hi }, effect.lo)
+    }
+
     /// The drill as a whole.
     fn drill(&mut self, entry: &Entry) -> Option<Line> {
         let (at, over) = (entry.at, self.plan.steady.over.human());
@@ -206,7 +213,7 @@ impl Story {
             }
             Event::LeftTo { id, who } => line(at, "left to", Mood::Bad, self.named(id, format!("{who}; it was not seen to be undone"))),
             Event::Recovered { id, when } => {
-                let since = self.since_injection_of(id, *when);
+                let since = self.since_effect_of(id, *when);
                 Line { bounds: since, ..line(at, "recovered", Mood::Good, self.named(id, format!("up for {}", stable(id)))) }
             }
             Event::NotRecovered { why, .. } => line(at, "recovered", Mood::Bad, format!("not: {why}")),
