@@ -97,7 +97,13 @@ pub(super) fn headline(report: &Report<'_>) -> Headline {
     let (status, sentence) = match report.score.exit_code {
         50 => (Status::Stuck, stuck_sentence(facts)),
         40 => {
-            let undone = if facts.left_to.is_empty() { " Every fault was undone." } else { "" };
+            let undone = if facts.episodes.values().all(|episode| episode.command.is_none()) {
+                " Nothing was injected."
+            } else if facts.left_to.is_empty() {
+                " Every fault was undone."
+            } else {
+                ""
+            };
             match facts.run.outcome {
                 None => (Status::Aborted, "The run has no end: it was killed, or is still going. Nothing is owed.".to_owned()),
                 Some(_) => {
