@@ -703,6 +703,7 @@ fn odd_surroundings_change_nothing() {
         ("everything is closed", "exec \"$fd\" run quick.yaml --yes --var port=$port <&- >&- 2>&-"),
         ("no environment", "exec env -i FIREDRILL_REGISTRY=\"$FIREDRILL_REGISTRY\" \"$fd\" run quick.yaml --yes --var port=$port"),
         ("dumb terminal", "TERM=dumb exec \"$fd\" run quick.yaml --yes --var port=$port"),
+        ("a job of a CI system", "GITHUB_ACTIONS=true exec \"$fd\" run quick.yaml --yes --var port=$port"),
         ("no colour", "NO_COLOR=1 exec \"$fd\" run quick.yaml --yes --var port=$port"),
         (
             "working directory is gone",
@@ -718,6 +719,9 @@ fn odd_surroundings_change_nothing() {
                 let done = shell(&quick.place, &format!("{}; {line}", quick.port));
                 let done = done.expect(0);
                 assert!(!done.stdout.contains('\x1b') && !done.stderr.contains('\x1b'), "{}\n{}", done.stdout, done.stderr);
+                let warned =
+                    done.stderr.contains("GitHub Actions kills every process of a job") && done.stderr.contains("firedrill undo --all");
+                assert_eq!(warned, name == "a job of a CI system", "{}", done.stderr);
                 quick.all_is_well(0);
             })
         })

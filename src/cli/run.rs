@@ -27,6 +27,7 @@ use crate::plan::{Mode, Plan, preview};
 use crate::report::{self, Report};
 use crate::score::{Score, score};
 use crate::state::RunState;
+use crate::sys::surroundings::Surroundings;
 use crate::sys::{Clock, clock};
 
 /// How often the view looks.
@@ -126,7 +127,11 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
         plan_digest: digest,
         pid: std::process::id(),
     };
-    let first = [started, Event::Anchor(cx.clock.anchor())];
+    let mut first = vec![started, Event::Anchor(cx.clock.anchor())];
+    for doubt in Surroundings::here().doubts() {
+        voice.warn(&format!("{}\n  help: {}", doubt.what, doubt.help));
+        first.push(Event::Note { text: format!("the watchdog may not outlive the runner: {}", doubt.what) });
+    }
     for event in first {
         let entry = journal.append(stamp(cx.clock, &event), event);
         state.apply(&entry).map_err(|error| fail(&error))?;
