@@ -86,11 +86,15 @@ fn plan(chance: &mut Chance) -> Plan {
 enum Step {
     /// Waits for the disk.
     Arm(String, Role),
-    Tell(Event),
+    Tell(Box<Event>),
     /// The world is broken from here on.
     Break(String),
     /// And whole again.
     Mend(String),
+}
+
+fn tell(event: Event) -> Step {
+    Step::Tell(Box::new(event))
 }
 
 /// An effect under way.
@@ -165,7 +169,7 @@ impl World {
                 self.record(Event::Armed { id, role, undo, targets: vec!["t".into()], summary: String::new() });
                 self.durable = self.log.len();
             }
-            Step::Tell(event) => self.record(event),
+            Step::Tell(event) => self.record(*event),
             Step::Break(id) => {
                 self.broken.insert(id);
             }
@@ -182,17 +186,17 @@ impl World {
         let steps = match effect {
             Effect::Start(id) => self.injection(id, Role::Support),
             Effect::Inject(id) => self.injection(id.to_string(), Role::Fault),
-            Effect::Preview(id) => vec![Step::Tell(Event::Previewed {
+            Effect::Preview(id) => vec![tell(Event::Previewed {
                 id: id.to_string(),
                 targets: vec!["t".into()],
                 population: None,
                 summary: String::new(),
                 by_hand: "true".into(),
             })],
-            Effect::Confirm(id) if self.trouble(300) => vec![Step::Tell(Event::NotConfirmed { id: id.to_string(), why: "no".into() })],
-            Effect::Confirm(id) => vec![Step::Tell(Event::Effective { id: id.to_string(), when, seen: String::new() })],
+            Effect::Confirm(id) if self.trouble(300) => vec![tell(Event::NotConfirmed { id: id.to_string(), why: "no".into() })],
+            Effect::Confirm(id) => vec![tell(Event::Effective { id: id.to_string(), when, seen: String::new() })],
             Effect::Undo(id, attempt, why) => self.undo(id, attempt, why),
-            Effect::StopProbes => vec![Step::Tell(Event::ProbesStopped {})],
+            Effect::StopProbes => vec![tell(Event::ProbesStopped {})],
             Effect::MissSteady => return self.record(Event::SteadyMissed { why: "no".into() }),
             Effect::MissRecovery(id) => return self.record(Event::NotRecovered { id: id.to_string(), why: "no".into() }),
             Effect::MissSettle => return self.record(Event::NotSteadyAfter { why: "no".into() }),
@@ -206,31 +210,31 @@ impl World {
     }
 
     fn injection(&mut self, id: String, role: Role) -> Vec<Step> {
-        let mut steps = vec![Step::Arm(id.clone(), role), Step::Tell(Event::Injecting { id: id.clone() })];
+        let mut steps = vec![Step::Arm(id.clone(), role), tell(Event::Injecting { id: id.clone() })];
         let fails = self.trouble(200);
         if !fails || self.chance.permille(500) {
             steps.push(Step::Break(id.clone()));
         }
         if fails {
-            steps.push(Step::Tell(Event::InjectFailed { id, error: "no".into() }));
+            steps.push(tell(Event::InjectFailed { id, error: "no".into() }));
             return steps;
         }
-        steps.push(Step::Tell(Event::Injected { id: id.clone() }));
+        steps.push(tell(Event::Injected { id: id.clone() }));
         if role == Role::Support {
-            steps.push(Step::Tell(Event::Effective { id, when: Interval::exact(self.now), seen: String::new() }));
+            steps.push(tell(Event::Effective { id, when: Interval::exact(self.now), seen: String::new() }));
         }
         steps
     }
 
     fn undo(&mut self, id: String, attempt: u32, why: String) -> Vec<Step> {
-        let mut steps = vec![Step::Tell(Event::Undoing { id: id.clone(), attempt, why })];
+        let mut steps = vec![tell(Event::Undoing { id: id.clone(), attempt, why })];
         let stubborn = self.stubborn.as_ref() == Some(&id);
         let fails = stubborn || self.trouble(300);
         // One that fails may have mended the world all the same.
         if !fails || (!stubborn && self.chance.permille(300)) {
             steps.push(Step::Mend(id.clone()));
         }
-        steps.push(Step::Tell(if fails {
+        steps.push(tell(if fails {
             Event::UndoFailed { id, attempt, error: "no".into(), last: attempt >= UNDO_ATTEMPTS }
         } else {
             Event::Undone { id, when: Interval::exact(self.now), seen: String::new() }
