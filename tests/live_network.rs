@@ -348,6 +348,36 @@ async fn a_run_that_is_killed_leaves_no_table() {
     assert!(place.journal(&dir).iter().any(|entry| entry["event"]["type"] == "undone" && entry["event"]["id"] == "cut"));
 }
 
+#[tokio::test]
+async fn when_everybody_is_dead_a_person_or_a_fresh_process_removes_the_table() {
+    let Some(cable) = Cable::lay() else { return };
+    let before = cable.others_rules();
+    for by_hand in [true, false] {
+        let place = Place::new();
+        scenario(&place, &format!("network.blackhole: {{ port: {PORT}, netns: {} }}", cable.client));
+        let mut run = place.start(&["run", "scenario.yaml", "--yes"]);
+        let dir = bitten(&place, "cut");
+        let journal = place.journal(&dir);
+        let find = |kind: &str| journal.iter().rev().map(|entry| &entry["event"]).find(|event| event["type"] == kind).unwrap();
+        let watchdog = find("watchdog_started")["pid"].to_string();
+        // Held still first, or it would be quicker than we are.
+        must(&["kill", "-STOP", &watchdog]);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        must(&["kill", "-KILL", &watchdog]);
+        assert_eq!((cable.firedrills_tables(), cable.request(PORT)), (1, Err(ErrorKind::TimedOut)));
+        let armed = journal.iter().map(|entry| &entry["event"]).find(|event| event["type"] == "armed" && event["id"] == "cut").unwrap();
+        if by_hand {
+            paste(armed["undo"]["by_hand"].as_str().unwrap()).await;
+            assert_eq!((cable.firedrills_tables(), cable.request(PORT)), (0, Ok(())));
+        }
+        place.run(&["undo"], 60).expect(0);
+        assert_eq!((cable.firedrills_tables(), cable.request(PORT)), (0, Ok(())));
+        assert_eq!(cable.ruleset(), before);
+        place.assert_nobody_survives(20);
+    }
+}
+
 #[test]
 fn what_is_missing_is_said_before_anything_is_armed() {
     if let Some(what) = needs::lacking("network") {
@@ -376,5 +406,15 @@ fn what_is_missing_is_said_before_anything_is_armed() {
     let said = drill::text(&output);
     assert_eq!(output.status.code(), Some(11), "{said}");
     assert!(said.contains("the session from 192.0.2.1, in which this drill is run, would be cut off"), "{said}");
+    if let Some(setpriv) = has_program("setpriv") {
+        let plain = place.command(&["run", "scenario.yaml", "--yes"]);
+        let mut command = Command::new(setpriv);
+        command.args(["--bounding-set", "-net_admin", "--"]).arg(plain.get_program()).args(plain.get_args());
+        command.current_dir(place.path()).env("FIREDRILL_REGISTRY", place.path().join("registry"));
+        let output = command.output().unwrap();
+        let said = drill::text(&output);
+        assert_eq!(output.status.code(), Some(11), "{said}");
+        assert!(said.contains("the right to change the packet filter (CAP_NET_ADMIN) (help: run firedrill as root)"), "{said}");
+    }
     place.assert_nobody_survives(10);
 }

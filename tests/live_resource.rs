@@ -86,20 +86,16 @@ async fn memory_is_really_held_and_given_back() {
 
 #[tokio::test]
 async fn a_worker_dies_with_the_process_that_started_it() {
-    let mut parent = Command::new("sleep").arg("600").spawn().unwrap();
-    let id = serde_json::to_string(&process::find(parent.id()).unwrap()).unwrap();
     for what in [vec!["cpu", "2", "1%"], vec!["memory", "4MiB"]] {
+        let mut parent = Command::new("sleep").arg("600").spawn().unwrap();
+        let id = serde_json::to_string(&process::find(parent.id()).unwrap()).unwrap();
         let mut worker = Command::new(drill::binary()).arg("__load").arg(&id).args(&what).stdin(Stdio::null()).spawn().unwrap();
         clock::sleep(Span::millis(200)).await;
-        assert!(worker.try_wait().unwrap().is_none(), "{what:?} ended before its parent");
-        if what[0] == "memory" {
-            parent.kill().unwrap();
-            parent.wait().unwrap();
-            until("the worker has ended", || worker.try_wait().unwrap().is_some()).await;
-        } else {
-            worker.kill().unwrap();
-            worker.wait().unwrap();
-        }
+        let early = worker.try_wait().unwrap();
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        assert!(early.is_none(), "{what:?} ended before its parent");
+        until("the worker has ended", || worker.try_wait().unwrap().is_some()).await;
     }
 }
 

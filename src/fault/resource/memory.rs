@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LoadUndo;
-use crate::base::{Bytes, Problem};
+use crate::base::{Bytes, Problem, Span};
 use crate::fault::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen};
-use crate::sys::Cx;
+use crate::sys::process::ProcessId;
+use crate::sys::{Cx, clock};
 
 /// Takes memory.
 #[derive(Debug)]
@@ -20,10 +21,20 @@ pub struct MemorySpec {
     pub size: Bytes,
 }
 
+/// How long taking it may last; less than a step of a fault may.
+const FILL_LIMIT: Span = Span::secs(25);
+
 /// A number of `/proc/meminfo` or `/proc/PID/status`, which count in KiB, in bytes.
 fn kib(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0).saturating_mul(1024)
+}
+
+/// How much the worker holds, and which process it is; what was swapped out is taken all the same.
+fn held(undo: &LoadUndo) -> Option<(u64, ProcessId)> {
+    let worker = undo.worker()?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid)).ok()?;
+    Some((kib(&status, "VmRSS").saturating_add(kib(&status, "VmSwap")), worker))
 }
 
 /// What has to be left, so that the kernel does not begin to end processes.
@@ -92,14 +103,22 @@ impl Fault for ResourceMemory {
     }
 
     async fn inject(&self, spec: &MemorySpec, undo: &LoadUndo, _: Permit<'_>, cx: &Cx) -> Result<(), FaultError> {
-        undo.start(&["memory".to_owned(), spec.size.to_string()], cx).await
+        undo.start(&["memory".to_owned(), spec.size.to_string()], cx).await?;
+        // Making much memory real takes seconds, which are not to be counted as time without effect.
+        let start = clock::mono_ns();
+        while let Some((held, _)) = held(undo)
+            && held < undo.amount
+        {
+            if cx.cancel.is_cancelled() || clock::mono_ns().saturating_sub(start) > FILL_LIMIT.0 {
+                return Err(FaultError::Other(format!("take more than {} of {}", Bytes(held), spec.size)));
+            }
+            clock::sleep(Span::millis(5)).await;
+        }
+        Ok(())
     }
 
     async fn observe(&self, undo: &LoadUndo, _: &Cx) -> Result<Seen, FaultError> {
-        let Some(worker) = undo.worker() else { return Ok(Seen::NotBiting("no worker runs".to_owned())) };
-        let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid)).unwrap_or_default();
-        // What was swapped out is taken all the same.
-        let held = kib(&status, "VmRSS").saturating_add(kib(&status, "VmSwap"));
+        let Some((held, worker)) = held(undo) else { return Ok(Seen::NotBiting("no worker runs".to_owned())) };
         let seen = format!("{worker} holds {} of {}", Bytes(held), Bytes(undo.amount));
         Ok(if held >= undo.amount { Seen::Biting(seen) } else { Seen::NotBiting(seen) })
     }
