@@ -84,7 +84,7 @@ pub struct NetworkReject;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RejectSpec {
-    /// `reset` (a TCP reset; only TCP is hit) or `icmp` (port unreachable). Default `reset`.
+    /// `reset` (a TCP reset; only TCP is hit, and resets pass) or `icmp` (port unreachable; ICMP itself passes). Default `reset`.
     #[serde(default)]
     pub with: With,
     /// With whom: addresses, or networks such as `10.0.0.0/24`; one or a list. Default: everybody.
