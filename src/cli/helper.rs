@@ -31,6 +31,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     Some(match verb.to_str()? {
         "__exec" => crate::sys::shim::shim(rest),
         "__proxy" => crate::fault::proxy::proxy_main(rest),
+        "__load" => crate::fault::load_main(rest),
         "__demo" => demo_service(rest),
         "__watchdog" => match rest.as_slice() {
             [run_dir, runner] => watchdog(Path::new(run_dir), &runner.to_string_lossy()).into(),

@@ -16,6 +16,14 @@ pub enum FaultError {
     /// The target is not there, or not what was meant.
     #[error("find the target: {0}")]
     Target(String),
+    /// The machine lacks something that the fault needs.
+    #[error("{what} (help: {help})")]
+    Missing {
+        /// What was being done when it was missed.
+        what: String,
+        /// How it can be had.
+        help: String,
+    },
     /// The machine refused.
     #[error("{doing}: {source}")]
     Os {

@@ -2,14 +2,31 @@
 
 use super::ErasedFault;
 use super::command::Command;
+use super::disk::DiskFill;
+use super::network::{NetworkBlackhole, NetworkLoss, NetworkPartition, NetworkReject};
 use super::process::{ProcessKill, ProcessPause};
 use super::proxy::{ProxyBlackhole, ProxyLatency, ProxyReset, SystemProxy};
 use super::rehearse::RehearseNothing;
+use super::resource::{ResourceCpu, ResourceMemory};
 use super::system::SystemProcess;
 
 /// Every kind that a scenario may name.
-pub const KINDS: &[&dyn ErasedFault] =
-    &[&ProcessKill, &ProcessPause, &ProxyLatency, &ProxyReset, &ProxyBlackhole, &Command, &RehearseNothing];
+pub const KINDS: &[&dyn ErasedFault] = &[
+    &ProcessKill,
+    &ProcessPause,
+    &ProxyLatency,
+    &ProxyReset,
+    &ProxyBlackhole,
+    &NetworkPartition,
+    &NetworkBlackhole,
+    &NetworkLoss,
+    &NetworkReject,
+    &DiskFill,
+    &ResourceCpu,
+    &ResourceMemory,
+    &Command,
+    &RehearseNothing,
+];
 
 /// Firedrill's own: what a scenario's `system:` and `proxies:` become in the journal.
 const OWN: &[&dyn ErasedFault] = &[&SystemProcess, &SystemProxy];

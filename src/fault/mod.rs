@@ -2,11 +2,14 @@
 //! the [`ErasedFault`] that the engine drives. This room must never know the engine or the probes.
 
 mod command;
+pub mod disk;
 mod error;
 mod kinds;
+pub mod network;
 pub mod process;
 pub mod proxy;
 mod rehearse;
+pub mod resource;
 pub mod shell;
 pub mod system;
 
@@ -22,6 +25,7 @@ use serde_json::Value;
 pub use error::FaultError;
 pub use kinds::{KINDS, by_kind};
 pub use proxy::{proxy_main, renew as renew_proxy};
+pub use resource::load_main;
 
 use crate::base::{Problem, Span};
 use crate::journal::Armed;
@@ -125,6 +129,12 @@ pub enum Resource {
     Path(String),
     /// A network interface.
     Interface(String),
+    /// The packets that a rule meets in a network namespace, in words. Rules of different words commute.
+    Packets(String),
+    /// The host's processor time.
+    Processors,
+    /// The host's memory.
+    Memory,
     /// What a declared command touches, by the fault that runs it: only itself.
     Command(String),
     /// Nothing at all.
@@ -154,6 +164,10 @@ pub enum Privilege {
     Root,
     /// To run a program of this name.
     Program(String),
+    /// To change the packet filter (CAP_NET_ADMIN).
+    NetAdmin,
+    /// A network namespace of this name.
+    Namespace(String),
 }
 
 /// The right to inject: made only from a durable undo.
