@@ -150,7 +150,7 @@ impl Presented {
             return Standing::Refused(format!("it is from the future: {}", approval.at));
         }
         if end_of(approval.at, asked.valid_for) <= now {
-            return Standing::Void(format!("it expired: approvals are good for {}", asked.valid_for.human()));
+            return Standing::Void(format!("it expired: approvals are good for {}", asked.valid_for));
         }
         Standing::Good
     }

@@ -13,7 +13,7 @@ pub(super) fn asked_of(asked: &Approvals) -> String {
     let by = asked.by.as_ref().map(|by| format!(" of {}", by.join(", "))).unwrap_or_default();
     let own = if asked.own_accounts { ", each under an account of their own" } else { "" };
     let (people, s) = (asked.people, if asked.people == 1 { "" } else { "s" });
-    format!("{people} different approval{s}{by}{own}, not older than {}", asked.valid_for.human())
+    format!("{people} different approval{s}{by}{own}, not older than {}", asked.valid_for)
 }
 
 pub(super) fn applies(environments: Option<&[Environment]>, here: Environment) -> bool {

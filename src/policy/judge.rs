@@ -2,6 +2,7 @@
 //! not allowed.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::approval::{Approval, Bound, Presented, Standing, different};
 use super::demand::{applies, asked_of, first_refusal, has, hits, named, radius, refuse_unless, shown, text_of, words};
@@ -111,7 +112,14 @@ fn one_line(text: &str) -> String {
 
 /// Decides. The same arguments, the same answer.
 pub fn decide(policies: &[Ruled], case: Case<'_>) -> Decision {
-    let mut judge = Judge { case, takes: worst_case(case.plan), decision: Decision::default(), windows: Vec::new(), freezes: Vec::new() };
+    let mut judge = Judge {
+        case,
+        takes: worst_case(case.plan),
+        decision: Decision::default(),
+        windows: Vec::new(),
+        freezes: Vec::new(),
+        zone: TimeZone::UTC,
+    };
     for (n, ruled) in policies.iter().enumerate() {
         judge.policy(n, ruled);
     }
@@ -125,6 +133,8 @@ struct Judge<'a> {
     decision: Decision,
     windows: Vec<Vec<Interval>>,
     freezes: Vec<Interval>,
+    /// In whose time the next opening is told: that of the window that is closed.
+    zone: TimeZone,
 }
 
 impl Judge<'_> {
@@ -179,7 +189,7 @@ impl Judge<'_> {
         let at = |key: &str| format!("/rules/{id}/{key}");
         if let Some(needs) = &rule.require {
             let lacking: Vec<String> = needs.iter().filter(|need| !has(plan, **need)).map(|need| format!("no {}", text_of(need))).collect();
-            let asks = format!("a scenario has {}", words(needs));
+            let asks = format!("a scenario has: {}", words(needs));
             self.say(
                 n,
                 at("require"),
@@ -236,6 +246,9 @@ impl Judge<'_> {
             }
             Stage::Now => Verdict::NotNow(format!("no window is open: it is {}", local(self.case.now)), String::new()),
         };
+        if matches!(verdict, Verdict::NotNow(..)) {
+            self.zone = zone;
+        }
         self.windows.push(openings);
         self.say(n, format!("/rules/{id}/windows"), rule.why.as_ref(), asks, verdict);
     }
@@ -283,7 +296,7 @@ impl Judge<'_> {
         }
         self.decision.opens = next(&self.windows, &self.freezes, self.case.now, self.takes);
         let told = match self.decision.opens {
-            Some(at) => format!("it may run next at {}", at.strftime("%Y-%m-%d %H:%M UTC")),
+            Some(at) => format!("it may run next at {}", at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M %Q")),
             None => format!("it may take {}, and no opening of the next year is long enough", self.takes.human()),
         };
         for ruling in self.decision.rulings.iter_mut().filter(|ruling| is_time(ruling)) {
