@@ -382,8 +382,10 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill kinds process.kill", Ok(0)),
     ("firedrill schema", Ok(0)),
     ("firedrill schema --report", Ok(0)),
+    ("firedrill schema --policy", Ok(0)),
     ("firedrill completions bash", Ok(0)),
     ("firedrill man", Ok(0)),
+    ("firedrill approve scenario.yaml --as alice", Err("tests/policy.rs")),
 ];
 
 #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod drill;
+mod page;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -198,6 +199,8 @@ impl House {
         let done = self.run(more).expect(0);
         assert!(done.stderr.contains("policy   "), "{}", done.stderr);
         let run = self.place.runs().pop().unwrap();
+        let report = fs::read_to_string(run.join("report.html")).unwrap();
+        assert!(report.contains(" rules of firedrill.policy.yaml held"), "the report does not tell the policy");
         serde_json::from_str::<Value>(&fs::read_to_string(run.join("plan.json")).unwrap()).unwrap()["policy"].take()
     }
 }
@@ -235,9 +238,21 @@ fn what_is_never_allowed_is_refused_by_check_plan_and_run() {
 }
 
 #[test]
+fn the_sample_of_a_refused_drill_is_real() {
+    let rules =
+        "rules:\n  careful:\n    why: Somebody must be able to stop it.\n    environments: [production]\n    require: [owner, guard]\n";
+    let said = House::new(rules).place.run(&["check", "drills/quick.yaml"], 30).expect(10).stderr;
+    let block = format!("```console\n$ firedrill check drills/quick.yaml\n{}\n```\n", said.trim_end());
+    page::compare_generated("README.md", "output: policy", &block, "policy");
+}
+
+#[test]
 fn every_policy_on_the_way_up_and_every_named_one_must_agree() {
     let house = House::new("rules: { a: { max_hold: 1m } }\n");
     house.act(&["check"], &[]).expect(0);
+    // The same file by another name is still one.
+    let once = house.act(&["plan"], &["--policy", "drills/../firedrill.policy.yaml"]).expect(0).stdout;
+    assert_eq!(once.matches("a.max_hold").count(), 1, "{once}");
     house.place.file("strict.yaml", "policy: 1\nenvironments: [staging]\n");
     let said = house.act(&["check"], &["--policy", "strict.yaml"]).expect(10).stderr;
     contains(&said, &["strict.yaml:2:1", "its environment is production"]);

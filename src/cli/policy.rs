@@ -94,7 +94,14 @@ fn read_all(dir: &Path, named: Option<&Path>, voice: &Voice) -> Result<Vec<Ruled
     let by_name = env::var("FIREDRILL_POLICY").filter(|path| !path.is_empty()).map(PathBuf::from);
     files.extend(by_name.into_iter().chain(named.map(Path::to_path_buf)));
     let mut policies: Vec<Ruled> = Vec::new();
+    let mut seen: Vec<PathBuf> = Vec::new();
     for path in files {
+        // Found by itself and named as well: it says the same twice.
+        let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        if seen.contains(&real) {
+            continue;
+        }
+        seen.push(real);
         let label = short(&path);
         let bytes = named::whole(&path, LARGEST).map_err(|unread| {
             voice.error(
