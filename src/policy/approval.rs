@@ -235,6 +235,11 @@ mod tests {
         assert_eq!(bound("a").changes(&bound("b")), ["a var"], "the plan follows from it");
         let other = Bound { plan: digest_of(b"new"), ..bound("a") };
         assert_eq!(bound("a").changes(&other), ["the plan that this firedrill makes of it"]);
+        let of = digest_of(b"new");
+        let targets = Bound { targets: of.clone(), plan: of.clone(), ..bound("a") };
+        assert_eq!(bound("a").changes(&targets), ["the targets"]);
+        let several = Bound { workload: of.clone(), policy: of, ..bound("a") };
+        assert_eq!(bound("a").changes(&several), ["the workload", "the policy"]);
         assert!(bound("a").changes(&bound("a")).is_empty());
         assert_ne!(bound("a").digest(), bound("b").digest());
     }
