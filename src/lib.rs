@@ -10,6 +10,7 @@ pub mod fold;
 pub mod journal;
 pub mod measure;
 pub mod plan;
+pub mod policy;
 pub mod probe;
 pub mod report;
 pub mod scenario;

@@ -106,7 +106,10 @@ fn every_yaml_block_checks() {
     for block in &blocks {
         let value: Value = serde_saphyr::from_str(&block.text).unwrap_or_else(|error| panic!("{}: {error}", block.at));
         seen += 1;
-        let (refused, said) = if value.get("firedrill").is_some() {
+        let (refused, said) = if value.get("policy").is_some() {
+            let found = firedrill::policy::read(block.text.as_bytes(), &block.at, known(), &firedrill::sys::clock::zone).err();
+            (found.is_some(), found.map(|found| render_all(&found, false)).unwrap_or_default())
+        } else if value.get("firedrill").is_some() {
             // A complete file has nothing to be said of it at all.
             let (_, said) = problems(&block.text, &block.at, workload);
             (!said.is_empty(), said)
@@ -220,18 +223,31 @@ fn the_reference_names_every_key_and_no_other() {
         ("### `subject`", "Subject"),
         ("### Matchers", "Matcher"),
     ];
+    the_tables_agree(&schema, &tables);
+    let policy = [
+        ("### The policy file", ""),
+        ("### A rule", "Rule"),
+        ("### A window", "Window"),
+        ("### A freeze", "Freeze"),
+        ("### Approvals", "Approvals"),
+    ];
+    the_tables_agree(&firedrill::policy::json_schema(), &policy);
+}
+
+/// Each heading's table names the keys of that definition, and says what they default to.
+fn the_tables_agree(schema: &Value, tables: &[(&str, &str)]) {
     for (heading, name) in tables {
         let text = section("README.md", heading);
         let shown: BTreeMap<String, Vec<String>> = rows(&text).into_iter().map(|row| (row[0].trim_matches('`').to_owned(), row)).collect();
-        let there = keys_of(&schema, name);
+        let there = keys_of(schema, name);
         let (left, right): (Vec<&String>, Vec<&String>) =
             (shown.keys().collect(), there.keys().collect::<BTreeSet<_>>().into_iter().collect());
         assert_eq!(left, right, "{heading}: the table has the left, the language the right");
-        let definition = if name.is_empty() { &schema } else { &schema["$defs"][name] };
+        let definition = if name.is_empty() { schema } else { &schema["$defs"][name] };
         let required: Vec<&str> = definition["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         for (key, property) in &there {
             let row = &shown[key];
-            if heading != "### Matchers" {
+            if *heading != "### Matchers" {
                 assert_eq!(row[2] == "**required**", required.contains(&key.as_str()), "{heading}: is `{key}` required?");
                 if let Value::String(default) = &property["default"] {
                     assert!(row[2].contains(&format!("`{default}`")), "{heading}: the default of `{key}` is `{default}`, not {}", row[2]);
@@ -366,8 +382,10 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill kinds process.kill", Ok(0)),
     ("firedrill schema", Ok(0)),
     ("firedrill schema --report", Ok(0)),
+    ("firedrill schema --policy", Ok(0)),
     ("firedrill completions bash", Ok(0)),
     ("firedrill man", Ok(0)),
+    ("firedrill approve scenario.yaml --as alice", Err("tests/policy.rs")),
 ];
 
 #[test]

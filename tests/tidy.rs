@@ -57,6 +57,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("state", "base event"),
         ("scenario", "base"),
         ("plan", "base scenario"),
+        ("policy", "base scenario plan"),
         ("measure", "base event fold plan"),
         ("score", "base event plan measure"),
         ("report", "base event plan measure score"),
@@ -103,7 +104,7 @@ fn every_room_is_in_the_table_and_in_the_map() {
     }
 }
 
-const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "measure", "score", "report"];
+const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "policy", "measure", "score", "report"];
 const PURE_FILES: &[&str] = &["engine/decide.rs", "probe/pace.rs"];
 
 #[test]

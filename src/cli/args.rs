@@ -34,7 +34,7 @@ pub const EXIT_CODES: &str = "Exit codes, worst first:
    0  passed
 Before a run:
   11  could not start (target, privilege, port, run directory, lock, something still owed)
-  10  scenario refused
+  10  refused by the language or by a policy
    2  usage
    1  a bug in firedrill";
 
@@ -85,6 +85,11 @@ pub enum Verb {
     /// Ctrl-C, SIGTERM and SIGHUP end it at any time and undo everything. Progress goes to stderr, the report to stdout and into the run's directory.
     #[command(after_help = EXIT_CODES)]
     Run(Run),
+    /// Approve a scenario under a policy that asks for approvals
+    ///
+    /// Writes a small file into firedrill.approvals/ beside the scenario. It is bound to the scenario, its workload, its vars, the policies and the
+    /// targets: when one of them changes, the approval is void.
+    Approve(Approve),
     /// Judge a run again from its journal and print the report; exits as the run did
     ///
     /// Also writes report.html, report.md, report.json and report.xml into the run's directory again.
@@ -101,11 +106,14 @@ pub enum Verb {
         /// A kind, for example `process.kill`
         kind: Option<String>,
     },
-    /// Print the JSON Schema of a scenario (for editors), or of the JSON report
+    /// Print the JSON Schema of a scenario (for editors), of a policy, or of the JSON report
     Schema {
         /// The schema of the JSON report (firedrill.report/1) instead
         #[arg(long)]
         report: bool,
+        /// The schema of a policy instead
+        #[arg(long, conflicts_with = "report")]
+        policy: bool,
     },
     /// Watch a service for a while and write a first scenario for it
     Init(Init),
@@ -141,12 +149,40 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Which policy applies beside those that are found.
+#[derive(Debug, Args)]
+pub struct PolicyFile {
+    /// A policy that must allow it as well, beside every firedrill.policy.yaml from the scenario's directory up to the repository's root
+    #[arg(long = "policy", value_name = "FILE")]
+    pub named: Option<PathBuf>,
+}
+
+/// `firedrill approve`.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// The scenario file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Who approves
+    #[arg(long = "as", value_name = "NAME")]
+    pub who: String,
+    /// Substitutions
+    #[command(flatten)]
+    pub vars: Vars,
+    /// Policies
+    #[command(flatten)]
+    pub policy: PolicyFile,
+}
+
 /// `firedrill demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
     /// Drill a badly configured system instead (late replication, slow health checks), to see what failure looks like
     #[arg(long)]
     pub fragile: bool,
+    /// Policies
+    #[command(flatten)]
+    pub policy: PolicyFile,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,
@@ -164,6 +200,9 @@ pub struct Check {
     /// Substitutions
     #[command(flatten)]
     pub vars: Vars,
+    /// Policies
+    #[command(flatten)]
+    pub policy: PolicyFile,
 }
 
 /// `firedrill plan`.
@@ -175,6 +214,9 @@ pub struct PlanArgs {
     /// Substitutions
     #[command(flatten)]
     pub vars: Vars,
+    /// Policies
+    #[command(flatten)]
+    pub policy: PolicyFile,
     /// In what form
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, value_name = "FORMAT")]
     pub output: PlanFormat,
@@ -210,6 +252,9 @@ pub struct Run {
     /// Substitutions
     #[command(flatten)]
     pub vars: Vars,
+    /// Policies
+    #[command(flatten)]
+    pub policy: PolicyFile,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,

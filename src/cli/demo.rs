@@ -8,6 +8,7 @@ use super::exit::Exit;
 use super::known::known;
 use super::load::load_bytes;
 use super::out::Voice;
+use super::policy::allow;
 use super::run::drill;
 use crate::plan::Mode;
 
@@ -22,7 +23,8 @@ pub fn demo(args: &Demo, voice: Voice) -> Exit {
     };
     let vars = crate::demo::vars(args.fragile, ports);
     let path = Path::new("scenarios/demo.yaml");
-    match load_bytes(crate::demo::SCENARIO.as_bytes(), path, Path::new("."), &vars, Mode::Normal, known(), &voice) {
+    let loaded = load_bytes(crate::demo::SCENARIO.as_bytes(), path, Path::new("."), &vars, Mode::Normal, known(), &voice);
+    match loaded.and_then(|loaded| allow(loaded, args.policy.named.as_deref(), &voice)) {
         Ok(loaded) => drill(loaded, &args.runs.dir, args.output, voice),
         Err(exit) => exit,
     }

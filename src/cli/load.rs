@@ -1,6 +1,6 @@
 //! A scenario file on its way to a plan. All problems at once, on stderr.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
@@ -20,6 +20,10 @@ pub struct Loaded {
     pub plan: Plan,
     /// The file, word for word.
     pub text: Vec<u8>,
+    /// Every var with its value.
+    pub vars: IndexMap<String, String>,
+    /// Where the scenario lies.
+    pub dir: PathBuf,
 }
 
 /// More than the language allows is not read at all.
@@ -86,7 +90,8 @@ pub fn load_bytes(
         workload_digest: workload.into_inner(),
         mode,
     };
-    Ok(Loaded { plan: plan::build(&found.scenario, known, origin), text: bytes.to_vec() })
+    let plan = plan::build(&found.scenario, known, origin);
+    Ok(Loaded { plan, text: bytes.to_vec(), vars: found.scenario.vars, dir: base })
 }
 
 fn refuse(diagnostics: &[Diagnostic], voice: &Voice) -> Exit {

@@ -1,5 +1,6 @@
 //! The command line: arguments, words and exit codes. The only room that turns errors into sentences. A file a verb.
 
+mod approve;
 pub mod args;
 mod demo;
 pub mod exit;
@@ -10,6 +11,7 @@ pub mod known;
 pub mod load;
 mod named;
 mod out;
+mod policy;
 mod run;
 pub mod store;
 mod verbs;
@@ -49,11 +51,12 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Check(args) => verbs::check(&args, voice),
         Verb::Plan(args) => verbs::plan(&args, voice),
         Verb::Run(args) => run::run_file(&args, voice),
+        Verb::Approve(args) => approve::approve(&args, voice),
         Verb::Report(args) => verbs::report(&args, voice),
         Verb::Undo(args) => verbs::undo(&args, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
-        Verb::Schema { report } => verbs::schema(report),
+        Verb::Schema { report, policy } => verbs::schema(report, policy),
         Verb::Init(args) => init::init(&args, voice),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

@@ -14,7 +14,7 @@ use super::known::known;
 use super::load::{Loaded, load};
 use super::out::{Voice, can_ask, confirm, print, say};
 use super::view::{Style, View};
-use super::{runtime, store};
+use super::{policy, runtime, store};
 use crate::base::Span;
 use crate::engine::drive::{self, Command, Setup};
 use crate::engine::finish::cx_for;
@@ -47,7 +47,9 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
         (_, Some(Until::Baseline)) => Mode::Baseline,
         _ => Mode::Normal,
     };
-    let loaded = match load(&args.file, &args.vars.vars, mode, known(), &voice) {
+    let named = args.policy.named.as_deref();
+    let loaded = load(&args.file, &args.vars.vars, mode, known(), &voice);
+    let mut loaded = match loaded.and_then(|loaded| policy::allow(loaded, named, &voice)) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
@@ -61,6 +63,11 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
             say("nothing was run");
             return Exit::CouldNotStart;
         }
+        // People take their time: a window may have closed meanwhile.
+        loaded = match policy::allow(loaded, named, &voice) {
+            Ok(loaded) => loaded,
+            Err(exit) => return exit,
+        };
     }
     drill(loaded, &args.runs.dir, args.output, voice)
 }

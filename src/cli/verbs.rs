@@ -8,12 +8,13 @@ use super::known::known;
 use super::load::load;
 use super::out::{Voice, print, say};
 use super::run::{conclude, judge_and_write, own_exe};
-use super::{kinds as pages, runtime, store};
+use super::{kinds as pages, policy, runtime, store};
 use crate::engine::finish::{self, Finished};
 use crate::fault::{self, Scene};
 use crate::journal::{FILE, Registry, RunLock};
 use crate::measure;
 use crate::plan::{Mode, Plan, preview};
+use crate::policy::Stage;
 use crate::score::score;
 use crate::sys::Clock;
 
@@ -22,7 +23,8 @@ pub fn check(args: &Check, voice: Voice) -> Exit {
     let known = known();
     let mut refused = 0;
     for file in &args.files {
-        match load(file, &args.vars.vars, Mode::Normal, known, &voice) {
+        let loaded = load(file, &args.vars.vars, Mode::Normal, known, &voice);
+        match loaded.and_then(|loaded| policy::check(&loaded, args.policy.named.as_deref(), &voice).map(|()| loaded)) {
             Ok(loaded) => say(&format!("ok  {}  {}", file.display(), loaded.plan.title)),
             Err(_) => refused += 1,
         }
@@ -38,8 +40,10 @@ pub fn check(args: &Check, voice: Voice) -> Exit {
 
 /// `firedrill plan FILE`.
 pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
-    let loaded = match load(&args.file, &args.vars.vars, Mode::Normal, known(), &voice) {
-        Ok(loaded) => loaded,
+    let loaded = load(&args.file, &args.vars.vars, Mode::Normal, known(), &voice);
+    let judged = loaded.and_then(|loaded| Ok((policy::judge(&loaded, args.policy.named.as_deref(), Stage::Now, &voice)?, loaded)));
+    let (judged, loaded) = match judged {
+        Ok(judged) => judged,
         Err(exit) => return exit,
     };
     match args.output {
@@ -50,9 +54,10 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
                 return Exit::Bug;
             }
         },
-        PlanFormat::Text => print(&preview::text(&loaded.plan, &targets(&loaded.plan))),
+        PlanFormat::Text => print(&(preview::text(&loaded.plan, &targets(&loaded.plan)) + &judged.section())),
     }
-    Exit::Ok
+    // Outside of a window, or not approved yet, is a plan all the same.
+    if judged.is_refused() { judged.refuse(&voice) } else { Exit::Ok }
 }
 
 /// What can be said of each fault's targets before anything runs; what `system:` starts is known only then.
@@ -233,8 +238,12 @@ pub fn kinds(kind: Option<&str>, voice: Voice) -> Exit {
 }
 
 /// `firedrill schema`.
-pub fn schema(of_report: bool) -> Exit {
-    let value = if of_report { crate::report::json::schema() } else { crate::scenario::schema::json_schema(known()) };
+pub fn schema(of_report: bool, of_policy: bool) -> Exit {
+    let value = match (of_report, of_policy) {
+        (true, _) => crate::report::json::schema(),
+        (_, true) => crate::policy::json_schema(),
+        _ => crate::scenario::schema::json_schema(known()),
+    };
     match serde_json::to_string_pretty(&value) {
         Ok(text) => {
             print(&text);

@@ -160,6 +160,7 @@ pub(super) fn plan() -> Plan {
         reset: None,
         not_judged: Vec::new(),
         carried: Default::default(),
+        policy: None,
     }
 }
 

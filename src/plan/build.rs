@@ -85,6 +85,7 @@ pub fn build(scenario: &Scenario, known: &Known, origin: Origin) -> Plan {
         }),
         not_judged: carried::not_judged(scenario),
         carried: carried::blocks(scenario),
+        policy: None,
     }
 }
 

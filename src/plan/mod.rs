@@ -5,6 +5,7 @@
 mod build;
 mod carried;
 pub mod preview;
+mod ruled;
 mod words;
 
 use indexmap::IndexMap;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use build::{Origin, build, default_rate};
+pub use ruled::{ApprovalRecord, PolicyRecord, RuleRecord};
 
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};
@@ -78,6 +80,9 @@ pub struct Plan {
     pub not_judged: Vec<String>,
     /// The `team`, `score` and `notify` blocks as written.
     pub carried: IndexMap<String, Value>,
+    /// What a policy said when the run was allowed; absent where none applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRecord>,
 }
 
 /// How a run is meant.

@@ -27,5 +27,6 @@ mod workload;
 pub use diagnostic::{Diagnostic, Source, render_all, summary};
 pub use finding::{Finding, Severity};
 pub use known::{Known, KnownKind};
-pub use read::{Documents, Loader, Read, read};
-pub use schema::json_schema;
+pub use read::{Documents, Loader, Read, Recognise, read, read_alone};
+pub use schema::{json_schema, plain_schema};
+pub use version::version;

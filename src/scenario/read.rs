@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::decode::decode;
 use super::diagnostic::{Diagnostic, Source, Spot};
@@ -13,7 +14,7 @@ use super::model::Scenario;
 use super::node::{Node, Raw};
 use super::parse::{Slip, parse, text_of};
 use super::rebase::rebase;
-use super::schema::{FileKind, schema_of};
+use super::schema::{FileKind, FileSchema, schema_of};
 use super::shape::shape;
 use super::vars::Vars;
 use super::version::wrong_file;
@@ -24,6 +25,9 @@ const TOLD: [&str; 9] = ["title", "why", "owner", "workload", "steady_state", "c
 
 /// Gives the text of a file that a scenario names, by its path as it is written there; or why it cannot.
 pub type Loader<'a> = dyn Fn(&str) -> Result<String, String> + 'a;
+
+/// Says why a document is not the file that was asked for, and whether it is worth looking at all the same.
+pub type Recognise<'a> = dyn Fn(&Node) -> (Option<Finding>, bool) + 'a;
 
 /// A scenario that has the right shape.
 #[derive(Debug)]
@@ -47,6 +51,14 @@ impl Documents {
     /// The files in order: the scenario, then its workload.
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// Where a pointer stands in the first file, as people write it: `policy.yaml:12`.
+    pub fn line_of(&self, pointer: &str) -> String {
+        let Some(source) = self.sources.first() else { return String::new() };
+        let start = self.spot(0, pointer, true).place.map_or(0, |place| place.start);
+        let before = source.text.get(..start).unwrap_or_default();
+        format!("{}:{}", source.label, before.matches('\n').count() + 1)
     }
 
     /// Findings by place in the document, as diagnostics by line. What stands only in the workload is shown there.
@@ -142,6 +154,40 @@ pub fn read(bytes: &[u8], label: &str, known: &Known, vars: &IndexMap<String, St
     }
 }
 
+/// Reads a file of another sort that stands alone, without vars and workload: its value and where it was written. `begin` is its first line.
+///
+/// # Errors
+/// Every problem of its syntax and of its shape.
+pub fn read_alone(
+    bytes: &[u8],
+    label: &str,
+    begin: &str,
+    recognise: &Recognise<'_>,
+    schema: &FileSchema,
+) -> Result<(Value, Documents), Vec<Diagnostic>> {
+    let mut reader = Reader { sources: Vec::new(), roots: Vec::new(), slips: Vec::new(), findings: Vec::new() };
+    if reader.open(bytes, label, begin, recognise).is_some() {
+        let found = shape(&reader.roots[0], schema, &Known::default());
+        reader.findings.extend(found.into_iter().map(|finding| (0, finding)));
+    }
+    let Reader { sources, roots, slips, findings } = reader;
+    let documents = Documents { sources: Arc::new(sources), roots };
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for (file, severity, mut slip) in slips {
+        if slip.place.is_none() && slip.help.as_ref().is_some_and(|help| help.contains("`firedrill: 1`")) {
+            slip.help = Some(format!("begin with `{begin}`"));
+        }
+        found.push(located(&documents.sources, file, severity, slip));
+    }
+    found.extend(findings.into_iter().map(|(file, finding)| documents.one(finding, Some(file))));
+    Diagnostic::sort(&mut found);
+    found.dedup();
+    match documents.roots.first() {
+        Some(root) if found.is_empty() => Ok((root.to_value(), documents)),
+        _ => Err(found),
+    }
+}
+
 fn located(sources: &Arc<Vec<Source>>, file: usize, severity: Severity, slip: Slip) -> Diagnostic {
     Diagnostic {
         sources: Arc::clone(sources),
@@ -174,7 +220,7 @@ impl Reader {
         given: &IndexMap<String, String>,
         load: &Loader<'_>,
     ) -> Option<(Scenario, Vec<Clash>)> {
-        self.open(bytes, label, FileKind::Scenario)?;
+        self.open(bytes, label, "firedrill: 1", &|root| wrong_file(root, FileKind::Scenario))?;
         let workload = self.roots[0].get("workload").and_then(Node::text).filter(|path| !path.is_empty()).map(str::to_owned);
         let workload = workload.map(|path| self.path_of(&path, given));
         let workload_is_good = workload.as_ref().is_none_or(|path| self.open_workload(path, label, load));
@@ -188,7 +234,7 @@ impl Reader {
     }
 
     /// Parses a file and sees what it is. Nothing when there is no more to say of it.
-    fn open(&mut self, bytes: &[u8], label: &str, kind: FileKind) -> Option<()> {
+    fn open(&mut self, bytes: &[u8], label: &str, begin: &str, wrong: &Recognise<'_>) -> Option<()> {
         let file = self.sources.len();
         let (text, broken) = match text_of(bytes) {
             Ok(text) => (text, None),
@@ -205,12 +251,11 @@ impl Reader {
         if !matches!(root.raw, Raw::Map(_)) {
             let place = super::node::first_line(&text, &root.place);
             let label = if matches!(root.raw, Raw::List(_)) { "is a list" } else { "is no mapping" };
-            let begin = if kind == FileKind::Scenario { "firedrill: 1" } else { "workload: 1" };
             let slip = Slip::at(place, "the file must be a mapping of keys to values", label);
             self.slip(file, slip.help(format!("begin with `{begin}`")));
             return None;
         }
-        let (wrong, go_on) = wrong_file(&root, kind);
+        let (wrong, go_on) = wrong(&root);
         self.findings.extend(wrong.map(|finding| (file, finding)));
         self.roots.push(root);
         go_on.then_some(())
@@ -231,7 +276,10 @@ impl Reader {
     /// Whether the workload can be looked at.
     fn open_workload(&mut self, path: &str, label: &str, load: &Loader<'_>) -> bool {
         match load(path) {
-            Ok(text) => self.open(text.as_bytes(), &beside(label, path), FileKind::Workload).is_some(),
+            Ok(text) => {
+                let wrong = |root: &Node| wrong_file(root, FileKind::Workload);
+                self.open(text.as_bytes(), &beside(label, path), "workload: 1", &wrong).is_some()
+            }
             Err(why) => {
                 let finding = Finding::error("/workload", format!("the workload cannot be read: {why}"), "names this file");
                 let help = match label.rfind('/') {

@@ -28,7 +28,10 @@ pub fn wrong_file(root: &Node, wanted: FileKind) -> (Option<Finding>, bool) {
             }
             if root.get("policy").is_some() {
                 let finding = Finding::error("/policy", "this is a policy file, not a scenario", "a policy");
-                return (Some(finding.on_key()), false);
+                return (
+                    Some(finding.on_key().help("it applies by itself to the scenarios beside and below it; `--policy FILE` adds one")),
+                    false,
+                );
             }
             let finding = Finding::error("", "this file does not say that it is a scenario", "has no `firedrill:`");
             let looks_like_one = ["title", "probes", "faults", "steady_state"].iter().any(|key| root.get(key).is_some());
@@ -49,7 +52,8 @@ pub fn wrong_file(root: &Node, wanted: FileKind) -> (Option<Finding>, bool) {
     }
 }
 
-fn version(node: &Node, key: &str, what: &str) -> (Option<Finding>, bool) {
+/// What is wrong with the version that a file names under `key`; `what` are files of that sort.
+pub fn version(node: &Node, key: &str, what: &str) -> (Option<Finding>, bool) {
     let at = format!("/{key}");
     match &node.raw {
         Raw::Number(number) if number.as_u64() == Some(VERSION) => (None, true),

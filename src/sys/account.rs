@@ -30,6 +30,21 @@ fn in_text(text: &str, name: &str) -> Option<Account> {
     })
 }
 
+/// The account we act as: its name, or its number where it has none, and its number. Files that we write belong to it.
+pub fn ours() -> (String, u32) {
+    let uid = rustix::process::geteuid().as_raw();
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    (name_of(&text, uid).unwrap_or_else(|| uid.to_string()), uid)
+}
+
+fn name_of(text: &str, uid: u32) -> Option<String> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
 /// Whether we already are that user.
 pub fn is_us(account: &Account) -> bool {
     rustix::process::geteuid().as_raw() == account.uid
@@ -56,5 +71,6 @@ mod tests {
         assert_eq!((found.uid, found.gid, found.home.as_str()), (113, 120, "/var/lib/postgresql"));
         assert_eq!(in_text(text, "postgre"), None);
         assert_eq!(in_text(text, "broken"), None);
+        assert_eq!((name_of(text, 113).as_deref(), name_of(text, 114)), (Some("postgres"), None));
     }
 }

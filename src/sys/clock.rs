@@ -79,15 +79,26 @@ impl Clock {
 }
 
 /// Wall time as RFC 3339 with nanoseconds, in UTC.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads wall time")]
 pub fn wall() -> String {
-    jiff::Timestamp::now().to_string()
+    now().to_string()
+}
+
+/// Wall time: a label, and what the calendar of a policy is asked about.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads wall time")]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// The time zone of an IANA name, as this machine knows it.
+pub fn zone(name: &str) -> Option<jiff::tz::TimeZone> {
+    // Jiff also takes names in any case and offsets; only exact names are the same on every machine.
+    let found = jiff::tz::TimeZone::get(name).ok()?;
+    (found.iana_name() == Some(name)).then_some(found)
 }
 
 /// Milliseconds since 1970, for run ids.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads wall time")]
 pub fn wall_ms() -> u64 {
-    jiff::Timestamp::now().as_millisecond().unsigned_abs()
+    now().as_millisecond().unsigned_abs()
 }
 
 /// Sleeps.

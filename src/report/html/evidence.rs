@@ -294,6 +294,14 @@ pub(super) fn plan(report: &Report<'_>, detail: Detail) -> Markup {
             dt { "Outcome" } dd { (view::outcome(report.facts)) ", exit " (report.score.exit_code) }
             dt { "Plan" } dd { code { (words(&run.plan_digest)) } }
             dt { "Scenario file" } dd { code { (plan.scenario_digest) } }
+            @if let Some(policy) = &plan.policy {
+                dt { "Policy" }
+                dd {
+                    (policy.rules.len()) " rules of " (words(&policy.files.join(", "))) " held"
+                    @for approval in &policy.approvals { "; approved by " (words(&approval.who)) " (account " (words(&approval.account)) ", " (words(&approval.at)) ")" }
+                    ": " code { (policy.digest) }
+                }
+            }
             @if let Some(digest) = &plan.workload_digest { dt { "Workload file" } dd { code { (digest) } } }
             dt { "Boot" } dd { code { (words(&run.boot_id)) } ", CLOCK_MONOTONIC " (run.start_mono_ns) " ns at the start" }
             dt { "Firedrill" } dd { (words(&run.firedrill)) }

@@ -73,6 +73,23 @@ pub fn file_schema(known: &Known, kind: FileKind) -> Value {
     root
 }
 
+/// The JSON Schema (draft 2020-12) of a file that kinds do not extend, from its type alone. `version` is the key that holds the version of the
+/// language; `names` say what a mapping of a type is called in messages, the file itself under its type's own name.
+pub fn plain_schema<T: JsonSchema>(title: &str, version: &str, names: &[(&str, &str)]) -> Value {
+    let mut root = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    root["title"] = json!(title);
+    root["properties"][version] = json!({ "description": "The version of the language.", "const": 1 });
+    for (name, is) in names {
+        let at = if *name == T::schema_name() { Some(&mut root) } else { root["$defs"].get_mut(name) };
+        if let Some(schema) = at {
+            schema["x-firedrill"] = json!({ "is": is });
+        }
+    }
+    tidy(&mut root, None);
+    drop_unreachable(&mut root);
+    root
+}
+
 /// Schemas of the structs that are extended by kinds.
 struct Bases {
     probe: Value,

@@ -52,7 +52,8 @@ fn rename_refs(schema: &mut Value, home: &str) {
 }
 
 /// Properties where zero makes no sense.
-const ABOVE_ZERO: [&str; 9] = ["for", "timeout", "every", "over", "within", "at_most", "cadence", "then_every", "interval"];
+const ABOVE_ZERO: [&str; 12] =
+    ["for", "timeout", "every", "over", "within", "at_most", "cadence", "then_every", "interval", "max_hold", "max_duration", "valid_for"];
 
 /// Takes out what serde needs and people do not: nulls for optional fields. Marks what must be above zero.
 pub(super) fn tidy(schema: &mut Value, name: Option<&str>) {
@@ -87,7 +88,7 @@ pub(super) fn tidy(schema: &mut Value, name: Option<&str>) {
             if name.is_some_and(|name| ABOVE_ZERO.contains(&name)) {
                 object.insert("x-firedrill-above-zero".to_owned(), json!(true));
             }
-            if matches!(name, Some("breaches" | "exactly")) && object.get("minimum").is_some_and(|least| least == 0) {
+            if matches!(name, Some("breaches" | "exactly" | "people")) && object.get("minimum").is_some_and(|least| least == 0) {
                 object.insert("minimum".to_owned(), json!(1));
             }
             for (word, value) in object.iter_mut() {

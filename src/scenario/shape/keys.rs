@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         let sort = form.get("x-firedrill").and_then(|mark| mark.get("sort")).and_then(Value::as_str);
         let is = form.get("x-firedrill").and_then(|mark| mark.get("is")).and_then(Value::as_str);
         // The version is told apart elsewhere; a key that is there under another spelling is reported as such.
-        let lacks = |key: &str| node.entry(key).is_none() && !(here.at.is_empty() && matches!(key, "firedrill" | "workload"));
+        let lacks = |key: &str| node.entry(key).is_none() && !(here.at.is_empty() && matches!(key, "firedrill" | "workload" | "policy"));
         // What stands one level too high is reported there.
         let above = self.above.iter().rev().nth(1);
         let too_high = |key: &str| above.is_some_and(|(above, form)| above.entry(key).is_some() && !own_names(form).contains(&key));
