@@ -1,4 +1,4 @@
-//! Accounts of this machine, from `/etc/passwd`: for processes that run as somebody else.
+//! Accounts of this machine, from `/etc/passwd`: for processes that run as somebody else, and for saying who asked.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -30,6 +30,21 @@ fn in_text(text: &str, name: &str) -> Option<Account> {
     })
 }
 
+/// Who that is, for people: `dan (uid 1000)`, or the number alone where the account is not in the file.
+pub fn who(uid: u32) -> String {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    named(&text, uid)
+}
+
+fn named(text: &str, uid: u32) -> String {
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    });
+    name.map_or_else(|| format!("uid {uid}"), |name| format!("{} (uid {uid})", crate::base::one_line(name, 64)))
+}
+
 /// Whether we already are that user.
 pub fn is_us(account: &Account) -> bool {
     rustix::process::geteuid().as_raw() == account.uid
@@ -56,5 +71,7 @@ mod tests {
         assert_eq!((found.uid, found.gid, found.home.as_str()), (113, 120, "/var/lib/postgresql"));
         assert_eq!(in_text(text, "postgre"), None);
         assert_eq!(in_text(text, "broken"), None);
+        assert_eq!(named(text, 113), "postgres (uid 113)");
+        assert_eq!(named(text, 11), "uid 11");
     }
 }
