@@ -170,6 +170,21 @@ pub async fn finish(
     why: &str,
     watch: mpsc::UnboundedSender<Entry>,
 ) -> Result<Finished, FinishError> {
+    finish_in(run_dir, exe, by, why, Setup::ATTEMPTS, watch).await
+}
+
+/// The same, giving up on an item after so many attempts: whoever comes back later needs not hold the run for all of them.
+///
+/// # Errors
+/// The run is still alive, or its directory cannot be read.
+pub async fn finish_in(
+    run_dir: &Path,
+    exe: PathBuf,
+    by: &str,
+    why: &str,
+    attempts: u32,
+    watch: mpsc::UnboundedSender<Entry>,
+) -> Result<Finished, FinishError> {
     let lock = RunLock::take(run_dir)?;
     if !run_dir.join(journal::FILE).exists() {
         // It died before its journal was there, so before anything could be armed.
@@ -216,8 +231,9 @@ pub async fn finish(
         state,
         commands,
         watch,
+        lever: None,
         minder: Minder::Nobody,
-        attempts: Setup::ATTEMPTS,
+        attempts,
         work: tokio::runtime::Handle::current(),
     };
     let outcome = drive::run(setup).await;
