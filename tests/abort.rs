@@ -1,11 +1,6 @@
 //! Stopping drills from outside: `abort`, the safety lever, `undo --all`, and the watchdog that goes on trying after the runner gave up. Real
 //! processes throughout; states are waited for, never times.
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test looks at the world from outside, stops where it cannot, and says what it skips"
-)]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test looks at the world from outside, and stops where it cannot")]
 
 mod drill;
 
@@ -90,7 +85,7 @@ impl Stage {
     }
 
     /// The same, from a directory in which there are no runs.
-    fn from_elsewhere(&self, args: &[&str]) -> Done {
+    fn run_elsewhere(&self, args: &[&str]) -> Done {
         wait(self.command(args).current_dir("/").spawn().unwrap(), PATIENCE)
     }
 
@@ -175,7 +170,7 @@ fn an_abort_from_anywhere_ends_a_drill_in_any_phase() {
             let stage = Stage::new(baseline, hold, settle, REMOVE);
             let child = stage.start_until(kind);
             let id = stage.id();
-            let done = stage.from_elsewhere(&["abort", &id[..id.len() - 2], "--reason", "the shop\nis down"]).expect(0);
+            let done = stage.run_elsewhere(&["abort", &id[..id.len() - 2], "--reason", "the shop\nis down"]).expect(0);
             assert!(done.stderr.contains(&format!("{id}: aborted; everything is undone")), "{}", done.stderr);
             let done = wait(child, PATIENCE).expect(40);
             assert!(said(&done).contains("the shop is down"), "{}", done.stdout);
@@ -193,7 +188,7 @@ fn an_abort_from_anywhere_ends_a_drill_in_any_phase() {
 #[test]
 fn an_abort_says_whom_it_cannot_reach() {
     let stage = Stage::held();
-    let abort = |run: &str| stage.from_elsewhere(&["abort", run, "--reason", "x"]);
+    let abort = |run: &str| stage.run_elsewhere(&["abort", run, "--reason", "x"]);
     let done = stage.run(&["abort", "--reason", "x"]).expect(11);
     assert!(done.stderr.contains("no drill of yours is running") && done.stderr.contains("help: "), "{}", done.stderr);
     stage.run(&["abort", "--all", "--reason", "x"]).expect(11);
@@ -220,10 +215,10 @@ fn all_running_drills_of_a_machine_are_aborted_at_once_and_several_need_a_name()
     let mut second = Stage::held();
     second.registry.clone_from(&first.registry);
     let running = [first.start_until("effective"), second.start_until("effective")];
-    let done = first.from_elsewhere(&["abort", "--reason", "x"]).expect(11);
+    let done = first.run_elsewhere(&["abort", "--reason", "x"]).expect(11);
     assert!(done.stderr.contains(&first.id()) && done.stderr.contains(&second.id()), "{}", done.stderr);
     // Who waits for nothing is told that it is not over.
-    let done = first.from_elsewhere(&["abort", "--all", "--reason", "all of them", "--wait", "1ms"]);
+    let done = first.run_elsewhere(&["abort", "--all", "--reason", "all of them", "--wait", "1ms"]);
     assert!(done.code == Some(0) || (done.code == Some(50) && done.stderr.contains("still undoing")), "{done:?}");
     for child in running {
         wait(child, PATIENCE).expect(40);
@@ -240,7 +235,7 @@ fn the_lever_aborts_what_runs_and_lets_nothing_start() {
     let done = stage.run(&["lever", "status"]).expect(0);
     assert!(done.stdout.contains("released"), "{}", done.stdout);
     let child = stage.start_until("effective");
-    stage.from_elsewhere(&["lever", "engage", "--reason", "the shop is down"]).expect(0);
+    stage.run_elsewhere(&["lever", "engage", "--reason", "the shop is down"]).expect(0);
     let done = wait(child, PATIENCE).expect(40);
     assert!(said(&done).contains("safety lever, engaged by") && said(&done).contains("the shop is down"), "{}", done.stdout);
     assert_eq!(stage.events("abort_requested").len(), 1);
@@ -348,7 +343,7 @@ fn every_dead_run_of_the_machine_is_undone_by_one_command() {
         stage.kill_both(child);
     }
     assert!(first.dir().join("broken").exists() && third.dir().join("broken").exists(), "there is something to undo");
-    let done = first.from_elsewhere(&["undo", "--all"]).expect(0);
+    let done = first.run_elsewhere(&["undo", "--all"]).expect(0);
     let line = |stage: &Stage, words: &str| format!("{}: {words}", stage.dir().display());
     for (stage, words) in [(&first, "undone and verified: mark"), (&second, "nothing was owed"), (&third, "undone and verified: mark")] {
         assert!(done.stderr.lines().any(|said| said == line(stage, words)), "{}\n{}", line(stage, words), done.stderr);
@@ -358,7 +353,7 @@ fn every_dead_run_of_the_machine_is_undone_by_one_command() {
     for stage in [&first, &third] {
         stage.all_is_well_but_for_the_socket();
     }
-    let done = first.from_elsewhere(&["undo", "--all"]).expect(0);
+    let done = first.run_elsewhere(&["undo", "--all"]).expect(0);
     assert!(done.stderr.contains("nothing to undo"), "{}", done.stderr);
     first.run(&["undo", "--all", "last"]).expect(2);
 }
@@ -396,4 +391,29 @@ fn the_watchdog_goes_on_trying_when_the_runner_has_given_up() {
     let by: Vec<Value> = stage.events("taken_over").iter().map(|taken| taken["by"].clone()).collect();
     assert_eq!(by.last().unwrap(), "watchdog", "{by:?}");
     stage.run(&["report", "last"]).expect(40);
+}
+
+/// The shim of an injection ends it when the runner is gone; one that is held up does so late, and until then the fault may still come.
+#[test]
+fn nobody_takes_a_fault_for_undone_that_a_dead_runner_is_still_injecting() {
+    let stage = Stage::held();
+    let text = std::fs::read_to_string(stage.place.path().join("drill.yaml")).unwrap();
+    let late = r#"[sh, -c, "sleep 2; touch \"$0\"; sleep 60", "${run.dir}/broken"], timeout: 25s }"#;
+    let changed = text.replace(r#"[touch, "${run.dir}/broken"] }"#, late);
+    assert_ne!(changed, text);
+    stage.place.file("drill.yaml", changed);
+    let mut child = stage.start_until("injecting");
+    let mut found = None;
+    wait_until("the injection has a shim and a command", || {
+        let marked = stage.place.survivors();
+        found = marked.iter().find(|line| line.contains("__exec")).and_then(|line| line.split(' ').next()?.parse().ok());
+        found.is_some() && marked.iter().any(|line| !line.contains("__exec"))
+    });
+    signal(found.unwrap(), "STOP");
+    assert!(stage.events("injected").is_empty(), "it is under way");
+    signal(child.id(), "KILL");
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    wait_until("the watchdog has finished the run", || !stage.events("run_finished").is_empty() && stage.registered().is_empty());
+    assert_eq!(stage.events("undone").len(), 1);
+    stage.all_is_well_but_for_the_socket();
 }
