@@ -370,7 +370,7 @@ impl Stage {
 fn the_watchdog_goes_on_trying_when_the_runner_has_given_up() {
     let stage = Stage::new("500ms", "200ms", "1s", WHEN_ALLOWED);
     let done = wait(stage.start(), PATIENCE).expect(50);
-    assert!(done.stdout.contains("UNDO FAILED"), "{}", done.stdout);
+    assert!(done.stdout.contains("UNDO FAILED") && done.stderr.contains("tried again by the watchdog"), "{}\n{}", done.stdout, done.stderr);
     let run = stage.dir();
     assert!(run.join("broken").exists());
     // Its runner is gone and it tries by itself; meanwhile it counts as owed, also at the moments at which it is at work.

@@ -21,7 +21,7 @@ use crate::engine::drive::{self, Command, Setup};
 use crate::engine::finish::cx_for;
 use crate::engine::minder::Minder;
 use crate::engine::stamp;
-use crate::event::{Entry, Event, SCHEMA};
+use crate::event::{Entry, Event, Outcome, SCHEMA};
 use crate::journal::{FILE, Journal, Registry, RunLock, register_start};
 use crate::measure;
 use crate::plan::{Mode, Plan, preview};
@@ -145,7 +145,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     }
     let lever = Some(registry.lever());
     let setup = Setup { plan, cx, journal, state, commands, watch, lever, minder, attempts: Setup::ATTEMPTS, work: work.clone() };
-    drive::run(setup).await;
+    let outcome = drive::run(setup).await;
     over.cancel();
     signals.abort();
     if let Some(asked) = asked {
@@ -153,6 +153,9 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
         let _ = std::fs::remove_file(dir.join(control::NAME));
     }
     let seen = viewer.await.unwrap_or_default();
+    if outcome == Outcome::Stuck {
+        voice.warn("what could not be undone is tried again by the watchdog for ten minutes; `firedrill undo` tries at once");
+    }
     if store::debt(&dir).is_none() {
         registry.remove(&id);
     }
