@@ -293,6 +293,9 @@ faults:
     let done = quick.run().expect(50);
     let run = quick.last_run();
     let id = run.file_name().unwrap().to_string_lossy().into_owned();
+    // It would go on trying, and might be first; tests/abort.rs looks at that.
+    let watchdog = quick.wait_for("watchdog_started", "")["pid"].as_u64().unwrap();
+    signal(u32::try_from(watchdog).unwrap(), "KILL");
     for words in ["UNDO FAILED", "undo it by hand", &format!("test -e {}/allowed", run.display()), &format!("firedrill undo {id}")] {
         assert!(done.stdout.contains(words), "{words}\n{}", done.stdout);
     }

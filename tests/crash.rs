@@ -458,6 +458,7 @@ async fn a_command_that_makes_no_sense_leaves_the_journal_readable() {
         state,
         commands,
         watch,
+        lever: None,
         minder: Minder::Nobody,
         attempts: Setup::ATTEMPTS,
         work: tokio::runtime::Handle::current(),

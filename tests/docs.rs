@@ -310,7 +310,8 @@ fn verbs() -> BTreeMap<String, BTreeSet<String>> {
     let visible = cli.get_subcommands().filter(|verb| !verb.is_hide_set());
     visible
         .map(|verb| {
-            let flags = verb.get_arguments().filter_map(|arg| arg.get_long()).map(|long| format!("--{long}"));
+            let within = verb.get_subcommands().flat_map(|inner| inner.get_arguments());
+            let flags = verb.get_arguments().chain(within).filter_map(|arg| arg.get_long()).map(|long| format!("--{long}"));
             (verb.get_name().to_owned(), flags.chain(everywhere.clone()).chain(["--help".to_owned()]).collect())
         })
         .collect()
@@ -385,6 +386,13 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill schema --policy", Ok(0)),
     ("firedrill completions bash", Ok(0)),
     ("firedrill man", Ok(0)),
+    // Nothing is running by then.
+    ("firedrill abort --reason outage", Ok(11)),
+    ("firedrill abort --all --reason outage", Ok(11)),
+    ("firedrill undo --all", Ok(0)),
+    ("firedrill lever engage --reason outage", Ok(0)),
+    ("firedrill lever status", Ok(11)),
+    ("firedrill lever release", Ok(0)),
     ("firedrill approve scenario.yaml --as alice", Err("tests/policy.rs")),
 ];
 

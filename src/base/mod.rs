@@ -4,11 +4,13 @@
 mod digest;
 mod id;
 mod problem;
+mod text;
 mod time;
 mod units;
 
 pub use digest::{Digest, digest_of, line_sum};
 pub use id::{BadId, Id};
 pub use problem::Problem;
+pub use text::one_line;
 pub use time::{At, ClockAnchor, Interval, Span};
 pub use units::{BadUnit, Bytes, Percent, Rate};

@@ -33,7 +33,7 @@ pub const EXIT_CODES: &str = "Exit codes, worst first:
   32  only the team's expectations failed (this version does not judge the team)
    0  passed
 Before a run:
-  11  could not start (target, privilege, port, run directory, lock, something still owed)
+  11  could not start (target, privilege, port, run directory, lock, something still owed, the safety lever)
   10  refused by the language or by a policy
    2  usage
    1  a bug in firedrill";
@@ -99,6 +99,19 @@ pub enum Verb {
     /// Works from the run's directory alone, in a fresh process, also after a reboot. Exits with 0 when nothing is owed any more, with 50 when
     /// something could not be undone; then it prints the line to paste by hand.
     Undo(Undo),
+    /// Ask a running drill to end now and undo everything, from anywhere on this machine
+    ///
+    /// Waits until it has ended. Exits with 0 when nothing is owed any more, with 50 when something could not be undone or the undo was still
+    /// under way after --wait, and with 11 when there is no such drill.
+    Abort(Abort),
+    /// The safety lever of this machine: while it is engaged, running drills abort and none starts
+    ///
+    /// Every user of the machine may engage it; whoever did, and root, may release it. `check`, `plan` and `undo` work all the same.
+    Lever {
+        /// What to do with it
+        #[command(subcommand)]
+        action: Lever,
+    },
     /// List runs: when, which scenario, and how each ended or what it owes
     Runs(Runs),
     /// List every fault and probe kind, or explain one with its keys and an example
@@ -290,9 +303,58 @@ pub struct Undo {
     /// A run: its id, the beginning of its id, `last`, or its directory; without it, every dead run of this machine that owes something
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Every dead run of this machine, also those that died before they owed anything
+    #[arg(long, conflicts_with = "run")]
+    pub all: bool,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,
+}
+
+/// `firedrill abort`.
+#[derive(Debug, Args)]
+pub struct Abort {
+    /// A run: its id, the beginning of its id, `last`, or its directory; without it, the one drill that is running
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Every running drill of this user, or of the machine for root
+    #[arg(long, conflicts_with = "run")]
+    pub all: bool,
+    /// Why; stands in the journal and in the report
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: String,
+    /// How long to wait for the end
+    #[arg(long, default_value = "60s", value_parser = span, value_name = "DURATION")]
+    pub wait: crate::base::Span,
+    /// Where runs live
+    #[command(flatten)]
+    pub runs: RunsDir,
+}
+
+/// `firedrill lever`.
+#[derive(Debug, Subcommand)]
+pub enum Lever {
+    /// Abort every running drill of this machine, and let none start
+    Engage {
+        /// Why; whoever is refused is told
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+    /// Let drills run again
+    Release,
+    /// Say who engaged it, when and why; exits with 11 while it is engaged
+    Status,
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let line = crate::base::one_line(text, usize::MAX);
+    match line.chars().count() {
+        0 => Err("a reason needs words".to_owned()),
+        n if n > crate::journal::LONGEST_REASON => {
+            Err(format!("a reason has at most {} characters, not {n}", crate::journal::LONGEST_REASON))
+        }
+        _ => Ok(line),
+    }
 }
 
 /// `firedrill runs`.

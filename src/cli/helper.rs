@@ -12,6 +12,7 @@ use super::exit::Exit;
 use super::out::say;
 use super::{run, runtime, store};
 use crate::base::Span;
+use crate::engine::drive::Setup;
 use crate::engine::finish::{self, Finished};
 use crate::engine::watchdog::{Duty, watch};
 use crate::journal::Registry;
@@ -81,7 +82,11 @@ fn watchdog(run_dir: &Path, runner: &str) -> Exit {
         Some(Duty::Finish(why)) => {
             // The signal handlers stay installed for the whole process; what they hear is still heard by nobody.
             let Ok(runtime) = runtime() else { return Exit::Bug };
-            runtime.block_on(finish_for(run_dir, &why))
+            runtime.block_on(finish_for(run_dir, &why, Setup::ATTEMPTS))
+        }
+        Some(Duty::TryOn(why)) => {
+            let Ok(runtime) = runtime() else { return Exit::Bug };
+            runtime.block_on(finish_for(run_dir, &why, 1))
         }
     }
 }
@@ -93,12 +98,15 @@ fn stdin_socket() -> Option<UnixStream> {
     UnixStream::from_std(stream).ok()
 }
 
-async fn finish_for(run_dir: &Path, why: &str) -> Exit {
+/// Finishes the run, and comes back to it for a while where something cannot be undone: first with so many attempts, then with one each time, so
+/// that a person who wants to undo it is not kept waiting.
+async fn finish_for(run_dir: &Path, why: &str, mut attempts: u32) -> Exit {
     let exe = run::own_exe();
     let end = clock::mono_ns() + TRYING.0;
     loop {
         let (watch, _) = tokio::sync::mpsc::unbounded_channel();
-        let result = finish::finish(run_dir, exe.clone(), "watchdog", why, watch).await;
+        let result = finish::finish_in(run_dir, exe.clone(), "watchdog", why, attempts, watch).await;
+        attempts = 1;
         let done = matches!(&result, Ok(Finished { owed_after, .. }) if owed_after.is_empty());
         if done {
             if let Some(id) = run_dir.file_name() {

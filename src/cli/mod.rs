@@ -1,5 +1,6 @@
 //! The command line: arguments, words and exit codes. The only room that turns errors into sentences. A file a verb.
 
+mod abort;
 mod approve;
 pub mod args;
 mod demo;
@@ -8,6 +9,7 @@ mod helper;
 pub mod init;
 pub mod kinds;
 pub mod known;
+mod lever;
 pub mod load;
 mod named;
 mod out;
@@ -54,6 +56,8 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Approve(args) => approve::approve(&args, voice),
         Verb::Report(args) => verbs::report(&args, voice),
         Verb::Undo(args) => verbs::undo(&args, voice),
+        Verb::Abort(args) => abort::abort(&args, voice),
+        Verb::Lever { action } => lever::lever(&action, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
         Verb::Schema { report, policy } => verbs::schema(report, policy),

@@ -14,13 +14,14 @@ use super::known::known;
 use super::load::{Loaded, load};
 use super::out::{Voice, can_ask, confirm, print, say};
 use super::view::{Style, View};
-use super::{policy, runtime, store};
+use super::{lever, policy, runtime, store};
 use crate::base::Span;
+use crate::engine::control;
 use crate::engine::drive::{self, Command, Setup};
 use crate::engine::finish::cx_for;
 use crate::engine::minder::Minder;
 use crate::engine::stamp;
-use crate::event::{Entry, Event, SCHEMA};
+use crate::event::{Entry, Event, Outcome, SCHEMA};
 use crate::journal::{FILE, Journal, Registry, RunLock, register_start};
 use crate::measure;
 use crate::plan::{Mode, Plan, preview};
@@ -74,6 +75,10 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
 
 /// Runs an accepted scenario, whoever made it.
 pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit {
+    if let Some(engaged) = Registry::here().lever().look() {
+        lever::refuse(&engaged, voice);
+        return Exit::CouldNotStart;
+    }
     let debts = store::debts(runs);
     if !debts.is_empty() {
         for debt in &debts {
@@ -122,7 +127,14 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     let (watch, looking) = mpsc::unbounded_channel();
     let (ask, commands) = mpsc::channel(8);
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.
-    let signals = listen(ask);
+    let signals = listen(ask.clone());
+    let (asked, deaf) = match control::listen(&dir, &id, ask) {
+        Ok(task) => (Some(task), None),
+        Err(error) => {
+            let text = format!("`firedrill abort` cannot reach this drill: failed to open its control socket: {error}");
+            (None, Some(Event::Note { text }))
+        }
+    };
     let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
     let over = CancellationToken::new();
     let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), looking, over.clone(), cx.clock));
@@ -139,16 +151,24 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
         voice.warn(&format!("{}\n  help: {}", doubt.what, doubt.help));
         first.push(Event::Note { text: format!("the watchdog may not outlive the runner: {}", doubt.what) });
     }
-    for event in first {
+    for event in first.into_iter().chain(deaf) {
         let entry = journal.append(stamp(cx.clock, &event), event);
         state.apply(&entry).map_err(|error| fail(&error))?;
         let _ = watch.send(entry);
     }
-    let setup = Setup { plan, cx, journal, state, commands, watch, minder, attempts: Setup::ATTEMPTS, work: work.clone() };
-    drive::run(setup).await;
+    let lever = Some(registry.lever());
+    let setup = Setup { plan, cx, journal, state, commands, watch, lever, minder, attempts: Setup::ATTEMPTS, work: work.clone() };
+    let outcome = drive::run(setup).await;
     over.cancel();
     signals.abort();
+    if let Some(asked) = asked {
+        asked.abort();
+        let _ = std::fs::remove_file(dir.join(control::NAME));
+    }
     let seen = viewer.await.unwrap_or_default();
+    if outcome == Outcome::Stuck {
+        voice.warn("what could not be undone is tried again by the watchdog for ten minutes; `firedrill undo` tries at once");
+    }
     if store::debt(&dir).is_none() {
         registry.remove(&id);
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::engine::finish::{self, FinishError};
-use crate::event::Event;
+use crate::event::{Event, Outcome};
 use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
 use crate::plan::Plan;
 use crate::state::RunState;
@@ -83,10 +83,71 @@ pub fn find(runs: &Path, name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// What a run directory owes; nothing while somebody is at work on it.
+/// The run that somebody means, under `runs` or wherever on this machine it is.
+///
+/// # Errors
+/// A sentence when nothing or more than one run is meant.
+pub fn find_anywhere(runs: &Path, name: &str) -> Result<PathBuf, String> {
+    let not_here = match find(runs, name) {
+        Ok(dir) => return Ok(dir),
+        Err(why) => why,
+    };
+    let registered = Registry::here().runs();
+    let mut found: Vec<&(String, PathBuf)> =
+        registered.iter().filter(|(id, _)| id.to_lowercase().starts_with(&name.to_lowercase())).collect();
+    match found.len() {
+        1 => Ok(found.remove(0).1.clone()),
+        0 => Err(not_here),
+        n => Err(format!(
+            "`{name}` is the beginning of {n} runs: {}",
+            found.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+/// Every run directory of this machine that is registered or under `runs`.
+fn everywhere(runs: &Path) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = Registry::here().runs().into_iter().map(|(_, dir)| dir).collect();
+    dirs.extend(all(runs).into_iter().filter_map(|dir| std::path::absolute(dir).ok()));
+    dirs.sort();
+    dirs.dedup();
+    dirs
+}
+
+/// The drills that are running.
+pub fn running(runs: &Path) -> Vec<PathBuf> {
+    everywhere(runs).into_iter().filter(|dir| RunLock::is_held(dir) && !given_up(dir)).collect()
+}
+
+/// The runs that nobody has brought to an end: those that owe something, and those that died before.
+pub fn dead(runs: &Path) -> Vec<PathBuf> {
+    let unfinished = |dir: &PathBuf| debt(dir).is_some() || (!RunLock::is_held(dir) && !ended(dir));
+    everywhere(runs).into_iter().filter(|dir| !journal::ended_well(dir) && unfinished(dir)).collect()
+}
+
+/// Whether there is nothing to bring to an end: the journal has one, or was never begun.
+fn ended(dir: &Path) -> bool {
+    !dir.join(journal::FILE).exists() || outcome(dir).is_some()
+}
+
+/// How a run ended; `None` where its journal does not say so, or cannot be read.
+pub fn outcome(dir: &Path) -> Option<Outcome> {
+    let entries = journal::read(dir).ok()?.entries;
+    entries.iter().rev().find_map(|entry| match entry.event {
+        Event::RunFinished { outcome } => Some(outcome),
+        _ => None,
+    })
+}
+
+/// Whether its runner has ended without having undone everything: whoever holds the lock now tries once more.
+pub fn given_up(dir: &Path) -> bool {
+    outcome(dir) == Some(Outcome::Stuck)
+}
+
+/// What a run directory owes; nothing while its runner, or somebody who undoes for a dead one, is at work on it.
 pub fn debt(dir: &Path) -> Option<Debt> {
     // Every start asks this of every run there is: most are over, and that is seen at the end of their journals.
-    if journal::ended_well(dir) || RunLock::is_held(dir) {
+    if journal::ended_well(dir) || (RunLock::is_held(dir) && !given_up(dir)) {
         return None;
     }
     let items: Vec<String> = owed(dir).into_iter().map(|(id, _)| id).collect();
@@ -108,11 +169,7 @@ pub fn owed(dir: &Path) -> Vec<(String, String)> {
 
 /// What dead runs owe, on this machine and under `runs`.
 pub fn debts(runs: &Path) -> Vec<Debt> {
-    let mut dirs: Vec<PathBuf> = Registry::here().runs().into_iter().map(|(_, dir)| dir).collect();
-    dirs.extend(all(runs).into_iter().filter_map(|dir| std::path::absolute(dir).ok()));
-    dirs.sort();
-    dirs.dedup();
-    dirs.iter().filter_map(|dir| debt(dir)).collect()
+    everywhere(runs).iter().filter_map(|dir| debt(dir)).collect()
 }
 
 /// Writes a report file; it may be read by its owner only, as everything of a run.

@@ -9,6 +9,7 @@ use super::load::load;
 use super::out::{Voice, print, say};
 use super::run::{conclude, judge_and_write, own_exe};
 use super::{kinds as pages, policy, runtime, store};
+use crate::base::Span;
 use crate::engine::finish::{self, Finished};
 use crate::fault::{self, Scene};
 use crate::journal::{FILE, Registry, RunLock};
@@ -16,7 +17,7 @@ use crate::measure;
 use crate::plan::{Mode, Plan, preview};
 use crate::policy::Stage;
 use crate::score::score;
-use crate::sys::Clock;
+use crate::sys::{Clock, clock};
 
 /// `firedrill check FILE…`.
 pub fn check(args: &Check, voice: Voice) -> Exit {
@@ -109,7 +110,10 @@ pub fn report(args: &Report, voice: Voice) -> Exit {
     }
 }
 
-/// `firedrill undo [RUN]`.
+/// How long `undo` waits for a watchdog that tries on after its runner gave up.
+const TURN: Span = Span::secs(60);
+
+/// `firedrill undo [RUN|--all]`.
 pub fn undo(args: &Undo, voice: Voice) -> Exit {
     let dirs: Vec<PathBuf> = match &args.run {
         Some(run) => match store::find(&args.runs.dir, run) {
@@ -119,6 +123,7 @@ pub fn undo(args: &Undo, voice: Voice) -> Exit {
                 return Exit::Usage;
             }
         },
+        None if args.all => store::dead(&args.runs.dir),
         None => store::debts(&args.runs.dir).into_iter().map(|debt| debt.dir).collect(),
     };
     if dirs.is_empty() {
@@ -137,10 +142,10 @@ pub fn undo(args: &Undo, voice: Voice) -> Exit {
 
 fn undo_one(dir: &Path, voice: Voice) -> Exit {
     let shown = dir.display();
-    if RunLock::is_held(dir) {
+    if RunLock::is_held(dir) && !comes_free(dir) {
         voice.error(
             &format!("{shown} is alive: somebody is at work on it"),
-            Some("interrupt that run instead; it undoes everything itself"),
+            Some("abort that run instead, and it undoes everything itself: `firedrill abort`"),
         );
         return Exit::CouldNotStart;
     }
@@ -179,6 +184,21 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
     }
 }
 
+/// Waits for the turn of whoever tries on after the runner gave up: each takes the run for one attempt. A run that lives is not waited for.
+fn comes_free(dir: &Path) -> bool {
+    let end = clock::mono_ns() + TURN.0;
+    if !store::given_up(dir) {
+        return false;
+    }
+    while RunLock::is_held(dir) {
+        if clock::mono_ns() > end {
+            return false;
+        }
+        clock::block(Span::millis(20));
+    }
+    true
+}
+
 /// `firedrill runs`.
 pub fn runs(args: &Runs) -> Exit {
     let dirs = store::all(&args.runs.dir);
@@ -192,7 +212,7 @@ pub fn runs(args: &Runs) -> Exit {
             Ok((plan, entries)) => {
                 let facts = measure::facts(&plan, &entries);
                 let score = score(&plan, &facts);
-                let alive = RunLock::is_held(&dir);
+                let alive = RunLock::is_held(&dir) && !store::given_up(&dir);
                 let how = match (alive, facts.owed.is_empty()) {
                     (true, _) => "running".to_owned(),
                     (false, false) => format!("owes an undo: firedrill undo {id}"),

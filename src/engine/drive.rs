@@ -11,34 +11,16 @@ use super::act::{Act, Msg};
 use super::decide::{Decision, Effect, UNDO_ATTEMPTS, decide};
 use super::folds::Folds;
 use super::minder::{Minder, Unarmed};
+pub use super::orders::Command;
 use super::{guard, health};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::fault::Resource;
-use crate::journal::{Armed, Journal};
+use crate::journal::{Armed, Journal, Lever};
 use crate::plan::Plan;
 use crate::probe::{self, News, Prober};
 use crate::state::RunState;
 use crate::sys::Cx;
-
-/// What people or other processes ask of a running drill.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// End now and undo everything.
-    Abort {
-        /// Who or what asks.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// Let go of a fault that is held until released.
-    Release {
-        /// The fault.
-        fault: String,
-        /// Who asks.
-        by: String,
-    },
-}
 
 /// What a drill is run with.
 #[derive(Debug)]
@@ -55,6 +37,8 @@ pub struct Setup {
     pub commands: mpsc::Receiver<Command>,
     /// Who looks on: every entry, as it is written.
     pub watch: mpsc::UnboundedSender<Entry>,
+    /// The safety lever of the machine; nobody's for what undoes a dead run, which the lever must not stop.
+    pub lever: Option<Lever>,
     /// The process that undoes when we die; nobody in that process itself.
     pub minder: Minder,
     /// Undo attempts before giving up.
@@ -89,6 +73,7 @@ pub(super) struct Engine {
     /// When the folds are read, where samples came that they have not been read for.
     pub(super) read_due: Option<At>,
     pub(super) read_at: At,
+    pub(super) lever: Option<Lever>,
     pub(super) minder: Minder,
     /// A watchdog was lost in this run.
     pub(super) replacing: bool,
@@ -124,6 +109,7 @@ pub async fn run(setup: Setup) -> Outcome {
         supports_due: At(0),
         read_due: None,
         read_at: At(0),
+        lever: setup.lever,
         minder: setup.minder,
         replacing: false,
         unarmed: Vec::new(),
@@ -143,7 +129,7 @@ pub async fn run(setup: Setup) -> Outcome {
         let now = engine.cx.clock.now();
         let decision = decide(&engine.plan, &engine.state, &engine.busy, now);
         if let Some(outcome) = engine.over(&decision) {
-            engine.minder.dismiss().await;
+            engine.leave().await;
             return outcome;
         }
         let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK).min(engine.read_due.unwrap_or(At(u64::MAX)));
@@ -166,9 +152,7 @@ pub async fn run(setup: Setup) -> Outcome {
             for event in health.tick(clock) {
                 engine.record_at(health::stamp(clock, &event), event);
             }
-            engine.read_folds();
-            engine.heartbeat();
-            engine.look_after_supports();
+            engine.on_tick();
         } else if engine.read_due.is_some_and(|due| clock.now() >= due) {
             engine.read_folds();
         }
@@ -222,6 +206,13 @@ impl Engine {
         let _ = self.watch.send(entry);
     }
 
+    fn on_tick(&mut self) {
+        self.read_folds();
+        self.heartbeat();
+        self.look_at_lever();
+        self.look_after_supports();
+    }
+
     /// Whether everything is said and done.
     fn over(&self, decision: &Decision) -> Option<Outcome> {
         let outcome = self.state.outcome?;
@@ -247,14 +238,6 @@ impl Engine {
                 self.record(Event::AbortRequested { by: by.into(), reason });
             }
             Msg::Arm { at, event, claims, reply } => self.arm(at, event, claims, reply),
-        }
-    }
-
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Abort { by, reason } if self.state.outcome.is_none() => self.record(Event::AbortRequested { by, reason }),
-            Command::Abort { .. } => {}
-            Command::Release { fault, by } => self.record(Event::Released { id: fault, by }),
         }
     }
 

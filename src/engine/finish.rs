@@ -16,8 +16,8 @@ use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
 use crate::plan::{Plan, SecretRef};
-use crate::state::{Illegal, RunState};
-use crate::sys::{Clock, Cx, Secret, clock};
+use crate::state::{Illegal, ItemPhase, RunState};
+use crate::sys::{Clock, Cx, Secret, clock, process};
 
 /// What can go wrong before anything is undone: reads after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum FinishError {
     #[error("follow the journal: {0}")]
     Illegal(#[from] Illegal),
 }
+
+/// How long the shim of a dead runner may take to end what it runs, before that is killed.
+const LEFT_BEHIND: Span = Span::secs(3);
 
 /// What became of a dead run.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +123,29 @@ fn stopped_too_soon(state: &RunState, unknown: &BTreeSet<String>) -> Vec<Event> 
         .collect()
 }
 
+/// What the dead runner was injecting may act for another moment: its shim ends it when it sees that the runner is gone. Whoever looked before that
+/// whether the fault is undone might agree, and be wrong a moment later.
+async fn let_injections_end(cx: &Cx, state: &RunState) {
+    let under_way = state.items.iter().filter(|(_, item)| item.phase == ItemPhase::Injecting && item.role == Role::Fault);
+    let owners: Vec<String> = under_way.map(|(id, _)| format!("{}/fault/{id}", cx.run)).collect();
+    let began = clock::mono_ns();
+    for owner in owners {
+        loop {
+            let left = process::marked(&owner);
+            let waited = clock::mono_ns().saturating_sub(began);
+            if left.is_empty() || waited > LEFT_BEHIND.times(2).0 {
+                break;
+            }
+            if waited > LEFT_BEHIND.0 {
+                for id in &left {
+                    let _ = process::signal(id, process::Signal::KILL);
+                }
+            }
+            clock::sleep(Span::millis(10)).await;
+        }
+    }
+}
+
 /// The door to the world for a run of this plan.
 pub fn cx_for(plan: &Plan, run: &str, run_dir: &Path, exe: PathBuf, clock: Clock) -> Cx {
     let base = PathBuf::from(&plan.base_dir);
@@ -170,6 +196,21 @@ pub async fn finish(
     why: &str,
     watch: mpsc::UnboundedSender<Entry>,
 ) -> Result<Finished, FinishError> {
+    finish_in(run_dir, exe, by, why, Setup::ATTEMPTS, watch).await
+}
+
+/// The same, giving up on an item after so many attempts: whoever comes back later needs not hold the run for all of them.
+///
+/// # Errors
+/// The run is still alive, or its directory cannot be read.
+pub async fn finish_in(
+    run_dir: &Path,
+    exe: PathBuf,
+    by: &str,
+    why: &str,
+    attempts: u32,
+    watch: mpsc::UnboundedSender<Entry>,
+) -> Result<Finished, FinishError> {
     let lock = RunLock::take(run_dir)?;
     if !run_dir.join(journal::FILE).exists() {
         // It died before its journal was there, so before anything could be armed.
@@ -188,6 +229,7 @@ pub async fn finish(
     let fallback = || run_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let cx = cx_for(&plan, &run.unwrap_or_else(fallback), run_dir, exe, clock);
     let plan = Arc::new(plan);
+    let_injections_end(&cx, &state).await;
     let mut events = vec![Event::Anchor(clock.anchor())];
     events.extend(stopped_too_soon(&state, &unknown));
     for id in &unknown {
@@ -216,8 +258,9 @@ pub async fn finish(
         state,
         commands,
         watch,
+        lever: None,
         minder: Minder::Nobody,
-        attempts: Setup::ATTEMPTS,
+        attempts,
         work: tokio::runtime::Handle::current(),
     };
     let outcome = drive::run(setup).await;

@@ -72,21 +72,29 @@ impl Minder {
         }
     }
 
-    /// Everything is undone: it may go.
-    pub(super) async fn dismiss(self) {
-        match self {
-            Minder::Nobody => {}
-            Minder::Ready(guardian) => guardian.dismiss().await,
-            Minder::Starting(starting) => {
-                if let Ok(Ok(guardian)) = starting.await {
-                    guardian.dismiss().await;
-                }
-            }
-        }
+    /// The run is over: it may go, or goes on with what is still owed.
+    async fn release(self, owes: bool) {
+        let guardian = match self {
+            Minder::Nobody => return,
+            Minder::Ready(guardian) => guardian,
+            Minder::Starting(starting) => match starting.await {
+                Ok(Ok(guardian)) => guardian,
+                Ok(Err(_)) | Err(_) => return,
+            },
+        };
+        if owes { guardian.hand_over().await } else { guardian.dismiss().await }
     }
 }
 
 impl Engine {
+    /// Lets go of the run: first of its journal and lock, so that the watchdog can take both over.
+    pub(super) async fn leave(mut self) {
+        let minder = std::mem::replace(&mut self.minder, Minder::Nobody);
+        let owes = self.state.owed().next().is_some();
+        drop(self);
+        minder.release(owes).await;
+    }
+
     /// Takes in what became of the watchdog: one that dies is replaced at once, and a drill that cannot have one ends.
     pub(super) fn minded(&mut self, change: Change) {
         match change {

@@ -1,8 +1,9 @@
-//! The orchestrator: decide (pure), act, drive, guards, finishing a dead run, the watchdog. It must never know HTML, clap or verdicts.
+//! The orchestrator: decide (pure), act, drive, guards, orders from outside, finishing a dead run, the watchdog. It must never know HTML, clap or verdicts.
 
 pub mod act;
 mod arming;
 mod care;
+pub mod control;
 pub mod decide;
 pub mod drive;
 pub mod finish;
@@ -11,6 +12,7 @@ mod guard;
 mod health;
 mod lost;
 pub mod minder;
+mod orders;
 mod supports;
 mod undoing;
 pub mod watchdog;

@@ -81,6 +81,12 @@ impl Guardian {
         let _ = self.to.try_write(format!("beat {}\n", deadline.unwrap_or(0)).as_bytes());
     }
 
+    /// Something could not be undone: the watchdog goes on trying when we are gone. Our lock must be free by now.
+    pub async fn hand_over(mut self) {
+        let _ = self.to.write_all(b"stuck\n").await;
+        let _ = self.to.shutdown().await;
+    }
+
     /// Everything is undone: the watchdog may go.
     pub async fn dismiss(mut self) {
         let _ = self.to.write_all(b"bye\n").await;
@@ -89,6 +95,9 @@ impl Guardian {
     }
 }
 
+/// How long the watchdog waits for a runner that has handed its run over to end by itself: it still judges and reports.
+const STAY_BACK: Span = Span::secs(30);
+
 /// What the watchdog has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Duty {
@@ -96,6 +105,8 @@ pub enum Duty {
     Rest,
     /// The runner is dead or must die: finish its run. Why.
     Finish(String),
+    /// The runner has given up on an undo and has ended well otherwise: go on trying. Why.
+    TryOn(String),
 }
 
 /// The watchdog's side: watches the runner over standard input until it dies, falls silent or says goodbye; kills it if it must.
@@ -112,6 +123,10 @@ pub async fn watch(stream: UnixStream, runner: &ProcessId) -> Duty {
         // Short waits, so that a deadline that passes during a silence is seen.
         let why = match tokio::time::timeout(LISTEN.std(), from.next_line()).await {
             Ok(Ok(Some(line))) if line == "bye" => return Duty::Rest,
+            Ok(Ok(Some(line))) if line == "stuck" => {
+                outlive(runner).await;
+                return Duty::TryOn("the runner could not undo everything".to_owned());
+            }
             Ok(Ok(Some(line))) => {
                 heard = clock::mono_ns();
                 deadline = line.strip_prefix("beat ").and_then(|text| text.parse().ok()).unwrap_or(deadline);
@@ -134,6 +149,14 @@ pub async fn watch(stream: UnixStream, runner: &ProcessId) -> Duty {
         };
         end_runner(runner).await;
         return Duty::Finish(why);
+    }
+}
+
+/// Waits until the runner has ended, but not for ever: one that hangs in its report no longer writes the journal.
+async fn outlive(runner: &ProcessId) {
+    let end = clock::mono_ns() + STAY_BACK.0;
+    while process::alive(runner) && clock::mono_ns() < end {
+        clock::sleep(Span::millis(100)).await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! The journal: append-only lines, checksummed, fsynced where an undo depends on it; the lock that makes one writer; the registry of runs on
-//! this machine. It must never know what events mean.
+//! this machine, and its safety lever. It must never know what events mean.
 
 mod armed;
+mod lever;
 mod lock;
 mod read;
 mod registry;
@@ -10,6 +11,7 @@ mod write;
 use std::path::{Path, PathBuf};
 
 pub use armed::Armed;
+pub use lever::{Engaged, LONGEST_REASON, Lever};
 pub use lock::RunLock;
 pub use read::{Read, ended_well, read, salvage};
 pub use registry::{Registry, Start, register_start};

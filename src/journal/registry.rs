@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::JournalError;
+use super::{JournalError, Lever};
 use crate::base::line_sum;
 use crate::sys::env;
 
@@ -24,16 +24,19 @@ impl Registry {
         Registry { dir: env::var("FIREDRILL_REGISTRY").map_or_else(|| PathBuf::from("/var/tmp/firedrill"), PathBuf::from) }
     }
 
+    /// The safety lever of this registry.
+    pub fn lever(&self) -> Lever {
+        Lever::of(&self.dir)
+    }
+
     /// Names a run directory.
     ///
     /// # Errors
     /// The registry cannot be written.
     pub fn add(&self, run: &str, run_dir: &Path) -> Result<(), JournalError> {
         let runs = self.dir.join("runs");
-        fs::create_dir_all(&runs).map_err(|source| JournalError::os("create", &runs, source))?;
         for dir in [&self.dir, &runs] {
-            // Other users add their runs here, too; only the first one may set the mode.
-            let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o1777));
+            open_to_all(dir)?;
         }
         let path = runs.join(run);
         fs::write(&path, run_dir.display().to_string()).map_err(|source| JournalError::os("write", &path, source))
@@ -44,7 +47,8 @@ impl Registry {
         let _ = fs::remove_file(self.dir.join("runs").join(run));
     }
 
-    /// Every run that is named: id and directory. Directories that are gone are left out and forgotten.
+    /// Every run that is named: id and directory. Directories that are gone are left out and forgotten; those that only somebody else may look
+    /// into are named.
     pub fn runs(&self) -> Vec<(String, PathBuf)> {
         let Ok(entries) = fs::read_dir(self.dir.join("runs")) else { return Vec::new() };
         let mut found: Vec<(String, PathBuf)> = entries
@@ -52,16 +56,27 @@ impl Registry {
             .filter_map(|entry| {
                 let run = entry.file_name().into_string().ok()?;
                 let dir = PathBuf::from(fs::read_to_string(entry.path()).ok()?);
-                if dir.is_dir() {
-                    return Some((run, dir));
+                match fs::metadata(&dir) {
+                    Ok(meta) if meta.is_dir() => Some((run, dir)),
+                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Some((run, dir)),
+                    Ok(_) | Err(_) => {
+                        self.remove(&run);
+                        None
+                    }
                 }
-                self.remove(&run);
-                None
             })
             .collect();
         found.sort();
         found
     }
+}
+
+/// Makes a directory in which every user of the machine may add files and nobody may touch another's.
+pub(super) fn open_to_all(dir: &Path) -> Result<(), JournalError> {
+    fs::create_dir_all(dir).map_err(|source| JournalError::os("create", dir, source))?;
+    // Only the first one may set the mode.
+    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o1777));
+    Ok(())
 }
 
 /// One line of the register of all starts.

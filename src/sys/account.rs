@@ -1,4 +1,4 @@
-//! Accounts of this machine, from `/etc/passwd`: for processes that run as somebody else.
+//! Accounts of this machine, from `/etc/passwd`: for processes that run as somebody else, and for saying who asked.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -37,10 +37,20 @@ pub fn ours() -> (String, u32) {
     (name_of(&text, uid).unwrap_or_else(|| uid.to_string()), uid)
 }
 
+/// Who that is, for people: `dan (uid 1000)`, or the number alone where the account is not in the file.
+pub fn who(uid: u32) -> String {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    named(&text, uid)
+}
+
+fn named(text: &str, uid: u32) -> String {
+    name_of(text, uid).map_or_else(|| format!("uid {uid}"), |name| format!("{} (uid {uid})", crate::base::one_line(&name, 64)))
+}
+
 fn name_of(text: &str, uid: u32) -> Option<String> {
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
-        let name = fields.next()?;
+        let name = fields.next().filter(|name| !name.is_empty())?;
         (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
     })
 }
@@ -72,5 +82,7 @@ mod tests {
         assert_eq!(in_text(text, "postgre"), None);
         assert_eq!(in_text(text, "broken"), None);
         assert_eq!((name_of(text, 113).as_deref(), name_of(text, 114)), (Some("postgres"), None));
+        assert_eq!(named(text, 113), "postgres (uid 113)");
+        assert_eq!(named(text, 11), "uid 11");
     }
 }

@@ -11,6 +11,7 @@ pub mod helper;
 pub mod http;
 pub mod process;
 pub mod shim;
+pub mod socket;
 pub mod surroundings;
 pub mod timer;
 

@@ -62,6 +62,10 @@ pub fn shim(arguments: Vec<OsString>) -> ExitCode {
     // The duplicate closes on exec: the command never sees the socket.
     let Ok(runner) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return ExitCode::from(UNUSABLE) };
     let done = parse(arguments).and_then(|arguments| {
+        if is_gone(&runner).map_err(|error| error.to_string())? {
+            // Whoever undoes for a dead runner waits for what carries its mark, and cannot see us before we are here.
+            return Err("the runner is gone".to_owned());
+        }
         // Fails only when we lead a session already, which is as good.
         let _ = setsid();
         match &arguments.record {
@@ -153,6 +157,17 @@ fn attend(arguments: &Arguments, runner: &UnixStream) -> Result<(), String> {
     }
     tell(runner, &line);
     Ok(())
+}
+
+/// Whether the runner has closed its end, or died, before anything was started. It never says anything, so that nothing is lost by reading.
+fn is_gone(mut runner: &UnixStream) -> io::Result<bool> {
+    runner.set_nonblocking(true)?;
+    let heard = runner.read(&mut [0]);
+    runner.set_nonblocking(false)?;
+    match heard {
+        Ok(read) => Ok(read == 0),
+        Err(error) => Ok(!matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)),
+    }
 }
 
 /// Returns when the runner has closed its end, or died.

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::BufReader;
 use tokio::net::UnixStream;
 
 use super::toxic::Toxic;
 use crate::base::Span;
-
-/// Longest line.
-const LINE: u64 = 64 * 1024;
+use crate::sys::socket;
+pub use crate::sys::socket::{read, write};
 
 /// What the runner says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,12 +49,9 @@ pub struct Reply {
     pub error: Option<String>,
 }
 
-/// The control socket's address. A socket's path may hold only 107 bytes and a run directory may be deeper, so it is reached through an open
-/// handle of its directory, which must live as long as the path is used.
+/// The control socket's address; the handle must live as long as the path is used.
 pub fn address(dir: &Path) -> io::Result<(OwnedFd, PathBuf)> {
-    let handle = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let path = PathBuf::from(format!("/proc/self/fd/{}/control.sock", handle.as_raw_fd()));
-    Ok((handle, path))
+    socket::address(dir, "control.sock")
 }
 
 /// Asks the data plane of a directory.
@@ -72,22 +67,6 @@ pub async fn ask(dir: &Path, request: &Request, limit: Span) -> io::Result<Reply
         }
     };
     tokio::time::timeout(limit.std(), talk).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// Writes one line.
-pub async fn write<T: Serialize>(stream: &mut UnixStream, value: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    stream.write_all(&line).await
-}
-
-/// Reads one line; `None` at the end.
-pub async fn read<T: for<'de> Deserialize<'de>>(stream: &mut BufReader<UnixStream>) -> io::Result<Option<T>> {
-    let mut line = String::new();
-    if stream.take(LINE).read_line(&mut line).await? == 0 {
-        return Ok(None);
-    }
-    Ok(Some(serde_json::from_str(&line)?))
 }
 
 #[cfg(test)]
