@@ -15,7 +15,7 @@ use crate::base::Span;
 use crate::engine::drive::Setup;
 use crate::engine::finish::{self, Finished};
 use crate::engine::watchdog::{Duty, watch};
-use crate::journal::Registry;
+use crate::journal::{self, Registry};
 use crate::sys::clock;
 use crate::sys::process::ProcessId;
 
@@ -78,7 +78,13 @@ fn watchdog(run_dir: &Path, runner: &str) -> Exit {
     });
     match duty {
         None => Exit::Usage,
-        Some(Duty::Rest) => Exit::Ok,
+        Some(Duty::Rest) => {
+            // The runner does so too; but it may be killed just before.
+            if journal::ended_well(run_dir) {
+                forget(run_dir);
+            }
+            Exit::Ok
+        }
         Some(Duty::Finish(why)) => {
             // The signal handlers stay installed for the whole process; what they hear is still heard by nobody.
             let Ok(runtime) = runtime() else { return Exit::Bug };
@@ -98,6 +104,13 @@ fn stdin_socket() -> Option<UnixStream> {
     UnixStream::from_std(stream).ok()
 }
 
+/// Takes a run that owes nothing out of the machine's registry.
+fn forget(run_dir: &Path) {
+    if let Some(id) = run_dir.file_name() {
+        Registry::here().remove(&id.to_string_lossy());
+    }
+}
+
 /// Finishes the run, and comes back to it for a while where something cannot be undone: first with so many attempts, then with one each time, so
 /// that a person who wants to undo it is not kept waiting.
 async fn finish_for(run_dir: &Path, why: &str, mut attempts: u32) -> Exit {
@@ -109,9 +122,7 @@ async fn finish_for(run_dir: &Path, why: &str, mut attempts: u32) -> Exit {
         attempts = 1;
         let done = matches!(&result, Ok(Finished { owed_after, .. }) if owed_after.is_empty());
         if done {
-            if let Some(id) = run_dir.file_name() {
-                Registry::here().remove(&id.to_string_lossy());
-            }
+            forget(run_dir);
             if let Ok((plan, entries)) = store::read(run_dir) {
                 let _ = run::judge_and_write(run_dir, &plan, &entries);
             }
