@@ -175,3 +175,31 @@ fn every_verb_that_takes_a_scenario_is_guarded() {
     }
     assert!(has_program("sh").is_some());
 }
+
+#[test]
+fn a_plan_whose_target_is_not_there_says_so_and_exits_as_the_run_would() {
+    let place = Place::new();
+    let scenario = |program: &str| {
+        format!(
+            "firedrill: 1
+title: x
+environment: test
+probes: {{ up: {{ tcp: {{ address: '127.0.0.1:9' }} }} }}
+steady_state: {{ over: 5s, probes: {{ up: {{ success: {{ min: 50% }} }} }} }}
+faults:
+  broken:
+    command: {{ run: [{program}, x] }}
+    for: 1s
+    confirm: {{ command: {{ run: [test, -e, x] }}, expect: {{ exit: {{ equals: 0 }} }}, within: 5s }}
+    undo: {{ run: [rm, -f, x] }}
+"
+        )
+    };
+    place.file("there.yaml", scenario("touch"));
+    place.file("not.yaml", scenario("no-such-program-here"));
+    let done = place.run(&["plan", "there.yaml"], 20).expect(0);
+    assert!(done.stdout.contains("needs    the program touch\n"), "{}", done.stdout);
+    let done = place.run(&["plan", "not.yaml"], 20).expect(11);
+    assert!(done.stdout.contains("needs    the program no-such-program-here; MISSING HERE"), "{}", done.stdout);
+    assert!(done.stderr.contains("broken: failed to find the program") && done.stderr.contains("could not start"), "{}", done.stderr);
+}

@@ -55,22 +55,37 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
                 return Exit::Bug;
             }
         },
-        PlanFormat::Text => print(&(preview::text(&loaded.plan, &targets(&loaded.plan)) + &judged.section())),
+        PlanFormat::Text => {}
+    }
+    let (targets, missing) = targets(&loaded.plan);
+    if matches!(args.output, PlanFormat::Text) {
+        print(&(preview::text(&loaded.plan, &targets) + &judged.section()));
     }
     // Outside of a window, or not approved yet, is a plan all the same.
-    if judged.is_refused() { judged.refuse(&voice) } else { Exit::Ok }
+    if judged.is_refused() {
+        return judged.refuse(&voice);
+    }
+    for why in &missing {
+        voice.error(why, Some("as things are, `firedrill run` could not start"));
+    }
+    if missing.is_empty() { Exit::Ok } else { Exit::CouldNotStart }
 }
 
-/// What can be said of each fault's targets before anything runs; what `system:` starts is known only then.
-fn targets(plan: &Plan) -> Vec<(String, Vec<String>)> {
+/// What can be said of each fault's targets before anything runs, and which cannot be found; what `system:` starts is known only then.
+fn targets(plan: &Plan) -> (Vec<(String, Vec<String>)>, Vec<String>) {
     let dir = std::env::temp_dir();
     let cx = finish::cx_for(plan, "preview", &dir, own_exe(), Clock::start());
-    let Ok(runtime) = runtime() else { return Vec::new() };
-    plan.faults
+    let mut missing = Vec::new();
+    let Ok(runtime) = runtime() else { return (Vec::new(), missing) };
+    let told = plan
+        .faults
         .iter()
         .map(|(id, spec)| {
             let Some(kind) = fault::by_kind(&spec.kind) else { return (id.to_string(), Vec::new()) };
-            let mut lines: Vec<String> = kind.needs(&spec.spec).iter().map(|need| format!("needs    {need:?}")).collect();
+            let said = |need: &fault::Privilege| {
+                if need.is_here() { format!("needs    {need}") } else { format!("needs    {need}; MISSING HERE") }
+            };
+            let mut lines: Vec<String> = kind.needs(&spec.spec).iter().map(said).collect();
             let late = ["system", "target", "proxy"].iter().any(|key| spec.spec.get(key).is_some());
             if late {
                 lines.push("targets  known once the drill has started what it names".into());
@@ -84,12 +99,16 @@ fn targets(plan: &Plan) -> Vec<(String, Vec<String>)> {
                             lines.extend(kind.by_hand(&found.undo).map(|line| format!("by hand  {line}")));
                         }
                     }
-                    Err(error) => lines.push(format!("targets  failed to {error}")),
+                    Err(error) => {
+                        lines.push(format!("targets  failed to {error}"));
+                        missing.push(format!("{id}: failed to {error}"));
+                    }
                 }
             }
             (id.to_string(), lines)
         })
-        .collect()
+        .collect();
+    (told, missing)
 }
 
 /// `firedrill report RUN`.

@@ -6,6 +6,7 @@ pub mod disk;
 mod error;
 mod kinds;
 pub mod network;
+mod privilege;
 pub mod process;
 pub mod proxy;
 mod rehearse;
@@ -24,6 +25,7 @@ use serde_json::Value;
 
 pub use error::FaultError;
 pub use kinds::{KINDS, by_kind};
+pub use privilege::Privilege;
 pub use proxy::{proxy_main, renew as renew_proxy};
 pub use resource::load_main;
 
@@ -152,22 +154,6 @@ impl Resource {
             (a, b) => a == b,
         }
     }
-}
-
-/// What a fault needs from the machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Privilege {
-    /// To signal a process of this user, or to be root for others.
-    SignalProcess,
-    /// To change user.
-    Root,
-    /// To run a program of this name.
-    Program(String),
-    /// To change the packet filter (CAP_NET_ADMIN).
-    NetAdmin,
-    /// A network namespace of this name.
-    Namespace(String),
 }
 
 /// The right to inject: made only from a durable undo.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::refuse;
 use super::rule::Rule;
 use crate::base::Span;
+use crate::fault::privilege::may;
 use crate::fault::{FaultError, Prepared, Resource, Scene, Seen, shell};
 use crate::sys::exec::{self, Exec, Output};
 use crate::sys::{Cx, clock, env, process};
@@ -55,12 +56,6 @@ fn number_of(namespace: &Path) -> Option<u64> {
     let (ours, there) = (std::fs::metadata(OURS).ok()?, std::fs::metadata(namespace).ok()?);
     // All namespaces are files of one file system, and of no other.
     (ours.dev() == there.dev()).then(|| there.ino())
-}
-
-fn may(capability: u32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << capability) != 0)
 }
 
 fn missing(what: impl Into<String>, help: impl Into<String>) -> FaultError {
