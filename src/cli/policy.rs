@@ -47,7 +47,11 @@ pub struct Judged {
 /// # Errors
 /// The exit code, after the refusal was said.
 pub fn check(loaded: &Loaded, named: Option<&Path>, voice: &Voice) -> Result<(), Exit> {
-    let judged = judge(loaded, named, Stage::Check, voice)?;
+    let policies = read_all(&loaded.dir, named, voice)?;
+    if policies.is_empty() {
+        return Ok(());
+    }
+    let judged = judge_by(policies, loaded, Stage::Check, voice)?;
     if judged.is_refused() { Err(judged.refuse(voice)) } else { Ok(()) }
 }
 
@@ -57,14 +61,16 @@ pub fn check(loaded: &Loaded, named: Option<&Path>, voice: &Voice) -> Result<(),
 /// The exit code, after the refusal was said.
 pub fn allow(mut loaded: Loaded, named: Option<&Path>, voice: &Voice) -> Result<Loaded, Exit> {
     loaded.plan.policy = None;
-    let judged = judge(&loaded, named, Stage::Now, voice)?;
+    let policies = read_all(&loaded.dir, named, voice)?;
+    if policies.is_empty() {
+        return Ok(loaded);
+    }
+    let judged = judge_by(policies, &loaded, Stage::Now, voice)?;
     if judged.decision.rulings.iter().any(|ruling| ruling.verdict != Verdict::Passed) {
         return Err(judged.refuse(voice));
     }
-    if !judged.policies.is_empty() {
-        loaded.plan.policy = Some(judged.record());
-        say(&format!("policy   {}", judged.summary()));
-    }
+    loaded.plan.policy = Some(judged.record());
+    say(&format!("policy   {}", judged.summary()));
     Ok(loaded)
 }
 
@@ -73,7 +79,10 @@ pub fn allow(mut loaded: Loaded, named: Option<&Path>, voice: &Voice) -> Result<
 /// # Errors
 /// The exit code, when a policy cannot be read or is wrong; it was said.
 pub fn judge(loaded: &Loaded, named: Option<&Path>, stage: Stage, voice: &Voice) -> Result<Judged, Exit> {
-    let policies = read_all(&loaded.dir, named, voice)?;
+    judge_by(read_all(&loaded.dir, named, voice)?, loaded, stage, voice)
+}
+
+fn judge_by(policies: Vec<Ruled>, loaded: &Loaded, stage: Stage, voice: &Voice) -> Result<Judged, Exit> {
     let mut reach = policy::reach_of(&loaded.plan);
     let bound = bound(loaded, &policies, &reach).map_err(|error| {
         voice.error(&format!("failed to write the plan: {error}"), None);
