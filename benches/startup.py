@@ -20,7 +20,6 @@ Without Chaos Toolkit (no network) the rows say SKIPPED and the exit code is 0: 
 """
 
 import argparse
-import http.server
 import json
 import os
 import pathlib
@@ -32,6 +31,8 @@ import tempfile
 import threading
 import time
 import venv
+
+from service import Server
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / "target" / "bench-venv"
@@ -67,27 +68,9 @@ def experiment(port):
     }
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-
-
 def serve():
     """The server in a process of its own, so that its work is on nobody's bill."""
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server()
     port = server.server_address[1]
     pid = os.fork()
     if pid == 0:

@@ -13,7 +13,6 @@ Ends with 1 when a bar is missed.
 """
 
 import argparse
-import http.server
 import json
 import math
 import os
@@ -25,6 +24,8 @@ import sys
 import tempfile
 import threading
 import time
+
+from service import Handler, Server
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GUARD_EVERY_S = 0.1
@@ -66,26 +67,9 @@ KINDS = {
 bad = threading.Event()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.send_response(500 if bad.is_set() and self.path == "/guard" else 200)
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        # Whoever is killed takes its connections along.
-        pass
+class Guarded(Handler):
+    def status(self):
+        return 500 if bad.is_set() and self.path == "/guard" else 200
 
 
 def entries(run):
@@ -174,7 +158,7 @@ def main():
     binary = pathlib.Path(os.environ.get("FIREDRILL_BIN", ROOT / "target" / "release" / "firedrill")).absolute()
     if not binary.exists():
         sys.exit(f"{binary} is not there: cargo build --release")
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(Guarded)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_address[1]
     print(f"{trials} trials each; a guard every {GUARD_EVERY_S * 1000:.0f} ms, {BREACHES} breaches; load average {os.getloadavg()[0]:.1f}")

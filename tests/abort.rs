@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drill::{Done, Place, binary, signal, wait};
+use drill::{Done, Place, binary, case, side_by_side, signal, wait};
 use serde_json::Value;
 
 /// Long enough for a busy machine; nothing is ever waited for to the full.
@@ -133,19 +133,6 @@ impl Stage {
 /// What a report says, without the ends of its lines.
 fn said(done: &Done) -> String {
     done.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Cases that mostly wait, side by side: each in its own place.
-fn side_by_side(cases: Vec<(String, Box<dyn FnOnce() + Send>)>) {
-    let threads: Vec<_> =
-        cases.into_iter().map(|(name, case)| (name.clone(), std::thread::Builder::new().name(name).spawn(case).unwrap())).collect();
-    let failed: Vec<String> = threads.into_iter().filter_map(|(name, thread)| thread.join().is_err().then_some(name)).collect();
-    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
-}
-
-/// A case of [`side_by_side`].
-fn case(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> (String, Box<dyn FnOnce() + Send>) {
-    (name.into(), Box::new(run))
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -21,24 +21,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use drill::{Done, Place, free_ports, signal, wait};
+use drill::{Case, Done, Place, case, free_ports, side_by_side, signal, wait};
 use serde_json::Value;
 
 /// Long enough for a busy machine; nothing is ever waited for to the full.
 const PATIENCE: u64 = 120;
-
-/// Cases that mostly wait, side by side: each in its own place.
-fn side_by_side(cases: Vec<(String, Box<dyn FnOnce() + Send>)>) {
-    let threads: Vec<_> =
-        cases.into_iter().map(|(name, case)| (name.clone(), std::thread::Builder::new().name(name).spawn(case).unwrap())).collect();
-    let failed: Vec<String> = threads.into_iter().filter_map(|(name, thread)| thread.join().is_err().then_some(name)).collect();
-    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
-}
-
-/// A case of [`side_by_side`].
-fn case(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> (String, Box<dyn FnOnce() + Send>) {
-    (name.into(), Box::new(run))
-}
 
 const HEAD: &str = r#"
 firedrill: 1
@@ -714,7 +701,7 @@ fn odd_surroundings_change_nothing() {
              exec \"$fd\" run \"$here/quick.yaml\" --yes --var port=$port --runs \"$here/.firedrill/runs\"",
         ),
     ];
-    let mut all: Vec<(String, Box<dyn FnOnce() + Send>)> = cases
+    let mut all: Vec<Case> = cases
         .into_iter()
         .map(|(name, line)| {
             case(name, move || {

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use firedrill::base::{At, Interval};
 use firedrill::engine::drive::{self, Command, Setup};
 use firedrill::engine::finish::{self, Finished};
-use firedrill::engine::minder::Minder;
 use firedrill::event::{Entry, Event, Outcome};
 use firedrill::journal::{self, Journal, RunLock};
 use firedrill::measure;
@@ -447,22 +446,10 @@ async fn a_command_that_makes_no_sense_leaves_the_journal_readable() {
     let cx = finish::cx_for(&plan, "crash-release", dir.path(), exe, Clock::start());
     let journal = Journal::create(dir.path(), RunLock::take(dir.path()).unwrap()).unwrap();
     let (ask, commands) = mpsc::channel(4);
-    let (watch, _) = mpsc::unbounded_channel();
     ask.send(Command::Release { fault: "nobody".into(), by: "a test".into() }).await.unwrap();
     ask.send(Command::Abort { by: "a test".into(), reason: "enough".into() }).await.unwrap();
     let state = RunState::default();
-    let setup = Setup {
-        plan: Arc::new(plan),
-        cx,
-        journal,
-        state,
-        commands,
-        watch,
-        lever: None,
-        minder: Minder::Nobody,
-        attempts: Setup::ATTEMPTS,
-        work: tokio::runtime::Handle::current(),
-    };
+    let setup = Setup::unattended(Arc::new(plan), cx, journal, state, commands);
     assert_eq!(drive::run(setup).await, Outcome::Aborted);
     let entries = finish::load(dir.path()).unwrap().read.entries;
     assert!(entries.iter().any(|e| matches!(&e.event, Event::Note { text } if text.contains("nobody"))), "{entries:?}");

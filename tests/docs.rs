@@ -14,7 +14,7 @@ mod page;
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
-use drill::{Place, free_ports};
+use drill::Place;
 use firedrill::cli::args::{Cli, EXIT_CODES};
 use firedrill::cli::known::known;
 use firedrill::scenario::finding::Severity;
@@ -346,23 +346,7 @@ fn no_page_names_a_verb_or_a_flag_that_help_does_not_know() {
 
 /// A drill that breaks nothing and is over in a few seconds.
 fn rehearsal(place: &Place) {
-    let [port] = free_ports();
-    let text = format!(
-        r#"firedrill: 1
-title: A rehearsal
-system:
-  node:
-    run: ["${{firedrill}}", __demo, node, --name=a, "--listen=127.0.0.1:{port}", "--peer=127.0.0.1:1", "--data=${{run.dir}}/a", --first]
-    ready: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, expect: {{ status: {{ equals: 200 }} }}, within: 20s }}
-probes:
-  shop: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, rate: 20/s, expect: {{ status: {{ equals: 200 }} }} }}
-steady_state: {{ over: 1s, probes: {{ shop: {{ success: {{ min: 50% }} }} }} }}
-faults:
-  nothing: {{ rehearse.nothing: {{}}, for: 500ms }}
-recovery: {{ within: 10s, stable_for: 500ms }}
-"#
-    );
-    place.file("scenario.yaml", text);
+    place.drill_on_a_node("A rehearsal", "{ nothing: { rehearse.nothing: {}, for: 500ms } }", "{ within: 10s, stable_for: 500ms }");
 }
 
 /// Every command of the README with the exit code that it has here, in the order of the page. `None` is run elsewhere, and says where.

@@ -7,13 +7,13 @@
     reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
 
-use std::collections::BTreeSet;
+mod diagnostics;
+
 use std::fs;
 use std::path::Path;
 
 use firedrill::cli::known::known;
 use firedrill::scenario::{Diagnostic, Severity, check, read, render_all};
-use firedrill::sys::env;
 use indexmap::IndexMap;
 
 /// What `firedrill check` says of a file, and whether it refuses it.
@@ -40,30 +40,7 @@ fn shown(folder: &Path, name: &str) -> (String, bool) {
 
 #[test]
 fn every_invalid_file_says_what_is_wrong() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/invalid");
-    let bless = env::var("FIREDRILL_BLESS").is_some();
-    let mut names: Vec<String> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    let mut wrong = Vec::new();
-    let mut seen = BTreeSet::new();
-    for name in names.iter().filter(|name| name.ends_with(".yaml")) {
-        let (shown, refused) = shown(&folder, name);
-        let golden = Path::new(name).with_extension("stderr");
-        seen.insert(golden.clone());
-        if bless {
-            fs::write(folder.join(&golden), &shown).unwrap();
-        } else if fs::read_to_string(folder.join(&golden)).unwrap_or_default() != shown {
-            wrong.push(format!("=== {name}\n{shown}"));
-        }
-        // Files `warn-…` are accepted with a warning; all others are refused.
-        if refused == name.starts_with("warn-") || refused != shown.contains("nothing was run") || shown.trim().is_empty() {
-            wrong.push(format!("=== {name} is {}\n{shown}", if refused { "refused" } else { "accepted" }));
-        }
-    }
-    assert!(seen.len() >= 120, "{} files", seen.len());
-    let left: Vec<&String> = names.iter().filter(|name| name.ends_with(".stderr") && !seen.contains(Path::new(name.as_str()))).collect();
-    assert!(left.is_empty(), "golden files of no scenario: {left:?}");
-    assert!(wrong.is_empty(), "{}\nFIREDRILL_BLESS=1 rewrites them", wrong.join("\n"));
+    diagnostics::compare("tests/invalid", 120, shown);
 }
 
 /// The goldens are of the library; this is what people have in their hands.

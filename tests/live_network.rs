@@ -7,7 +7,6 @@
     clippy::disallowed_methods,
     reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod drill;
 mod needs;
@@ -17,12 +16,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use drill::{Place, free_ports, has_program};
+use drill::{Place, has_program};
 use firedrill::fault::{ErasedFault, Seen, by_kind};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
@@ -295,38 +293,9 @@ async fn a_namespace_without_its_name_is_still_found() {
     paste(&fault.by_hand(&undo).unwrap()).await;
 }
 
-/// Waits until a fault of the only run bites; the run's directory. A `system:` process is seen to run likewise, and long before.
-fn bitten(place: &Place, id: &str) -> PathBuf {
-    for _ in 0..6000 {
-        let run = place.runs().pop();
-        let bites = |entry: &Value| entry["event"]["type"] == "effective" && entry["event"]["id"] == id;
-        if let Some(run) = run.filter(|run| place.journal(run).iter().any(bites)) {
-            return run;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{id} never bites");
-}
-
 /// A drill on a service of this host that cuts a cable somewhere else.
 fn scenario(place: &Place, fault: &str) {
-    let [port] = free_ports();
-    let text = format!(
-        r#"firedrill: 1
-title: A cable is cut
-system:
-  node:
-    run: ["${{firedrill}}", __demo, node, --name=a, "--listen=127.0.0.1:{port}", "--peer=127.0.0.1:1", "--data=${{run.dir}}/a", --first]
-    ready: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, expect: {{ status: {{ equals: 200 }} }}, within: 20s }}
-probes:
-  shop: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, rate: 20/s, expect: {{ status: {{ equals: 200 }} }} }}
-steady_state: {{ over: 1s, probes: {{ shop: {{ success: {{ min: 50% }} }} }} }}
-faults:
-  cut: {{ {fault}, for: 60s }}
-recovery: {{ within: 90s, stable_for: 500ms }}
-"#
-    );
-    place.file("scenario.yaml", text);
+    place.drill_on_a_node("A cable is cut", &format!("{{ cut: {{ {fault}, for: 60s }} }}"), "{ within: 90s, stable_for: 500ms }");
 }
 
 #[tokio::test]
@@ -336,7 +305,7 @@ async fn a_run_that_is_killed_leaves_no_table() {
     let place = Place::new();
     scenario(&place, &format!("network.reject: {{ port: {PORT}, netns: {} }}", cable.client));
     let mut run = place.start(&["run", "scenario.yaml", "--yes"]);
-    let dir = bitten(&place, "cut");
+    let dir = place.wait_until_bitten("cut", 60);
     assert_eq!(cable.request(PORT), Err(ErrorKind::ConnectionRefused));
     assert_eq!(cable.firedrills_tables(), 1);
     run.kill().unwrap();
@@ -356,7 +325,7 @@ async fn when_everybody_is_dead_a_person_or_a_fresh_process_removes_the_table() 
         let place = Place::new();
         scenario(&place, &format!("network.blackhole: {{ port: {PORT}, netns: {} }}", cable.client));
         let mut run = place.start(&["run", "scenario.yaml", "--yes"]);
-        let dir = bitten(&place, "cut");
+        let dir = place.wait_until_bitten("cut", 60);
         let journal = place.journal(&dir);
         let find = |kind: &str| journal.iter().rev().map(|entry| &entry["event"]).find(|event| event["type"] == kind).unwrap();
         let watchdog = find("watchdog_started")["pid"].to_string();

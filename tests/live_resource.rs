@@ -6,7 +6,6 @@
     clippy::disallowed_methods,
     reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod drill;
 mod needs;
@@ -14,9 +13,8 @@ mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use drill::{Place, free_ports};
+use drill::Place;
 use firedrill::base::Span;
 use firedrill::fault::{ErasedFault, Seen, by_kind};
 use firedrill::sys::{clock, process};
@@ -175,37 +173,8 @@ async fn the_file_systems_that_everything_rests_on_are_never_filled() {
     assert!(run_dir.contains("that one is never filled"), "{run_dir}");
 }
 
-/// Waits until a fault of the only run bites; the run's directory. A `system:` process is seen to run likewise, and long before.
-fn bitten(place: &Place, id: &str) -> PathBuf {
-    for _ in 0..6000 {
-        let run = place.runs().pop();
-        let bites = |entry: &Value| entry["event"]["type"] == "effective" && entry["event"]["id"] == id;
-        if let Some(run) = run.filter(|run| place.journal(run).iter().any(bites)) {
-            return run;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{id} never bites");
-}
-
 fn scenario(place: &Place, fault: &str) {
-    let [port] = free_ports();
-    let text = format!(
-        r#"firedrill: 1
-title: Something gets scarce
-system:
-  node:
-    run: ["${{firedrill}}", __demo, node, --name=a, "--listen=127.0.0.1:{port}", "--peer=127.0.0.1:1", "--data=${{run.dir}}/a", --first]
-    ready: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, expect: {{ status: {{ equals: 200 }} }}, within: 20s }}
-probes:
-  shop: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, rate: 20/s, expect: {{ status: {{ equals: 200 }} }} }}
-steady_state: {{ over: 1s, probes: {{ shop: {{ success: {{ min: 50% }} }} }} }}
-faults:
-  scarce: {{ {fault}, for: 60s }}
-recovery: {{ within: 90s, stable_for: 500ms }}
-"#
-    );
-    place.file("scenario.yaml", text);
+    place.drill_on_a_node("Something gets scarce", &format!("{{ scarce: {{ {fault}, for: 60s }} }}"), "{ within: 90s, stable_for: 500ms }");
 }
 
 #[tokio::test]
@@ -217,7 +186,7 @@ async fn a_run_that_is_killed_gives_everything_back() {
         let place = Place::new();
         scenario(&place, &fault);
         let mut run = place.start(&["run", "scenario.yaml", "--yes"]);
-        let dir = bitten(&place, "scarce");
+        let dir = place.wait_until_bitten("scarce", 60);
         run.kill().unwrap();
         run.wait().unwrap();
         until(&format!("the watchdog has undone {fault}"), || {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen};
+use super::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen};
 use crate::base::Problem;
 use crate::sys::Cx;
 
@@ -26,14 +26,6 @@ impl Fault for RehearseNothing {
     type Undo = Empty;
 
     fn check(&self, _: &Empty) -> Vec<Problem> {
-        Vec::new()
-    }
-
-    fn needs_declared_undo(&self, _: &Empty) -> bool {
-        false
-    }
-
-    fn needs(&self, _: &Empty) -> Vec<Privilege> {
         Vec::new()
     }
 

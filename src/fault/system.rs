@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen, shell};
+use super::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen, shell};
 use crate::base::{Id, Problem, Span};
 use crate::plan::{Argv, Signal, SystemHow};
 use crate::sys::exec::{self, Detached, Exec};
@@ -201,14 +201,6 @@ impl Fault for SystemProcess {
     type Undo = Recipe;
 
     fn check(&self, _: &SystemSpec) -> Vec<Problem> {
-        Vec::new()
-    }
-
-    fn needs_declared_undo(&self, _: &SystemSpec) -> bool {
-        false
-    }
-
-    fn needs(&self, _: &SystemSpec) -> Vec<Privilege> {
         Vec::new()
     }
 

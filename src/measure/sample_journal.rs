@@ -159,8 +159,10 @@ pub(super) fn plan() -> Plan {
         settle_within: Span::secs(60),
         reset: None,
         not_judged: Vec::new(),
+        notify: Map::default(),
         carried: Default::default(),
         policy: None,
+        pins: None,
     }
 }
 

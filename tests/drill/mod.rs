@@ -114,16 +114,45 @@ impl Place {
 
     /// Waits until the newest run's journal holds an event of this type, at most so many seconds.
     pub fn wait_for_event(&self, kind: &str, seconds: u64) -> PathBuf {
+        self.wait_for_entry(kind, seconds, |event| event["type"] == kind)
+    }
+
+    /// Waits until a fault of the newest run bites, at most so many seconds. A `system:` process is seen to run likewise, and long before.
+    pub fn wait_until_bitten(&self, id: &str, seconds: u64) -> PathBuf {
+        self.wait_for_entry(id, seconds, |event| event["type"] == "effective" && event["id"] == id)
+    }
+
+    fn wait_for_entry(&self, what: &str, seconds: u64, is_it: impl Fn(&Value) -> bool) -> PathBuf {
         let end = Instant::now() + Duration::from_secs(seconds);
         loop {
             if let Some(run) = self.runs().pop()
-                && self.journal(&run).iter().any(|entry| entry["event"]["type"] == kind)
+                && self.journal(&run).iter().any(|entry| is_it(&entry["event"]))
             {
                 return run;
             }
-            assert!(Instant::now() < end, "no event `{kind}` within {seconds} s");
+            assert!(Instant::now() < end, "no event `{what}` within {seconds} s");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Writes `scenario.yaml`: a drill on a node of the demonstration, with these faults and this recovery.
+    pub fn drill_on_a_node(&self, title: &str, faults: &str, recovery: &str) {
+        let [port] = free_ports();
+        let text = format!(
+            r#"firedrill: 1
+title: {title}
+system:
+  node:
+    run: ["${{firedrill}}", __demo, node, --name=a, "--listen=127.0.0.1:{port}", "--peer=127.0.0.1:1", "--data=${{run.dir}}/a", --first]
+    ready: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, expect: {{ status: {{ equals: 200 }} }}, within: 20s }}
+probes:
+  shop: {{ http: {{ url: "http://127.0.0.1:{port}/status" }}, rate: 20/s, expect: {{ status: {{ equals: 200 }} }} }}
+steady_state: {{ over: 1s, probes: {{ shop: {{ success: {{ min: 50% }} }} }} }}
+faults: {faults}
+recovery: {recovery}
+"#
+        );
+        self.file("scenario.yaml", text);
     }
 }
 
@@ -178,6 +207,22 @@ pub fn wait(mut child: Child, seconds: u64) -> Done {
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
     assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// Cases that mostly wait, side by side: each in its own place.
+pub fn side_by_side(cases: Vec<Case>) {
+    let threads: Vec<_> =
+        cases.into_iter().map(|(name, case)| (name.clone(), std::thread::Builder::new().name(name).spawn(case).unwrap())).collect();
+    let failed: Vec<String> = threads.into_iter().filter_map(|(name, thread)| thread.join().is_err().then_some(name)).collect();
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+}
+
+/// A case of [`side_by_side`]: its name and what it does.
+pub type Case = (String, Box<dyn FnOnce() + Send>);
+
+/// Makes a case of [`side_by_side`].
+pub fn case(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Case {
+    (name.into(), Box::new(run))
 }
 
 /// So many ports that were free a moment ago.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Bytes, Percent, Problem};
-use crate::fault::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen, shell};
+use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen, shell};
 use crate::sys::{Cx, clock};
 
 /// Fills a file system.
@@ -153,14 +153,6 @@ impl Fault for DiskFill {
             _ => {}
         }
         problems
-    }
-
-    fn needs_declared_undo(&self, _: &FillSpec) -> bool {
-        false
-    }
-
-    fn needs(&self, _: &FillSpec) -> Vec<Privilege> {
-        Vec::new()
     }
 
     fn claims(&self, spec: &FillSpec) -> Vec<Resource> {

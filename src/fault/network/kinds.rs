@@ -1,6 +1,10 @@
 //! The kinds. They differ in which packets they mean and in what becomes of them; arming, undoing and looking are the same for all.
 
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Asked, Direction, Fate, Peers, Ports, Protocol, Rule};
@@ -8,10 +12,6 @@ use super::table::{self, TableUndo};
 use crate::base::{Percent, Problem};
 use crate::fault::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen};
 use crate::sys::Cx;
-
-/// Cuts all traffic with peers.
-#[derive(Debug)]
-pub struct NetworkPartition;
 
 /// With whom.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -23,10 +23,6 @@ pub struct PartitionSpec {
     #[serde(default)]
     pub netns: Option<String>,
 }
-
-/// Swallows packets.
-#[derive(Debug)]
-pub struct NetworkBlackhole;
 
 /// Which packets. On this host at least `peer` or `port`; loopback only with a port.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -48,10 +44,6 @@ pub struct BlackholeSpec {
     #[serde(default)]
     pub netns: Option<String>,
 }
-
-/// Loses packets at random.
-#[derive(Debug)]
-pub struct NetworkLoss;
 
 /// Which packets and how many. On this host at least `peer` or `port`; loopback only with a port.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -75,10 +67,6 @@ pub struct LossSpec {
     #[serde(default)]
     pub netns: Option<String>,
 }
-
-/// Refuses packets, and tells their sender.
-#[derive(Debug)]
-pub struct NetworkReject;
 
 /// Which packets, and what their sender is told. On this host at least `peer` or `port`; loopback only with a port.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -115,7 +103,114 @@ pub enum With {
     Icmp,
 }
 
-impl PartitionSpec {
+/// What a kind of this room is, beside what all of them share.
+pub trait PacketSpec: DeserializeOwned + Serialize + JsonSchema + Debug + Send + Sync + 'static {
+    /// The name in scenarios.
+    const KIND: &'static str;
+    /// One sentence for `firedrill kinds`.
+    const ABOUT: &'static str;
+    /// A complete fault as YAML.
+    const EXAMPLE: &'static str;
+    /// What the name of its table says it does.
+    const VERB: &'static str;
+    /// Which packets, and what becomes of them.
+    fn asked(&self) -> Asked<'_>;
+}
+
+/// What becomes of packets, on a table of our own: armed, undone and looked at in the same way for each spec.
+#[derive(Debug)]
+pub struct Packets<S>(PhantomData<fn() -> S>);
+
+/// Cuts all traffic with peers.
+pub type NetworkPartition = Packets<PartitionSpec>;
+/// Swallows packets.
+pub type NetworkBlackhole = Packets<BlackholeSpec>;
+/// Loses packets at random.
+pub type NetworkLoss = Packets<LossSpec>;
+/// Refuses packets, and tells their sender.
+pub type NetworkReject = Packets<RejectSpec>;
+
+impl<S> Packets<S> {
+    /// The kind of that spec.
+    pub const fn new() -> Packets<S> {
+        Packets(PhantomData)
+    }
+}
+
+impl<S> Default for Packets<S> {
+    fn default() -> Packets<S> {
+        Packets::new()
+    }
+}
+
+/// The rule of a spec that was checked before.
+fn rule_of(asked: &Asked<'_>) -> Result<Rule, FaultError> {
+    asked.rule().map_err(|problems| FaultError::Target(problems.into_iter().next().map_or_else(String::new, |problem| problem.text)))
+}
+
+impl<S: PacketSpec> Fault for Packets<S> {
+    const KIND: &'static str = S::KIND;
+    const ABOUT: &'static str = S::ABOUT;
+    const EXAMPLE: &'static str = S::EXAMPLE;
+    const UNDO: &'static str = "the fault's own nftables table is removed; no other is touched";
+    const READS_BACK: bool = true;
+    type Spec = S;
+    type Undo = TableUndo;
+
+    fn check(&self, spec: &S) -> Vec<Problem> {
+        spec.asked().rule().err().unwrap_or_default()
+    }
+
+    fn needs(&self, spec: &S) -> Vec<Privilege> {
+        let mut needs = vec![Privilege::Program("nft".to_owned()), Privilege::NetAdmin];
+        if let Some(name) = spec.asked().netns {
+            needs.extend([Privilege::Program("nsenter".to_owned()), Privilege::Namespace(name.to_owned())]);
+        }
+        needs
+    }
+
+    fn claims(&self, spec: &S) -> Vec<Resource> {
+        let asked = spec.asked();
+        let place = asked.netns.map_or_else(|| "this host".to_owned(), |name| format!("network namespace {name}"));
+        asked.rule().iter().map(|rule| Resource::Packets(format!("{}, of {place}", rule.packets()))).collect()
+    }
+
+    fn by_hand(&self, undo: &TableUndo) -> String {
+        undo.by_hand()
+    }
+
+    fn runs(&self, spec: &S, undo: &TableUndo) -> Vec<String> {
+        rule_of(&spec.asked()).map(|rule| undo.command(&rule)).into_iter().collect()
+    }
+
+    async fn prepare(&self, spec: &S, scene: &Scene<'_>) -> Result<Prepared<TableUndo>, FaultError> {
+        let asked = spec.asked();
+        table::prepare(S::VERB, &rule_of(&asked)?, asked.netns, scene).await
+    }
+
+    async fn inject(&self, spec: &S, undo: &TableUndo, _: Permit<'_>, cx: &Cx) -> Result<(), FaultError> {
+        undo.inject(&rule_of(&spec.asked())?, cx).await
+    }
+
+    async fn observe(&self, undo: &TableUndo, cx: &Cx) -> Result<Seen, FaultError> {
+        undo.observe(cx).await
+    }
+
+    async fn undo(&self, undo: &TableUndo, cx: &Cx) -> Result<(), FaultError> {
+        undo.undo(cx).await
+    }
+
+    async fn verify(&self, undo: &TableUndo, cx: &Cx) -> Result<bool, FaultError> {
+        undo.verify(cx).await
+    }
+}
+
+impl PacketSpec for PartitionSpec {
+    const KIND: &'static str = "network.partition";
+    const ABOUT: &'static str = "cuts all traffic with peers, both ways, in the kernel; nothing is refused, everything waits";
+    const EXAMPLE: &'static str = "network.partition: { peer: [10.0.0.7, 10.0.1.0/24] }\nfor: 30s\n";
+    const VERB: &'static str = "partition";
+
     fn asked(&self) -> Asked<'_> {
         Asked {
             peers: Some(&self.peer),
@@ -128,121 +223,55 @@ impl PartitionSpec {
     }
 }
 
-/// What the specs with all keys ask for.
-macro_rules! asks {
-    ($spec:ty, $fate:expr) => {
-        impl $spec {
-            fn asked(&self) -> Asked<'_> {
-                let fate: fn(&$spec) -> Fate = $fate;
-                Asked {
-                    peers: self.peer.as_ref(),
-                    ports: self.port.as_ref(),
-                    direction: self.direction,
-                    protocol: self.protocol,
-                    fate: fate(self),
-                    netns: self.netns.as_deref(),
-                }
-            }
-        }
-    };
-}
-
-asks!(BlackholeSpec, |_| Fate::Drop);
-asks!(LossSpec, |spec| Fate::Lose(spec.loss));
-asks!(RejectSpec, |spec| match spec.with {
-    With::Reset => Fate::Reset,
-    With::Icmp => Fate::Unreachable,
-});
-
-/// The rule of a spec that was checked before.
-fn rule_of(asked: &Asked<'_>) -> Result<Rule, FaultError> {
-    asked.rule().map_err(|problems| FaultError::Target(problems.into_iter().next().map_or_else(String::new, |problem| problem.text)))
-}
-
-/// Everything that is the same for every kind of this room.
-macro_rules! one_table {
-    ($verb:literal) => {
-        type Undo = TableUndo;
-        const UNDO: &'static str = "the fault's own nftables table is removed; no other is touched";
-        const READS_BACK: bool = true;
-
-        fn check(&self, spec: &Self::Spec) -> Vec<Problem> {
-            spec.asked().rule().err().unwrap_or_default()
-        }
-
-        fn needs_declared_undo(&self, _: &Self::Spec) -> bool {
-            false
-        }
-
-        fn needs(&self, spec: &Self::Spec) -> Vec<Privilege> {
-            let mut needs = vec![Privilege::Program("nft".to_owned()), Privilege::NetAdmin];
-            if let Some(name) = &spec.netns {
-                needs.extend([Privilege::Program("nsenter".to_owned()), Privilege::Namespace(name.clone())]);
-            }
-            needs
-        }
-
-        fn claims(&self, spec: &Self::Spec) -> Vec<Resource> {
-            let place = spec.netns.as_ref().map_or_else(|| "this host".to_owned(), |name| format!("network namespace {name}"));
-            spec.asked().rule().iter().map(|rule| Resource::Packets(format!("{}, of {place}", rule.packets()))).collect()
-        }
-
-        fn by_hand(&self, undo: &TableUndo) -> String {
-            undo.by_hand()
-        }
-
-        async fn prepare(&self, spec: &Self::Spec, scene: &Scene<'_>) -> Result<Prepared<TableUndo>, FaultError> {
-            table::prepare($verb, &rule_of(&spec.asked())?, spec.netns.as_deref(), scene).await
-        }
-
-        async fn inject(&self, spec: &Self::Spec, undo: &TableUndo, _: Permit<'_>, cx: &Cx) -> Result<(), FaultError> {
-            undo.inject(&rule_of(&spec.asked())?, cx).await
-        }
-
-        async fn observe(&self, undo: &TableUndo, cx: &Cx) -> Result<Seen, FaultError> {
-            undo.observe(cx).await
-        }
-
-        async fn undo(&self, undo: &TableUndo, cx: &Cx) -> Result<(), FaultError> {
-            undo.undo(cx).await
-        }
-
-        async fn verify(&self, undo: &TableUndo, cx: &Cx) -> Result<bool, FaultError> {
-            undo.verify(cx).await
-        }
-    };
-}
-
-impl Fault for NetworkPartition {
-    const KIND: &'static str = "network.partition";
-    const ABOUT: &'static str = "cuts all traffic with peers, both ways, in the kernel; nothing is refused, everything waits";
-    const EXAMPLE: &'static str = "network.partition: { peer: [10.0.0.7, 10.0.1.0/24] }\nfor: 30s\n";
-    type Spec = PartitionSpec;
-    one_table!("partition");
-}
-
-impl Fault for NetworkBlackhole {
+impl PacketSpec for BlackholeSpec {
     const KIND: &'static str = "network.blackhole";
     const ABOUT: &'static str = "swallows packets by peer, port and direction, in the kernel";
     const EXAMPLE: &'static str = "network.blackhole: { peer: 10.0.0.7, port: 5432, direction: out, protocol: tcp }\nfor: 30s\n";
-    type Spec = BlackholeSpec;
-    one_table!("blackhole");
+    const VERB: &'static str = "blackhole";
+
+    fn asked(&self) -> Asked<'_> {
+        let BlackholeSpec { peer, port, direction, protocol, netns } = self;
+        asked(peer, port, (*direction, *protocol), Fate::Drop, netns)
+    }
 }
 
-impl Fault for NetworkLoss {
+impl PacketSpec for LossSpec {
     const KIND: &'static str = "network.loss";
     const ABOUT: &'static str = "loses packets at random, by peer, port and direction, in the kernel";
     const EXAMPLE: &'static str = "network.loss: { loss: 20%, peer: 10.0.0.0/24, netns: shop }\nfor: 30s\n";
-    type Spec = LossSpec;
-    one_table!("loss");
+    const VERB: &'static str = "loss";
+
+    fn asked(&self) -> Asked<'_> {
+        let LossSpec { loss, peer, port, direction, protocol, netns } = self;
+        asked(peer, port, (*direction, *protocol), Fate::Lose(*loss), netns)
+    }
 }
 
-impl Fault for NetworkReject {
+impl PacketSpec for RejectSpec {
     const KIND: &'static str = "network.reject";
     const ABOUT: &'static str = "refuses packets by peer, port and direction, in the kernel, and tells their sender";
     const EXAMPLE: &'static str = "network.reject: { with: reset, port: [80, 443], direction: in }\nfor: 10s\n";
-    type Spec = RejectSpec;
-    one_table!("reject");
+    const VERB: &'static str = "reject";
+
+    fn asked(&self) -> Asked<'_> {
+        let RejectSpec { with, peer, port, direction, protocol, netns } = self;
+        let fate = match with {
+            With::Reset => Fate::Reset,
+            With::Icmp => Fate::Unreachable,
+        };
+        asked(peer, port, (*direction, *protocol), fate, netns)
+    }
+}
+
+/// What the specs with all keys ask for.
+fn asked<'a>(
+    peers: &'a Option<Peers>,
+    ports: &'a Option<Ports>,
+    (direction, protocol): (Direction, Protocol),
+    fate: Fate,
+    netns: &'a Option<String>,
+) -> Asked<'a> {
+    Asked { peers: peers.as_ref(), ports: ports.as_ref(), direction, protocol, fate, netns: netns.as_deref() }
 }
 
 #[cfg(test)]

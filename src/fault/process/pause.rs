@@ -97,10 +97,6 @@ impl Fault for ProcessPause {
         spec.which().check()
     }
 
-    fn needs_declared_undo(&self, _: &PauseSpec) -> bool {
-        false
-    }
-
     fn needs(&self, _: &PauseSpec) -> Vec<Privilege> {
         vec![Privilege::SignalProcess]
     }

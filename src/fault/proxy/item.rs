@@ -8,7 +8,7 @@ use super::control::{self, Request};
 use super::{ASK_LIMIT, dir_of, record_of};
 use crate::base::{Problem, Span};
 use crate::fault::system::SystemSpec;
-use crate::fault::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen, shell};
+use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen, shell};
 use crate::sys::exec::{self, Detached, Exec};
 use crate::sys::process::{self, Signal};
 use crate::sys::{Cx, clock};
@@ -86,14 +86,6 @@ impl Fault for SystemProxy {
     type Undo = ProxyItem;
 
     fn check(&self, _: &SystemSpec) -> Vec<Problem> {
-        Vec::new()
-    }
-
-    fn needs_declared_undo(&self, _: &SystemSpec) -> bool {
-        false
-    }
-
-    fn needs(&self, _: &SystemSpec) -> Vec<Privilege> {
         Vec::new()
     }
 

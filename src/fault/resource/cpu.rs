@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LoadUndo;
 use crate::base::{Percent, Problem};
-use crate::fault::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen};
+use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen};
 use crate::sys::Cx;
 use crate::sys::process::ProcessId;
 
@@ -83,14 +83,6 @@ impl Fault for ResourceCpu {
             problems.push(Problem::new("/load", "0% is no load").help("for example `80%`"));
         }
         problems
-    }
-
-    fn needs_declared_undo(&self, _: &CpuSpec) -> bool {
-        false
-    }
-
-    fn needs(&self, _: &CpuSpec) -> Vec<Privilege> {
-        Vec::new()
     }
 
     fn claims(&self, _: &CpuSpec) -> Vec<Resource> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LoadUndo;
 use crate::base::{Bytes, Problem, Span};
-use crate::fault::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen};
+use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen};
 use crate::sys::process::ProcessId;
 use crate::sys::{Cx, clock};
 
@@ -70,14 +70,6 @@ impl Fault for ResourceMemory {
         if spec.size.0 == 0 {
             return vec![Problem::new("/size", "nothing would be taken").help("for example `512MiB`")];
         }
-        Vec::new()
-    }
-
-    fn needs_declared_undo(&self, _: &MemorySpec) -> bool {
-        false
-    }
-
-    fn needs(&self, _: &MemorySpec) -> Vec<Privilege> {
         Vec::new()
     }
 

@@ -1,0 +1,442 @@
+//! What whole runs come to.
+
+use super::facts::*;
+use super::sample_journal::*;
+use super::*;
+use crate::base::{At, Interval, Percent};
+use crate::event::{Class, Outcome, Sample, Verdict};
+use crate::plan::{AvailabilityPlan, By, HoldsPlan, LatencyDecl, MaxSpan, Moment, PhaseName, Point, RtoFrom, RtoPlan, ShareBounds};
+
+fn claim_of(facts: &Facts) -> &ClaimFacts {
+    &facts.claims["back-soon"]
+}
+
+fn rto(facts: &Facts) -> (Judged, &str) {
+    let rto = claim_of(facts).rto.as_ref().unwrap();
+    (rto.part.verdict, &rto.part.why)
+}
+
+fn span(n: u64) -> Span {
+    Span::millis(n)
+}
+
+#[test]
+fn a_clean_failover_passes_with_bounds_and_names() {
+    let sim = Sim::ms(&[(10_001, 17_350)], 40_000);
+    let mut plan = plan();
+    plan.claims[0].by = Some(By::AnotherInstance);
+    let facts = drill(&sim, 25_000).facts(&plan);
+    assert_eq!(rto(&facts), (Judged::Passed, "checkout was stably up 7.3 – 7.37 s after effect, within 10 s"));
+    let episode = &facts.episodes["lose-primary"];
+    // Samples are sent 3 ms past each 50: the last bad one at 17,303, the first good one at 17,353.
+    assert_eq!(episode.stable_up, Some(Interval::new(ms(17_303), ms(17_363))));
+    assert_eq!(episode.self_recovered, Some(true));
+    assert_eq!(episode.times["recovery_time"], Range { lo: span(7_301), hi: Some(span(7_362)), point: Some(span(7_351)) });
+    assert_eq!(episode.times["time_to_effect"], Range { lo: span(1), hi: Some(span(2)), point: None });
+    assert_eq!(episode.times["time_to_impact"], Range { lo: Span::ZERO, hi: Some(span(12)), point: Some(span(1)) });
+    assert_eq!(episode.times["failover_time"].point, Some(span(7_350)));
+    assert_eq!(episode.times["total_down"].point, Some(span(7_350)));
+    assert_eq!(episode.first_up, Some(ms(17_353)));
+    assert_eq!((episode.flaps, episode.min_detectable), (0, span(50)));
+    let by = claim_of(&facts).by.as_ref().unwrap();
+    assert_eq!((by.part.verdict, by.before.as_deref(), by.after.as_deref()), (Judged::Passed, Some("a"), Some("b")));
+    assert_eq!(facts.probes["checkout"].served_by, vec![("a".into(), Some(ms(9_963))), ("b".into(), None)]);
+    assert!(facts.validity.valid && facts.owed.is_empty());
+    assert_eq!((facts.run.id.as_str(), facts.run.start_mono_ns, facts.run.outcome), ("01X", 77_000, Some(Outcome::Completed)));
+}
+
+#[test]
+fn too_slow_fails_and_too_close_names_what_would_decide_it() {
+    let late = drill(&Sim::ms(&[(10_001, 21_000)], 40_000), 30_000).facts(&plan());
+    assert_eq!(rto(&late).0, Judged::Failed);
+    assert!(rto(&late).1.ends_with("; the objective is 10 s"), "{}", rto(&late).1);
+    let mut plan = plan();
+    plan.claims[0].rto = Some(RtoPlan { max: span(9_980), from: RtoFrom::Effect });
+    let close = drill(&Sim::ms(&[(10_001, 19_980)], 40_000), 30_000).facts(&plan);
+    assert_eq!(rto(&close).0, Judged::Inconclusive);
+    assert!(rto(&close).1.ends_with("an interval of 10.5 ms or less would decide it (resolution; it is 50 ms)"), "{}", rto(&close).1);
+}
+
+#[test]
+fn never_failed_passes_only_with_a_confirmed_effect() {
+    let sim = Sim::ms(&[], 40_000);
+    let facts = drill(&sim, 25_000).facts(&plan());
+    assert_eq!(rto(&facts), (Judged::Passed, "checkout did not fail: no outage of 50 ms or longer was seen"));
+    assert_eq!(facts.episodes["lose-primary"].times.get("outage"), None);
+    let why = || "still answers".to_owned();
+    let unconfirmed = Journal::new()
+        .samples("checkout", &sim.samples())
+        .armed("lose-primary", 10_000)
+        .at(15_000, Event::NotConfirmed { id: "lose-primary".into(), why: why() })
+        .undo("lose-primary", 15_001)
+        .finish(41_000)
+        .facts(&plan());
+    assert_eq!(rto(&unconfirmed).0, Judged::Invalid);
+    assert!(!unconfirmed.validity.valid);
+    assert_eq!(unconfirmed.validity.reasons, vec!["fault lose-primary was not confirmed: still answers"]);
+    assert_eq!(unconfirmed.episodes["lose-primary"].why_not.as_deref(), Some("still answers"));
+}
+
+#[test]
+fn never_recovered_is_censored() {
+    let end = |at: u64| Sim::ms(&[(10_001, 99_000)], at);
+    let failed = drill(&end(30_000), 29_900).facts(&plan());
+    assert_eq!(rto(&failed).0, Judged::Failed, "{}", rto(&failed).1);
+    let outage = &failed.probes["checkout"].outages[0];
+    assert!(outage.censored && outage.hi.is_none() && outage.recovery.hi.is_none());
+    assert_eq!(failed.episodes["lose-primary"].times["recovery_time"], Range { lo: span(19_951), hi: None, point: None });
+    let short = drill(&end(15_000), 14_900).facts(&plan());
+    assert_eq!(rto(&short).0, Judged::Inconclusive);
+    assert!(rto(&short).1.contains("observation too short"), "{}", rto(&short).1);
+}
+
+#[test]
+fn up_but_not_for_long_enough_is_not_recovered() {
+    let sim = Sim::ms(&[(10_001, 14_000)], 16_000);
+    let facts = drill(&sim, 15_900).facts(&plan());
+    assert_eq!(rto(&facts).0, Judged::Inconclusive, "{}", rto(&facts).1);
+    assert_eq!(facts.episodes["lose-primary"].stable_up.unwrap().hi, None);
+}
+
+#[test]
+fn back_only_after_the_undo_fails_even_in_time() {
+    let sim = Sim::ms(&[(10_001, 15_100)], 40_000);
+    let facts = drill(&sim, 15_000).facts(&plan());
+    assert_eq!(facts.episodes["lose-primary"].self_recovered, Some(false));
+    assert_eq!(rto(&facts).0, Judged::Failed);
+    assert!(rto(&facts).1.contains("only after the fault was undone"), "{}", rto(&facts).1);
+    assert_eq!(facts.episodes["lose-primary"].times["restore_time"], Range { lo: span(53), hi: Some(span(113)), point: Some(span(103)) });
+}
+
+#[test]
+fn a_flap_is_not_recovery() {
+    let sim = Sim::ms(&[(10_001, 12_000), (13_000, 14_000)], 40_000);
+    let episode = drill(&sim, 25_000).facts(&plan()).episodes["lose-primary"].clone();
+    assert_eq!((episode.flaps, episode.first_up, episode.stable_up.unwrap().lo), (1, Some(ms(12_003)), ms(13_953)));
+    assert_eq!(episode.times["total_down"].point, Some(span(3_000)));
+    let (lo, hi) = (episode.times["total_down"].lo, episode.times["total_down"].hi.unwrap());
+    assert!(lo <= span(2_999) && hi >= span(2_999), "{lo:?} {hi:?}");
+    // One good sample inside a long outage is a flap as well.
+    let one = Sim::ms(&[(10_001, 12_000), (12_040, 14_000)], 40_000);
+    assert_eq!(drill(&one, 25_000).facts(&plan()).episodes["lose-primary"].stable_up.unwrap().lo, ms(13_953));
+}
+
+#[test]
+fn onset_before_the_effect_is_told() {
+    let sim = Sim::ms(&[(8_000, 14_000)], 40_000);
+    let sooner = Journal::new().samples("checkout", &sim.samples()).fault("lose-primary", 7_999, (9_000, 9_500));
+    let facts = sooner.undo("lose-primary", 25_000).finish(41_000).facts(&plan());
+    let note = facts.timeline.iter().find(|m| m.what == "note").unwrap();
+    assert!(note.text.starts_with("onset precedes effect by"), "{}", note.text);
+    assert_eq!(facts.episodes["lose-primary"].times["time_to_impact"].lo, Span::ZERO);
+    assert_eq!(rto(&facts).0, Judged::Passed);
+}
+
+#[test]
+fn a_hang_shorter_than_its_time_out_says_so() {
+    let mut plan = plan();
+    plan.claims[0].rto = Some(RtoPlan { max: span(300), from: RtoFrom::Impact });
+    let sim = Sim { how: How::Hang, ..Sim::ms(&[(10_001, 10_350)], 40_000) };
+    let facts = drill(&sim, 25_000).facts(&plan);
+    let outage = &facts.probes["checkout"].outages[0];
+    assert_eq!(outage.lo, Span::ZERO);
+    assert!(outage.hi.unwrap() >= span(349));
+    assert_eq!(rto(&facts).0, Judged::Inconclusive);
+    assert!(rto(&facts).1.contains("a time-out below"), "{}", rto(&facts).1);
+}
+
+#[test]
+fn an_aborted_run_stops_the_clock() {
+    let sim = Sim::ms(&[(10_001, 14_000)], 40_000);
+    let abort = Event::AbortRequested { by: "signal INT".into(), reason: "asked".into() };
+    let base = || Journal::new().samples("checkout", &sim.samples()).fault("lose-primary", 10_000, (10_001, 10_002));
+    let early = base().at(12_000, abort.clone()).undo("lose-primary", 12_010).finish(41_000).facts(&plan());
+    assert_eq!(rto(&early).0, Judged::Inconclusive);
+    assert!(rto(&early).1.contains("aborted 2 s after effect (signal INT: asked)"), "{}", rto(&early).1);
+    assert_eq!(early.episodes["lose-primary"].times["recovery_time"].hi, None);
+    let restore = early.episodes["lose-primary"].times["restore_time"];
+    assert!(restore.lo <= span(1_990) && restore.hi.unwrap() >= span(1_990), "{restore:?}");
+    // What had been shown before the abort stays shown.
+    let late = base().at(30_000, abort).undo("lose-primary", 30_010).finish(41_000).facts(&plan());
+    assert_eq!(rto(&late).0, Judged::Passed);
+}
+
+#[test]
+fn what_never_came_is_not_run_and_a_rehearsal_is_no_evidence() {
+    let sim = Sim::ms(&[], 40_000);
+    let not_run = Event::NotRun { id: "lose-primary".into(), why: "an earlier episode did not recover".into() };
+    let facts = Journal::new().samples("checkout", &sim.samples()).at(9_000, not_run).finish(41_000).facts(&plan());
+    assert_eq!(rto(&facts), (Judged::Inconclusive, "not run: an earlier episode did not recover"));
+    assert_eq!(facts.episodes["lose-primary"].phase, "not_run");
+    let never = Journal::new().samples("checkout", &sim.samples()).facts(&plan());
+    assert_eq!(never.episodes["lose-primary"].phase, "planned");
+    assert!(rto(&never).1.starts_with("not run"));
+    let mut rehearsal = plan();
+    rehearsal.faults[0].kind = "rehearse.nothing".into();
+    assert_eq!(rto(&drill(&sim, 25_000).facts(&rehearsal)).0, Judged::Inconclusive);
+}
+
+#[test]
+fn an_outage_that_hides_among_lost_samples_is_not_called_none() {
+    let mut plan = plan();
+    plan.claims[0].rto = Some(RtoPlan { max: Span::secs(3), from: RtoFrom::Effect });
+    let mut rows = Sim::ms(&[(15_001, 16_900)], 40_000).samples();
+    let judge = |rows: &[Sample]| {
+        let journal = Journal::new().samples("checkout", rows).fault("lose-primary", 10_000, (10_001, 10_002));
+        let facts = journal.undo("lose-primary", 25_000).finish(41_000).facts(&plan);
+        (rto(&facts).0, rto(&facts).1.to_owned())
+    };
+    assert_eq!(judge(&rows).0, Judged::Failed);
+    for row in rows.iter_mut().filter(|r| r.verdict == Verdict::Bad) {
+        row.verdict = Verdict::Local;
+    }
+    let (verdict, why) = judge(&rows);
+    assert!(verdict == Judged::Inconclusive && why.ends_with("where an outage could hide (prober)"), "{why}");
+}
+
+#[test]
+fn a_lost_sample_may_have_been_down_time() {
+    let mut plan = plan();
+    plan.claims[0].availability = Some(AvailabilityPlan { min: Percent::of_fraction(0.9893).unwrap(), over: Span::secs(100) });
+    let mut rows = Sim::ms(&[(10_001, 11_000)], 120_000).samples();
+    let judge = |rows: &[Sample]| {
+        let journal = Journal::new().samples("checkout", rows).fault("lose-primary", 10_000, (10_001, 10_002));
+        let facts = journal.undo("lose-primary", 25_000).finish(121_000).facts(&plan);
+        facts.claims["back-soon"].availability.as_ref().unwrap().part.verdict
+    };
+    assert_eq!(judge(&rows), Judged::Passed);
+    rows[1_005].verdict = Verdict::Local;
+    assert_eq!(judge(&rows), Judged::Inconclusive);
+}
+
+#[test]
+fn rto_counts_from_where_it_is_claimed() {
+    let sim = Sim::ms(&[(12_001, 21_900)], 40_000);
+    let judge = |from| {
+        let mut plan = plan();
+        plan.claims[0].rto = Some(RtoPlan { max: Span::secs(10), from });
+        let facts = drill(&sim, 35_000).facts(&plan);
+        rto(&facts).0
+    };
+    assert_eq!(judge(RtoFrom::Impact), Judged::Passed);
+    assert_eq!(judge(RtoFrom::Effect), Judged::Failed);
+    assert_eq!(judge(RtoFrom::Command), Judged::Failed);
+    assert_eq!(judge(RtoFrom::Declared), Judged::Inconclusive);
+}
+
+#[test]
+fn a_restart_is_not_a_failover() {
+    let mut plan = plan();
+    plan.claims[0].by = Some(By::AnotherInstance);
+    let sim = Sim { takes_over: None, ..Sim::ms(&[(10_001, 14_000)], 40_000) };
+    let facts = drill(&sim, 25_000).facts(&plan);
+    let by = claim_of(&facts).by.as_ref().unwrap();
+    assert_eq!((by.part.verdict, by.part.why.as_str()), (Judged::Failed, "a answered before and after: a restart, not a failover"));
+    assert_eq!(claim_of(&facts).verdict, Judged::Failed);
+    plan.claims[0].by = Some(By::SameInstance);
+    assert_eq!(drill(&sim, 25_000).facts(&plan).claims["back-soon"].verdict, Judged::Passed);
+}
+
+#[test]
+fn availability_is_judged_by_time_with_bounds() {
+    let judge = |min: f64, over: u64, taint: bool| {
+        let mut plan = plan();
+        plan.claims[0].availability = Some(AvailabilityPlan { min: Percent::of_fraction(min).unwrap(), over: Span::secs(over) });
+        let mut rows = Sim::ms(&[(10_001, 11_000)], 120_000).samples();
+        if taint {
+            for row in rows.iter_mut().filter(|r| (1_000..1_040).contains(&r.n)) {
+                (row.verdict, row.class) = (Verdict::Local, Class::Local);
+            }
+        }
+        let journal = Journal::new().samples("checkout", &rows).fault("lose-primary", 10_000, (10_001, 10_002));
+        journal.undo("lose-primary", 25_000).finish(121_000).facts(&plan).claims["back-soon"].availability.clone().unwrap()
+    };
+    let good = judge(0.98, 100, false);
+    assert_eq!(good.part.verdict, Judged::Passed, "{}", good.part.why);
+    let (lo, hi) = (good.by_time_lo.unwrap(), good.by_time_hi.unwrap());
+    assert!(lo <= 0.99001 && 0.99001 <= hi && hi - lo < 0.002, "{lo} {hi}");
+    assert_eq!(good.by_requests, Some(1980.0 / 2000.0));
+    assert_eq!(judge(0.995, 100, false).part.verdict, Judged::Failed);
+    assert_eq!(judge(0.99, 100, false).part.verdict, Judged::Inconclusive);
+    assert_eq!(judge(0.95, 100, true).part.verdict, Judged::Inconclusive);
+    let cut = judge(0.9, 300, false);
+    assert!(cut.part.verdict == Judged::Inconclusive && cut.part.why == "watched for 110 s of 5 min: the drill ended", "{}", cut.part.why);
+}
+
+#[test]
+fn latency_is_of_all_responses_and_time_outs_are_at_least() {
+    let mut plan = plan();
+    let judge = |plan: &Plan, sim: &Sim| drill(sim, 25_000).facts(plan).claims["back-soon"].latency.clone().unwrap();
+    let claimed = |max: u64| LatencyDecl {
+        p50: None,
+        p90: None,
+        p95: None,
+        p99: Some(MaxSpan { max: span(max) }),
+        p999: None,
+        phase: PhaseName::During,
+    };
+    let quick = Sim::ms(&[(10_001, 11_000)], 40_000);
+    plan.claims[0].latency = Some(claimed(20));
+    assert_eq!(judge(&plan, &quick).part.verdict, Judged::Passed);
+    plan.claims[0].latency = Some(claimed(9));
+    assert_eq!(judge(&plan, &quick).part.verdict, Judged::Failed);
+    let hang = Sim { how: How::Hang, ..quick };
+    plan.claims[0].latency = Some(claimed(700));
+    let found = judge(&plan, &hang);
+    assert!(found.part.verdict == Judged::Failed && found.part.why.contains("≥ 800 ms"), "{}", found.part.why);
+    plan.claims[0].latency = Some(claimed(900));
+    assert_eq!(judge(&plan, &hang).part.verdict, Judged::Inconclusive);
+}
+
+#[test]
+fn holds_beside_recovery() {
+    let mut plan = plan();
+    plan.probes.insert(id("write-old"), probe_plan("http", 100.0, span(800)));
+    let from = Moment { after: Point::Effective(id("lose-primary")), plus: Span::secs(5) };
+    let success = ShareBounds { min: None, max: Percent::of_fraction(0.0) };
+    let holds = HoldsPlan { probe: id("write-old"), success, from, until: None };
+    plan.claims[0].holds.insert(id("no-writes"), holds);
+    let old = |back: u64| Sim { interval: 100_000_000, ..Sim::ms(&[(10_001, back)], 40_000) }.samples();
+    let judge = |back| {
+        let journal = drill(&Sim::ms(&[(10_001, 12_000)], 40_000), 25_000).samples("write-old", &old(back));
+        journal.facts(&plan).claims["back-soon"].holds["no-writes"].clone()
+    };
+    let kept = judge(30_000);
+    assert_eq!((kept.part.verdict, kept.samples, kept.share), (Judged::Passed, 100, Some(0.0)));
+    assert_eq!(judge(24_000).part.verdict, Judged::Failed);
+}
+
+#[test]
+fn phases_go_by_planned_time_and_counts_add_up() {
+    let mut rows = Sim { how: How::Hang, ..Sim::ms(&[(10_001, 11_000)], 40_000) }.samples();
+    rows.retain(|r| r.n != 700);
+    for (n, verdict) in [(701, Verdict::Local), (702, Verdict::Capped)] {
+        rows.iter_mut().find(|r| r.n == n).unwrap().verdict = verdict;
+    }
+    let journal = Journal::new().samples("checkout", &rows).fault("lose-primary", 10_000, (10_001, 10_002));
+    let facts = journal.undo("lose-primary", 25_000).finish(41_000).facts(&plan());
+    let probe = &facts.probes["checkout"];
+    let names: Vec<&str> = probe.phases.keys().map(String::as_str).collect();
+    let fault = ["inject", "during", "undo", "after", "recovering"].map(|p| format!("lose-primary.{p}"));
+    assert_eq!(names, std::iter::once("before").chain(fault.iter().map(String::as_str)).collect::<Vec<_>>());
+    for phase in probe.phases.values().chain([&PhaseFacts { counts: probe.samples.clone(), ..probe.phases["before"].clone() }]) {
+        let c = &phase.counts;
+        assert_eq!(c.planned, c.ok + c.bad + c.local + c.capped);
+        assert_eq!(c.bad, c.by_class.values().sum::<u64>());
+    }
+    let whole: u64 = ["before", "lose-primary.inject", "lose-primary.during", "lose-primary.undo", "lose-primary.after"]
+        .iter()
+        .map(|p| probe.phases[*p].counts.planned)
+        .sum();
+    assert_eq!((whole, probe.samples.planned, probe.samples.local, probe.samples.capped), (800, 800, 2, 1));
+    // The hanging ones were planned during the fault and end in it as time-outs at their limit.
+    let during = &probe.phases["lose-primary.during"];
+    assert_eq!((during.counts.bad, during.response.unwrap().max >= span(800)), (20, true));
+    assert_eq!(during.response.unwrap().censored_from, Some((280 * 1000 / 300) + 1));
+    assert!(during.service_ok.unwrap().max < span(11));
+    assert_eq!(facts.probes["checkout"].seconds.len(), 40);
+}
+
+#[test]
+fn fast_errors_never_improve_service() {
+    let sim = Sim { took: |n| if n > 200 { 40_000 } else { 10_000_000 }, ..Sim::ms(&[(10_001, 20_000)], 20_000) };
+    let facts = drill(&sim, 19_999).facts(&plan());
+    let during = &facts.probes["checkout"].phases["lose-primary.during"];
+    assert!(during.response.unwrap().p50 < span(1));
+    assert_eq!(during.service_ok, None);
+}
+
+#[test]
+fn a_changed_subject_and_a_starved_prober_are_no_evidence() {
+    let sim = Sim::ms(&[(10_001, 12_000)], 40_000);
+    let seen = |when: &str, value: &str| Event::Subject { when: when.into(), id: "build".into(), value: Some(value.into()) };
+    let changed = drill(&sim, 25_000).at(1, seen("before", "1")).at(40_000, seen("after", "2")).facts(&plan());
+    assert_eq!(claim_of(&changed).verdict, Judged::Invalid);
+    assert_eq!(changed.validity.reasons, vec!["what was tested changed: build was 1 before and 2 after"]);
+    let same = drill(&sim, 25_000).at(1, seen("before", "1")).at(40_000, seen("after", "1")).facts(&plan());
+    assert!(same.validity.valid);
+    let frozen = Event::Stall { from: At(10_600_000_000), to: At(11_100_000_000) };
+    let starved = drill(&sim, 25_000).at(11_100, frozen).facts(&plan());
+    assert_eq!(claim_of(&starved).verdict, Judged::Invalid);
+    assert!(starved.validity.reasons[0].starts_with("the prober was starved: it stood still for 500 ms"), "{:?}", starved.validity);
+    // Lateness is in the bounds already: it may cost a pass, but it is no blindness.
+    let late = drill(&Sim { lag: |n| if n > 300 { 40_000_000 } else { 0 }, ..sim }, 25_000).facts(&plan());
+    assert!(late.validity.valid, "{:?}", late.validity);
+    assert!(late.validity.tainted_seconds >= 24, "{:?}", late.validity);
+}
+
+#[test]
+fn a_dead_run_tells_what_is_owed() {
+    let sim = Sim::ms(&[(10_001, 99_000)], 12_000);
+    let failed = |attempt| Event::UndoFailed { id: "lose-primary".into(), attempt, error: "no answer".into(), last: attempt == 2 };
+    let trying = |attempt| Event::Undoing { id: "lose-primary".into(), attempt, why: "abort".into() };
+    let journal = Journal::new().samples("checkout", &sim.samples()).fault("lose-primary", 10_000, (10_001, 10_002));
+    let journal = journal.at(11_000, trying(1)).at(11_100, failed(1)).at(11_200, trying(2)).at(11_300, failed(2));
+    let facts = journal.facts(&plan());
+    assert_eq!((facts.run.outcome, facts.owed.len(), facts.owed[0].undo.by_hand.as_str()), (None, 1, "start a"));
+    assert_eq!(facts.owed[0].tried, vec!["attempt 1: no answer", "attempt 2: no answer"]);
+    assert_eq!(facts.episodes["lose-primary"].undo_started, Some(ms(11_000)));
+    assert!(matches!(facts.steady_after, SteadyAfter::NotReached));
+}
+
+#[test]
+fn two_episodes_do_not_share_an_outage() {
+    let mut plan = plan();
+    plan.faults.insert(id("second"), fault_plan("process.kill"));
+    plan.claims.insert(id("second-claim"), claim("second"));
+    let sim = Sim::ms(&[(10_001, 12_000), (30_001, 45_000)], 60_000);
+    let journal = Journal::new().samples("checkout", &sim.samples());
+    let journal = journal.fault("lose-primary", 10_000, (10_001, 10_002)).undo("lose-primary", 20_000);
+    let facts = journal.fault("second", 30_000, (30_001, 30_002)).undo("second", 50_000).finish(61_000).facts(&plan);
+    assert_eq!((facts.claims["back-soon"].verdict, facts.claims["second-claim"].verdict), (Judged::Passed, Judged::Failed));
+    assert_eq!(facts.episodes["second"].times["time_to_impact"].point, Some(span(1)));
+}
+
+#[test]
+fn probes_may_disagree() {
+    let mut plan = plan();
+    plan.probes.insert(id("search"), probe_plan("http", 50.0, span(800)));
+    plan.faults[0].recovered_by.push(id("search"));
+    plan.claims[0].measured_by.push(id("search"));
+    let journal = drill(&Sim::ms(&[(10_001, 12_000)], 40_000), 25_000).samples("search", &Sim::ms(&[(11_001, 14_000)], 40_000).samples());
+    let times = journal.facts(&plan).episodes["lose-primary"].times.clone();
+    let holds = |name: &str, truth: u64| times[name].lo <= span(truth) && times[name].hi.unwrap() >= span(truth);
+    assert!(holds("total_down", 3_999) && holds("total_down_all", 999) && holds("recovery_time", 3_998), "{times:?}");
+    assert!(times["total_down_all"].hi.unwrap() < span(1_200));
+}
+
+#[test]
+fn the_timeline_is_in_order_and_cites_entries() {
+    let turned = Event::Turned { probe: "checkout".into(), up: false, when: Interval::new(ms(9_953), ms(10_013)), seen: "reset".into() };
+    let facts = drill(&Sim::ms(&[(10_001, 12_000)], 40_000), 25_000).at(10_900, turned).facts(&plan());
+    assert!(facts.timeline.windows(2).all(|w| (w[0].at, w[0].seq) <= (w[1].at, w[1].seq)));
+    let words: Vec<&str> = facts.timeline.iter().map(|m| m.what.as_str()).collect();
+    let wanted = ["baseline", "baseline", "inject", "effective", "checkout", "undo", "undone", "settle", "settle", "finished"];
+    assert_eq!(words, wanted);
+    let line = facts.timeline.iter().find(|m| m.what == "checkout").unwrap();
+    assert_eq!((line.text.as_str(), line.source.as_str(), line.at), ("failing: reset", "probe checkout", ms(10_013)));
+}
+
+#[test]
+fn nothing_at_all_is_measured_without_a_crash() {
+    let facts = facts(&plan(), &[]);
+    assert_eq!((facts.run.end, claim_of(&facts).verdict), (At(0), Judged::Inconclusive));
+    let mut rows: Vec<Sample> = Sim::ms(&[(0, 99_000)], 20_000).samples();
+    rows.push(Sample { n: u64::MAX - 1, ..rows[0].clone() });
+    let all_bad = drill(&Sim::ms(&[(0, 99_000)], 20_000), 15_000).samples("checkout", &rows).facts(&plan());
+    assert_eq!(all_bad.probes["checkout"].outages[0].onset.lo, At(0));
+}
+
+#[test]
+fn a_million_samples_take_seconds() {
+    let sim = Sim { interval: 1_000_000, down: vec![(500_000_000_000, 510_000_000_000)], ..Sim::ms(&[], 1_000_000) };
+    let mut plan = plan();
+    plan.probes[0] = probe_plan("http", 1.0, span(800));
+    let journal = Journal::new().samples("checkout", &sim.samples()).fault("lose-primary", 499_999, (500_000, 500_001));
+    let entries = journal.undo("lose-primary", 600_000).finish(1_001_000).entries();
+    #[expect(clippy::disallowed_methods, reason = "a test of our own speed")]
+    let begun = std::time::Instant::now();
+    let facts = facts(&plan, &entries);
+    assert_eq!(facts.probes["checkout"].samples.planned, 999_997);
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
