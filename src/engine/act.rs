@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::base::{At, Id, Interval, Span};
 use crate::event::{DeclaredUndo, Event, Role, UndoRecord};
 use crate::fault::system::Recipe;
-use crate::fault::{self, ErasedFault, FaultError, Prepared, Resource, STEP_LIMIT, Scene, Seen};
+use crate::fault::{self, Claims, ErasedFault, FaultError, Prepared, Resource, STEP_LIMIT, Scene, Seen};
 use crate::journal::Armed;
 use crate::plan::{Condition, Plan, UndoPlan};
 use crate::probe;
@@ -69,6 +69,8 @@ pub struct Act {
     pub tell: mpsc::UnboundedSender<Msg>,
     /// Give up undoing after this many attempts.
     pub attempts: u32,
+    /// What this run holds on the machine; nobody's for what undoes a dead run, which holds what it held.
+    pub claims: Option<Arc<Claims>>,
 }
 
 impl Act {
@@ -104,7 +106,7 @@ impl Act {
             None => return self.refuse(format!("start {item}: no such item")),
         };
         let spec = serde_json::json!({ "id": id });
-        let Some((armed, fault)) = self.arm_item(item, kind, &spec, Role::Support, None, None).await else { return };
+        let Some((armed, fault)) = self.arm_item(item, kind, &spec, Role::Support, None).await else { return };
         if !self.inject_armed(item, fault, &spec, &armed).await {
             return;
         }
@@ -158,13 +160,22 @@ impl Act {
     pub async fn preview(&self, id: &Id) {
         let Some(plan) = self.plan.faults.get(id) else { return };
         if let Some(target) = plan.spec.get("target").and_then(Value::as_str) {
-            let among = self.plan.targets.get(target).map(|t| t.among.iter().map(Id::to_string).collect()).unwrap_or_default();
+            let among: Vec<String> = self.plan.targets.get(target).map(|t| t.among.iter().map(Id::to_string).collect()).unwrap_or_default();
             let summary = format!("{} on one of the candidates of `{target}`", plan.kind);
             let by_hand = "known once the target is resolved".to_owned();
+            if let Some(why) = self.unpinned(id, &among) {
+                return self.refuse(why);
+            }
             return self.happened(Event::Previewed { id: id.to_string(), targets: among, population: None, summary, by_hand });
         }
         match self.prepare(&plan.kind, &self.cx.fill_value(&plan.spec)).await {
             Ok((fault, found)) => {
+                if let Some(holder) = self.claims.as_ref().and_then(|claims| claims.holder(&found.claims)) {
+                    return self.refuse(format!("{id}: failed to claim its target: {holder}"));
+                }
+                if let Some(why) = self.unpinned(id, &found.targets) {
+                    return self.refuse(why);
+                }
                 let by_hand = self.by_hand(fault, &found.undo, plan.undo.as_ref());
                 self.happened(Event::Previewed {
                     id: id.to_string(),
@@ -206,10 +217,7 @@ impl Act {
             Ok(spec) => self.cx.fill_value(&spec),
             Err(why) => return self.refuse(format!("{id}: failed to resolve its target: {why}")),
         };
-        let known = self.plan.targets.is_empty().then_some(id);
-        let Some((armed, fault)) = self.arm_item(id.as_str(), &plan.kind, &spec, Role::Fault, plan.undo.as_ref(), known).await else {
-            return;
-        };
+        let Some((armed, fault)) = self.arm_item(id.as_str(), &plan.kind, &spec, Role::Fault, plan.undo.as_ref()).await else { return };
         self.inject_armed(id.as_str(), fault, &spec, &armed).await;
     }
 
@@ -240,7 +248,6 @@ impl Act {
         spec: &Value,
         role: Role,
         declared: Option<&UndoPlan>,
-        _known: Option<&Id>,
     ) -> Option<(Arc<Armed>, &'static dyn ErasedFault)> {
         let (fault, found) = match self.prepare(kind, spec).await {
             Ok(found) => found,
@@ -252,9 +259,14 @@ impl Act {
         let by_hand = self.by_hand(fault, &found.undo, declared);
         let undo = UndoRecord { kind: kind.into(), detail: found.undo, by_hand, declared: declared.map(|undo| self.record(undo)) };
         let event = Event::Armed { id: id.into(), role, undo, targets: found.targets, summary: found.summary };
-        match self.arm(event, found.claims).await {
+        let armed = match self.claim(id, &found.claims).await {
+            Ok(()) => self.arm(event, found.claims).await,
+            Err(why) => Err(why),
+        };
+        match armed {
             Ok(armed) => Some((armed, fault)),
             Err(why) => {
+                self.let_go(id);
                 self.refuse(format!("{id}: failed to {why}"));
                 None
             }

@@ -11,6 +11,7 @@ use crate::base::At;
 use crate::event::{Event, Role};
 use crate::fault::Resource;
 use crate::journal::Armed;
+use crate::plan::pins::names;
 use crate::state::ItemPhase;
 
 impl Engine {
@@ -56,14 +57,10 @@ impl Engine {
                 return Some(format!("arm it: {other} ({}) still holds {common:?}", item.phase.word()));
             }
         }
-        let names = |texts: &[String]| texts.iter().map(|text| text.split(", pid ").next().unwrap_or(text).to_owned()).collect::<Vec<_>>();
-        let late = self.plan.faults.get(id.as_str()).is_some_and(|fault| fault.spec.get("target").is_some());
-        match self.state.previews.get(id) {
-            Some(seen) if !late && names(seen) != names(targets) => {
-                Some(format!("arm it: its targets have changed from {} to {}", seen.join("; "), targets.join("; ")))
-            }
-            _ => None,
-        }
+        let fault = self.plan.faults.get(id.as_str()).filter(|fault| fault.spec.get("target").is_none())?;
+        let seen = self.state.previews.get(id)?;
+        let changed = names(fault, seen) != names(fault, targets);
+        changed.then(|| format!("arm it: its targets have changed from {} to {}", seen.join("; "), targets.join("; ")))
     }
 
     /// A task ended without a word about its item: what it did is unknown, and it counts as tried, or it would be tried for ever.

@@ -15,7 +15,7 @@ pub use super::orders::Command;
 use super::{guard, health};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
-use crate::fault::Resource;
+use crate::fault::{Claims, Resource};
 use crate::journal::{Armed, Journal, Lever};
 use crate::plan::Plan;
 use crate::probe::{self, News, Prober};
@@ -43,12 +43,34 @@ pub struct Setup {
     pub minder: Minder,
     /// Undo attempts before giving up.
     pub attempts: u32,
+    /// What this run holds on the machine; nobody's for what undoes a dead run: that still holds what it held.
+    pub claims: Option<Arc<Claims>>,
     /// Where everything but the loop itself runs: another runtime than the loop's own, so that a step that blocks its thread cannot stop the
     /// loop; or the same one, where somebody else has it in hand.
     pub work: Handle,
 }
 
 impl Setup {
+    /// A run whose loop nobody watches over, stops from outside of `commands` or gives threads of its own: of a process that undoes for another.
+    /// Needs a runtime.
+    pub fn unattended(plan: Arc<Plan>, cx: Cx, journal: Journal, state: RunState, commands: mpsc::Receiver<Command>) -> Setup {
+        let (watch, _) = mpsc::unbounded_channel();
+        let work = Handle::current();
+        Setup {
+            plan,
+            cx,
+            journal,
+            state,
+            commands,
+            watch,
+            lever: None,
+            minder: Minder::Nobody,
+            attempts: Setup::ATTEMPTS,
+            claims: None,
+            work,
+        }
+    }
+
     /// The usual number of undo attempts.
     pub const ATTEMPTS: u32 = UNDO_ATTEMPTS;
 }
@@ -79,6 +101,7 @@ pub(super) struct Engine {
     pub(super) replacing: bool,
     pub(super) unarmed: Vec<Unarmed>,
     pub(super) attempts: u32,
+    pub(super) held: Option<Arc<Claims>>,
     pub(super) work: Handle,
 }
 
@@ -114,6 +137,7 @@ pub async fn run(setup: Setup) -> Outcome {
         replacing: false,
         unarmed: Vec::new(),
         attempts: setup.attempts,
+        held: setup.claims,
         work: setup.work,
     };
     let mut health = health::Health::start(engine.cx.clock);
@@ -310,7 +334,7 @@ impl Engine {
 
     pub(super) fn act(&self, cancel: CancellationToken) -> Act {
         let cx = Cx { cancel, ..self.cx.clone() };
-        Act { plan: Arc::clone(&self.plan), cx, tell: self.tell.clone(), attempts: self.attempts }
+        Act { plan: Arc::clone(&self.plan), cx, tell: self.tell.clone(), attempts: self.attempts, claims: self.held.clone() }
     }
 
     /// Runs an effect beside the loop; its key is busy until it is over.

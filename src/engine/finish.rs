@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::drive::{self, Setup};
 use super::health::stamp;
 use super::lost;
-use super::minder::Minder;
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
@@ -251,18 +250,7 @@ pub async fn finish_in(
         let _ = watch.send(entry);
     }
     let (_keep, commands) = mpsc::channel(1);
-    let setup = Setup {
-        plan,
-        cx,
-        journal,
-        state,
-        commands,
-        watch,
-        lever: None,
-        minder: Minder::Nobody,
-        attempts,
-        work: tokio::runtime::Handle::current(),
-    };
+    let setup = Setup { watch, attempts, ..Setup::unattended(plan, cx, journal, state, commands) };
     let outcome = drive::run(setup).await;
     let (after, ..) = RunState::of_what_is_left(journal::read(run_dir)?.entries);
     let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();

@@ -15,7 +15,7 @@ use crate::sys::Cx;
 pub(super) async fn armed(id: &str, entries: &[Entry], plan: &Arc<Plan>, cx: &Cx) -> Event {
     // Only asked, never acts: it has nobody to tell.
     let (tell, _) = mpsc::unbounded_channel();
-    let act = Act { plan: Arc::clone(plan), cx: cx.clone(), tell, attempts: 0 };
+    let act = Act { plan: Arc::clone(plan), cx: cx.clone(), tell, attempts: 0, claims: None };
     let (targets, by_hand) = previewed(id, entries);
     let summary = "the line that says how to undo it is damaged".to_owned();
     if let Some((family, name)) = id.split_once('/') {

@@ -10,6 +10,7 @@ pub mod finish;
 pub mod folds;
 mod guard;
 mod health;
+mod holding;
 mod lost;
 pub mod minder;
 mod orders;

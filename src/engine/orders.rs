@@ -13,6 +13,11 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Something that people should see beside what happened.
+    Note {
+        /// What.
+        text: String,
+    },
     /// Let go of a fault that is held until released.
     Release {
         /// The fault.
@@ -28,6 +33,7 @@ impl Engine {
         match command {
             Command::Abort { by, reason } if self.state.outcome.is_none() => self.record(Event::AbortRequested { by, reason }),
             Command::Abort { .. } => {}
+            Command::Note { text } => self.record(Event::Note { text }),
             Command::Release { fault, by } => self.record(Event::Released { id: fault, by }),
         }
     }

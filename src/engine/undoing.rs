@@ -23,7 +23,10 @@ impl Act {
         };
         let id = id.to_owned();
         match outcome {
-            Ok((when, seen)) => self.happened(Event::Undone { id, when, seen }),
+            Ok((when, seen)) => {
+                self.let_go(&id);
+                self.happened(Event::Undone { id, when, seen });
+            }
             Err(error) => match record.declared.as_ref().and_then(|declared| declared.left_to.clone()) {
                 Some(who) => self.happened(Event::LeftTo { id, who: format!("{who} ({error})") }),
                 None => self.happened(Event::UndoFailed { id, attempt, error, last: attempt >= self.attempts }),

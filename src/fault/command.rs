@@ -79,6 +79,10 @@ impl Fault for Command {
         format!("echo {}", shell::quote(&format!("undo what this command did, as the scenario's `undo:` says: {ran}").replace('\n', " ")))
     }
 
+    fn runs(&self, _: &CommandSpec, undo: &CommandUndo) -> Vec<String> {
+        vec![shell::words(undo.ran.iter().map(String::as_str))]
+    }
+
     async fn prepare(&self, spec: &CommandSpec, scene: &Scene<'_>) -> Result<Prepared<CommandUndo>, FaultError> {
         let cx = scene.cx;
         let ran: Argv = spec.run.iter().map(|word| cx.fill(word)).collect();

@@ -1,6 +1,7 @@
 //! What can be broken, and how each breakage is undone. Authors write [`Fault`] with their own types; one blanket implementation makes it
 //! the [`ErasedFault`] that the engine drives. This room must never know the engine or the probes.
 
+mod claims;
 mod command;
 pub mod disk;
 mod error;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use claims::{ClaimError, Claims, Holder, Resource};
 pub use error::FaultError;
 pub use kinds::{KINDS, by_kind};
 pub use privilege::Privilege;
@@ -45,6 +47,8 @@ pub trait Fault: Send + Sync + 'static {
     const EXAMPLE: &'static str;
     /// What undoing means, in one sentence.
     const UNDO: &'static str;
+    /// How long undoing and looking usually take, on a machine that is not busy; `benches/undo.py` holds it to what it measures. Not a limit.
+    const UNDO_TAKES: Span = Span::millis(10);
     /// Whether [`Fault::observe`] can tell; a kind that cannot must be given `confirm:`.
     const READS_BACK: bool;
     /// What a scenario writes under the kind's key.
@@ -54,14 +58,22 @@ pub trait Fault: Send + Sync + 'static {
 
     /// What is wrong with a spec that decoded. Pure.
     fn check(&self, spec: &Self::Spec) -> Vec<Problem>;
-    /// Whether this spec has no undo of its own, so that the scenario must declare one. Pure.
-    fn needs_declared_undo(&self, spec: &Self::Spec) -> bool;
-    /// What it needs from the machine. Pure.
-    fn needs(&self, spec: &Self::Spec) -> Vec<Privilege>;
+    /// Whether this spec has no undo of its own, so that the scenario must declare one. Pure. Most kinds bring theirs.
+    fn needs_declared_undo(&self, _: &Self::Spec) -> bool {
+        false
+    }
+    /// What it needs from the machine. Pure. Many kinds need nothing.
+    fn needs(&self, _: &Self::Spec) -> Vec<Privilege> {
+        Vec::new()
+    }
     /// What it will touch, as far as the spec tells. Pure; [`Prepared::claims`] decides.
     fn claims(&self, spec: &Self::Spec) -> Vec<Resource>;
     /// What a person types if firedrill is dead: one line for `sh`. Pure.
     fn by_hand(&self, undo: &Self::Undo) -> String;
+    /// The commands that inject it, as `sh` would take them, for people. Pure; kinds that act by themselves run none.
+    fn runs(&self, _: &Self::Spec, _: &Self::Undo) -> Vec<String> {
+        Vec::new()
+    }
     /// Finds and counts the targets and captures prior state. Only reads.
     fn prepare(&self, spec: &Self::Spec, scene: &Scene<'_>) -> impl Future<Output = Result<Prepared<Self::Undo>, FaultError>> + Send;
     /// Breaks it. The permit shows that the undo is durable.
@@ -115,47 +127,6 @@ pub enum Seen {
     CannotTell,
 }
 
-/// Something a fault touches. Two faults may not touch one thing at one time; containment counts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// The whole host.
-    Host,
-    /// A `system:` process, by id.
-    System(String),
-    /// A process.
-    Process(u32),
-    /// A proxy, by id.
-    Proxy(String),
-    /// A directory tree.
-    Path(String),
-    /// A network interface.
-    Interface(String),
-    /// The packets that a rule meets in a network namespace, in words. Rules of different words commute.
-    Packets(String),
-    /// The host's processor time.
-    Processors,
-    /// The host's memory.
-    Memory,
-    /// What a declared command touches, by the fault that runs it: only itself.
-    Command(String),
-    /// Nothing at all.
-    Nothing,
-}
-
-impl Resource {
-    /// Whether the two overlap.
-    pub fn overlaps(&self, other: &Resource) -> bool {
-        use Resource::{Host, Nothing, Path};
-        match (self, other) {
-            (Nothing, _) | (_, Nothing) => false,
-            (Host, _) | (_, Host) => true,
-            (Path(a), Path(b)) => std::path::Path::new(a).starts_with(b) || std::path::Path::new(b).starts_with(a),
-            (a, b) => a == b,
-        }
-    }
-}
-
 /// The right to inject: made only from a durable undo.
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -182,6 +153,8 @@ pub trait ErasedFault: Send + Sync {
     fn example(&self) -> &'static str;
     /// See [`Fault::UNDO`].
     fn undo_means(&self) -> &'static str;
+    /// See [`Fault::UNDO_TAKES`].
+    fn undo_takes(&self) -> Span;
     /// See [`Fault::READS_BACK`].
     fn reads_back(&self) -> bool;
     /// JSON Schema of the spec.
@@ -196,6 +169,8 @@ pub trait ErasedFault: Send + Sync {
     fn claims(&self, spec: &Value) -> Vec<Resource>;
     /// See [`Fault::by_hand`].
     fn by_hand(&self, undo: &Value) -> Result<String, FaultError>;
+    /// See [`Fault::runs`]; none for what does not decode.
+    fn runs(&self, spec: &Value, undo: &Value) -> Vec<String>;
     /// See [`Fault::prepare`].
     fn prepare<'a>(&'a self, spec: &'a Value, scene: Scene<'a>) -> Step<'a, Prepared<Value>>;
     /// See [`Fault::inject`].
@@ -225,6 +200,9 @@ impl<F: Fault> ErasedFault for F {
     fn undo_means(&self) -> &'static str {
         F::UNDO
     }
+    fn undo_takes(&self) -> Span {
+        F::UNDO_TAKES
+    }
     fn reads_back(&self) -> bool {
         F::READS_BACK
     }
@@ -248,6 +226,10 @@ impl<F: Fault> ErasedFault for F {
     }
     fn by_hand(&self, undo: &Value) -> Result<String, FaultError> {
         Ok(Fault::by_hand(self, &decode(F::KIND, "undo data", undo)?))
+    }
+    fn runs(&self, spec: &Value, undo: &Value) -> Vec<String> {
+        let both = decode::<F::Spec>(F::KIND, "spec", spec).and_then(|spec| Ok((spec, decode::<F::Undo>(F::KIND, "undo data", undo)?)));
+        both.map(|(spec, undo)| Fault::runs(self, &spec, &undo)).unwrap_or_default()
     }
     fn prepare<'a>(&'a self, spec: &'a Value, scene: Scene<'a>) -> Step<'a, Prepared<Value>> {
         Box::pin(async move {

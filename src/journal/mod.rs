@@ -14,7 +14,7 @@ pub use armed::Armed;
 pub use lever::{Engaged, LONGEST_REASON, Lever};
 pub use lock::RunLock;
 pub use read::{Read, ended_well, read, salvage};
-pub use registry::{Registry, Start, register_start};
+pub use registry::{Announcement, Registry, Start, register_start};
 pub use write::{Ack, Journal, rewrite};
 
 /// What can go wrong with a journal: a lower-case fragment that reads after "failed to".

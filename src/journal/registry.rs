@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,32 @@ use serde::{Deserialize, Serialize};
 use super::{JournalError, Lever};
 use crate::base::line_sum;
 use crate::sys::env;
+
+/// The directory of run directories, and that of what they announced.
+const RUNS: &str = "runs";
+const CLAIMS: &str = "claims";
+/// More than a run ever announces.
+const LARGEST: u64 = 256 * 1024;
+
+/// What one run says of itself to everybody on the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// The run.
+    pub run: String,
+    /// The account whose file it is.
+    pub uid: u32,
+    /// What it says.
+    pub text: String,
+}
+
+/// A regular file of bearable size, and no link that somebody may have put in its place.
+fn named_file(path: &Path) -> std::io::Result<String> {
+    let meta = fs::symlink_metadata(path)?;
+    if !meta.is_file() || meta.len() > LARGEST {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    fs::read_to_string(path)
+}
 
 /// The machine-wide registry: a sticky directory with one small file a run.
 #[derive(Debug, Clone)]
@@ -24,6 +50,11 @@ impl Registry {
         Registry { dir: env::var("FIREDRILL_REGISTRY").map_or_else(|| PathBuf::from("/var/tmp/firedrill"), PathBuf::from) }
     }
 
+    /// A registry at another place.
+    pub fn at(dir: PathBuf) -> Registry {
+        Registry { dir }
+    }
+
     /// The safety lever of this registry.
     pub fn lever(&self) -> Lever {
         Lever::of(&self.dir)
@@ -34,23 +65,71 @@ impl Registry {
     /// # Errors
     /// The registry cannot be written.
     pub fn add(&self, run: &str, run_dir: &Path) -> Result<(), JournalError> {
-        let runs = self.dir.join("runs");
-        for dir in [&self.dir, &runs] {
-            open_to_all(dir)?;
-        }
-        let path = runs.join(run);
+        let path = self.room(RUNS)?.join(run);
         fs::write(&path, run_dir.display().to_string()).map_err(|source| JournalError::os("write", &path, source))
     }
 
-    /// Forgets a run that owes nothing any more.
+    /// Forgets a run that owes nothing any more, with everything that it announced.
     pub fn remove(&self, run: &str) {
-        let _ = fs::remove_file(self.dir.join("runs").join(run));
+        let _ = self.withdraw(run);
+        let _ = fs::remove_file(self.dir.join(RUNS).join(run));
+    }
+
+    /// Whether that run is named.
+    pub fn names(&self, run: &str) -> bool {
+        self.dir.join(RUNS).join(run).exists()
+    }
+
+    /// Lets everybody on the machine read what a run says about itself, in the place of what it said before: the old or the new, never half of it.
+    ///
+    /// # Errors
+    /// The registry cannot be written.
+    pub fn announce(&self, run: &str, text: &str) -> Result<(), JournalError> {
+        let room = self.room(CLAIMS)?;
+        let (path, partial) = (room.join(run), room.join(format!(".{run}.partial")));
+        fs::write(&partial, text)
+            .and_then(|()| fs::set_permissions(&partial, fs::Permissions::from_mode(0o644)))
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(|source| JournalError::os("write", &path, source))
+    }
+
+    /// Takes back what a run announced.
+    ///
+    /// # Errors
+    /// The registry cannot be written.
+    pub fn withdraw(&self, run: &str) -> Result<(), JournalError> {
+        let path = self.dir.join(CLAIMS).join(run);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(JournalError::os("remove", &path, source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the runs that are named have announced.
+    pub fn announced(&self) -> Vec<Announcement> {
+        let one = |(run, _): (String, PathBuf)| {
+            let path = self.dir.join(CLAIMS).join(&run);
+            let uid = fs::symlink_metadata(&path).ok()?.uid();
+            // A name that leads elsewhere, or that cannot be read, announces something all the same.
+            let text = named_file(&path).unwrap_or_default();
+            Some(Announcement { run, uid, text })
+        };
+        self.runs().into_iter().filter_map(one).collect()
+    }
+
+    /// A directory of the registry, made where it is not there yet.
+    fn room(&self, name: &str) -> Result<PathBuf, JournalError> {
+        let room = self.dir.join(name);
+        for dir in [&self.dir, &room] {
+            open_to_all(dir)?;
+        }
+        Ok(room)
     }
 
     /// Every run that is named: id and directory. Directories that are gone are left out and forgotten; those that only somebody else may look
     /// into are named.
     pub fn runs(&self) -> Vec<(String, PathBuf)> {
-        let Ok(entries) = fs::read_dir(self.dir.join("runs")) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.dir.join(RUNS)) else { return Vec::new() };
         let mut found: Vec<(String, PathBuf)> = entries
             .flatten()
             .filter_map(|entry| {

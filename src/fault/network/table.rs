@@ -218,6 +218,16 @@ impl TableUndo {
         Ok(!self.is_there(cx).await?)
     }
 
+    /// The line that makes the table with everything in it.
+    pub fn command(&self, rule: &Rule) -> String {
+        let run = self.owner.split('/').next().unwrap_or_default();
+        let make = shell::words(["nft", "-j", &rule.commands(&self.table, &format!("firedrill run {run}")).to_string()]);
+        match &self.netns {
+            None => make,
+            Some(name) => format!("nsenter --net={} {make}", shell::path(&Path::new(NAMESPACES).join(name))),
+        }
+    }
+
     /// One line that removes the table. A table can only be removed when it is there, so it is made first: in one transaction.
     pub fn by_hand(&self) -> String {
         let remove = format!("nft 'add table inet {0}; delete table inet {0}'", self.table);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::system::Recipe;
 use super::{FaultError, Resource, Scene};
 use crate::base::{Id, Problem};
+use crate::journal::Registry;
 use crate::sys::Cx;
 use crate::sys::process::{self, OWNER, ProcessId};
 
@@ -123,6 +124,7 @@ impl Which {
         }
         for id in &found.processes {
             refuse_ourselves(id, scene.cx)?;
+            refuse_another_drills(id, scene.cx)?;
             process::may_signal(id)
                 .map_err(|source| FaultError::Os { doing: format!("get the right to signal {}", process::describe(id)), source })?;
         }
@@ -144,6 +146,16 @@ fn claims_of(id: &ProcessId, scene: &Scene<'_>) -> Vec<Resource> {
     let owner = process::started_with(id.pid, OWNER);
     let system = owner.and_then(|owner| Some(owner.strip_prefix(&format!("{}/system/", scene.cx.run))?.to_owned()));
     [Resource::Process(id.pid)].into_iter().chain(system.map(Resource::System)).collect()
+}
+
+/// What another drill has started is that drill's to break. A daemon that a drill started and left behind is anybody's once that drill is over.
+fn refuse_another_drills(id: &ProcessId, cx: &Cx) -> Result<(), FaultError> {
+    let owner = process::started_with(id.pid, OWNER).unwrap_or_default();
+    let run = owner.split('/').next().unwrap_or_default();
+    if !run.is_empty() && run != &*cx.run && Registry::here().names(run) {
+        return Err(FaultError::Target(format!("{} belongs to another drill, {run}", process::describe(id))));
+    }
+    Ok(())
 }
 
 /// A drill that stops its own runner, watchdog or data plane, or the terminal it runs in, could not be undone by it.
