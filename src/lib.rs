@@ -9,6 +9,7 @@ pub mod fault;
 pub mod fold;
 pub mod journal;
 pub mod measure;
+pub mod notice;
 pub mod plan;
 pub mod policy;
 pub mod probe;

@@ -76,9 +76,9 @@ pub enum Verb {
     ///
     /// Exits with 0 when all were accepted (warnings allowed), else with 10. Nothing is run and nothing is connected to.
     Check(Check),
-    /// Show what a scenario would do: phases, limits and every default
+    /// Show what a scenario would do: targets, blast radius, commands, undo, limits and every default
     ///
-    /// Looks for the targets that are there already, and touches nothing.
+    /// Looks for the targets that are there already, and touches nothing. Exits with 11 where a run could not start, as things are.
     Plan(PlanArgs),
     /// Run a drill: show steady state, inject, measure, undo, judge
     ///
@@ -233,6 +233,9 @@ pub struct PlanArgs {
     /// In what form
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, value_name = "FORMAT")]
     pub output: PlanFormat,
+    /// Pin scenario, vars, policies and targets in NAME.lock.json beside the scenario: while that file is there, `run` refuses whatever differs
+    #[arg(long)]
+    pub lock: bool,
 }
 
 /// In what form a plan is printed.
@@ -240,7 +243,7 @@ pub struct PlanArgs {
 pub enum PlanFormat {
     /// For people
     Text,
-    /// The whole plan, as it is written into the run's directory
+    /// For programs (schema firedrill.plan/1): everything that text says, and the whole plan as a run records it
     Json,
 }
 

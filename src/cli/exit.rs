@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::args::EXIT_CODES;
+
 /// How firedrill ends. `score` decides the codes of a run; these are the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -21,9 +23,10 @@ pub enum Exit {
     Run(u8),
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
             Exit::Ok => 0,
             Exit::Bug => 1,
             Exit::Usage => 2,
@@ -31,6 +34,32 @@ impl From<Exit> for ExitCode {
             Exit::CouldNotStart => 11,
             Exit::Stuck => 50,
             Exit::Run(code) => code,
-        })
+        }
+    }
+
+    /// What it means, as help says it.
+    pub fn meaning(self) -> &'static str {
+        let line = |line: &'static str| line.trim().split_once(' ').filter(|(code, _)| code.parse() == Ok(self.code()));
+        EXIT_CODES.lines().find_map(line).map_or("", |(_, meaning)| meaning.trim())
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_meaning() {
+        for code in [0, 1, 2, 10, 11, 20, 30, 31, 32, 33, 40, 50] {
+            assert!(!Exit::Run(code).meaning().is_empty(), "{code}");
+        }
+        assert_eq!(Exit::Stuck.meaning(), "an undo failed: a fault may still be there");
+        assert_eq!(Exit::Run(99).meaning(), "");
     }
 }

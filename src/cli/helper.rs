@@ -4,12 +4,17 @@ use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
+use super::args::Colour;
 use super::exit::Exit;
-use super::out::say;
+use super::notices::Notices;
+use super::out::{Voice, say};
 use super::{run, runtime, store};
 use crate::base::Span;
 use crate::engine::drive::Setup;
@@ -88,11 +93,11 @@ fn watchdog(run_dir: &Path, runner: &str) -> Exit {
         Some(Duty::Finish(why)) => {
             // The signal handlers stay installed for the whole process; what they hear is still heard by nobody.
             let Ok(runtime) = runtime() else { return Exit::Bug };
-            runtime.block_on(finish_for(run_dir, &why, Setup::ATTEMPTS))
+            runtime.block_on(finish_for(run_dir, &why, Setup::ATTEMPTS, runtime.handle()))
         }
         Some(Duty::TryOn(why)) => {
             let Ok(runtime) = runtime() else { return Exit::Bug };
-            runtime.block_on(finish_for(run_dir, &why, 1))
+            runtime.block_on(finish_for(run_dir, &why, 1, runtime.handle()))
         }
     }
 }
@@ -113,25 +118,43 @@ fn forget(run_dir: &Path) {
 
 /// Finishes the run, and comes back to it for a while where something cannot be undone: first with so many attempts, then with one each time, so
 /// that a person who wants to undo it is not kept waiting.
-async fn finish_for(run_dir: &Path, why: &str, mut attempts: u32) -> Exit {
+async fn finish_for(run_dir: &Path, why: &str, mut attempts: u32, work: &Handle) -> Exit {
     let exe = run::own_exe();
     let end = clock::mono_ns() + TRYING.0;
-    loop {
-        let (watch, _) = tokio::sync::mpsc::unbounded_channel();
-        let result = finish::finish_in(run_dir, exe.clone(), "watchdog", why, attempts, watch).await;
+    let mut notices = notices(run_dir, &exe, attempts == 1, work);
+    let exit = loop {
+        let (watch, mut seen) = mpsc::unbounded_channel();
+        let mut finishing = std::pin::pin!(finish::finish_in(run_dir, exe.clone(), "watchdog", why, attempts, watch));
+        let result = loop {
+            tokio::select! {
+                biased;
+                Some(entry) = seen.recv() => notices.iter_mut().for_each(|notices| notices.entry(&entry)),
+                result = &mut finishing => break result,
+            }
+        };
         attempts = 1;
         let done = matches!(&result, Ok(Finished { owed_after, .. }) if owed_after.is_empty());
         if done {
             forget(run_dir);
-            if let Ok((plan, entries)) = store::read(run_dir) {
-                let _ = run::judge_and_write(run_dir, &plan, &entries);
-            }
-            return Exit::Ok;
+            let judged = store::read(run_dir).ok().and_then(|(plan, entries)| run::judge_and_write(run_dir, &plan, &entries).ok());
+            break judged.map_or(Exit::Ok, |(_, score)| Exit::Run(score.exit_code));
         }
         // Without its directory a run cannot be finished by anybody: waiting on would only keep a process.
         if clock::mono_ns() > end || !run_dir.is_dir() {
-            return Exit::Stuck;
+            break Exit::Stuck;
         }
         clock::sleep(BETWEEN).await;
+    };
+    if let Some(notices) = notices {
+        notices.close(exit, Voice::new(Colour::Never)).await;
     }
+    exit
+}
+
+/// Who is told while a dead run is undone. What its runner has told already is not told again.
+fn notices(run_dir: &Path, exe: &Path, only_undone: bool, work: &Handle) -> Option<Notices> {
+    let (plan, entries) = store::read(run_dir).ok()?;
+    let run = run_dir.file_name()?.to_string_lossy().into_owned();
+    let cx = finish::cx_for(&plan, &run, run_dir, exe.to_owned(), finish::clock_after(&entries));
+    Some(Notices::start(&Arc::new(plan), &cx, work, None).after(&entries, only_undone))
 }

@@ -24,6 +24,10 @@ pub struct Loaded {
     pub vars: IndexMap<String, String>,
     /// Where the scenario lies.
     pub dir: PathBuf,
+    /// Its file; nothing for text that is in no file.
+    pub file: Option<PathBuf>,
+    /// What was warned of, one line each.
+    pub warnings: Vec<String>,
 }
 
 /// More than the language allows is not read at all.
@@ -36,7 +40,8 @@ const LARGEST: u64 = 1024 * 1024;
 pub fn load(path: &Path, vars: &[(String, String)], mode: Mode, known: &Known, voice: &Voice) -> Result<Loaded, Exit> {
     let bytes = bytes_of(path, voice)?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    load_bytes(&bytes, path, dir, vars, mode, known, voice)
+    let loaded = load_bytes(&bytes, path, dir, vars, mode, known, voice)?;
+    Ok(Loaded { file: Some(path.to_owned()), ..loaded })
 }
 
 fn bytes_of(path: &Path, voice: &Voice) -> Result<Vec<u8>, Exit> {
@@ -82,6 +87,7 @@ pub fn load_bytes(
     if !diagnostics.is_empty() {
         say(&render_all(&diagnostics, voice.colour_err));
     }
+    let warnings = diagnostics.iter().map(|warning| warning.render(false)).collect();
     let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let origin = Origin {
         name: path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy().into_owned()),
@@ -91,7 +97,7 @@ pub fn load_bytes(
         mode,
     };
     let plan = plan::build(&found.scenario, known, origin);
-    Ok(Loaded { plan, text: bytes.to_vec(), vars: found.scenario.vars, dir: base })
+    Ok(Loaded { plan, text: bytes.to_vec(), vars: found.scenario.vars, dir: base, file: None, warnings })
 }
 
 fn refuse(diagnostics: &[Diagnostic], voice: &Voice) -> Exit {

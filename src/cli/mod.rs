@@ -5,6 +5,7 @@ mod approve;
 pub mod args;
 mod demo;
 pub mod exit;
+mod foresee;
 mod helper;
 pub mod init;
 pub mod kinds;
@@ -12,9 +13,13 @@ pub mod known;
 mod lever;
 pub mod load;
 mod named;
+mod notices;
 mod out;
+mod pin;
+mod plan;
 mod policy;
 mod run;
+mod signals;
 pub mod store;
 mod verbs;
 pub mod view;
@@ -51,7 +56,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
     match verb {
         Verb::Demo(args) => demo::demo(&args, voice),
         Verb::Check(args) => verbs::check(&args, voice),
-        Verb::Plan(args) => verbs::plan(&args, voice),
+        Verb::Plan(args) => plan::plan(&args, voice),
         Verb::Run(args) => run::run_file(&args, voice),
         Verb::Approve(args) => approve::approve(&args, voice),
         Verb::Report(args) => verbs::report(&args, voice),

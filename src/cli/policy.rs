@@ -4,11 +4,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use super::exit::Exit;
 use super::known::known;
 use super::load::Loaded;
 use super::named;
 use super::out::{Voice, say};
+use super::pin;
 use super::run::own_exe;
 use super::runtime;
 use crate::base::{Digest, digest_of};
@@ -61,17 +64,22 @@ pub fn check(loaded: &Loaded, named: Option<&Path>, voice: &Voice) -> Result<(),
 /// The exit code, after the refusal was said.
 pub fn allow(mut loaded: Loaded, named: Option<&Path>, voice: &Voice) -> Result<Loaded, Exit> {
     loaded.plan.policy = None;
+    loaded.plan.pins = None;
     let policies = read_all(&loaded.dir, named, voice)?;
-    if policies.is_empty() {
+    let pinned = loaded.file.as_deref().map(pin::path_of).is_some_and(|lock| std::fs::symlink_metadata(lock).is_ok());
+    if policies.is_empty() && !pinned {
         return Ok(loaded);
     }
+    let none = policies.is_empty();
     let judged = judge_by(policies, &loaded, Stage::Now, voice)?;
     if judged.decision.rulings.iter().any(|ruling| ruling.verdict != Verdict::Passed) {
         return Err(judged.refuse(voice));
     }
-    loaded.plan.policy = Some(judged.record());
-    say(&format!("policy   {}", judged.summary()));
-    Ok(loaded)
+    if !none {
+        loaded.plan.policy = Some(judged.record());
+        say(&format!("policy   {}", judged.summary()));
+    }
+    if pinned { pin::hold(loaded, &judged.bound, voice) } else { Ok(loaded) }
 }
 
 /// Asks every policy that applies.
@@ -154,7 +162,7 @@ fn short(path: &Path) -> String {
 
 /// What an approval of this scenario is bound to. The directory is no part of it: two people may have two checkouts.
 fn bound(loaded: &Loaded, policies: &[Ruled], reach: &[Reach]) -> Result<Bound, serde_json::Error> {
-    let plan = Plan { base_dir: String::new(), mode: Mode::Normal, policy: None, ..loaded.plan.clone() };
+    let plan = Plan { base_dir: String::new(), mode: Mode::Normal, policy: None, pins: None, ..loaded.plan.clone() };
     let mut vars: Vec<(&String, &String)> = loaded.vars.iter().collect();
     vars.sort_unstable();
     Ok(Bound {
@@ -257,6 +265,29 @@ impl Judged {
         let approved: Vec<&str> = self.decision.approved.iter().map(|approval| approval.who.as_str()).collect();
         let by = if approved.is_empty() { String::new() } else { format!("; approved by {}", approved.join(", ")) };
         format!("{} rules of {} hold{by}", self.decision.rulings.len(), files.join(", "))
+    }
+
+    /// What was applied, for programs: each demand with its verdict.
+    pub fn to_json(&self) -> Value {
+        let rule = |ruling: &Ruling| {
+            let (verdict, why) = match &ruling.verdict {
+                Verdict::Passed => ("passed", None),
+                Verdict::Refused(why) => ("refused", Some(why)),
+                Verdict::NotNow(why, _) => ("not_now", Some(why)),
+                Verdict::Later => ("open", None),
+            };
+            let mut told = json!({ "rule": ruling.rule, "asks": ruling.asks, "at": self.place(ruling), "verdict": verdict });
+            if let Some(why) = why {
+                told["why"] = json!(why);
+            }
+            told
+        };
+        json!({
+            "files": self.policies.iter().map(|ruled| &ruled.label).collect::<Vec<_>>(),
+            "rules": self.decision.rulings.iter().map(rule).collect::<Vec<_>>(),
+            "approved_by": self.decision.approved.iter().map(|approval| &approval.who).collect::<Vec<_>>(),
+            "void_approvals": self.void_lines(),
+        })
     }
 
     fn record(&self) -> PolicyRecord {

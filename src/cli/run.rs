@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,16 +11,18 @@ use super::args::{Format, Run, Until};
 use super::exit::Exit;
 use super::known::known;
 use super::load::{Loaded, load};
+use super::notices::Notices;
 use super::out::{Voice, can_ask, confirm, print, say};
 use super::view::{Style, View};
-use super::{lever, policy, runtime, store};
+use super::{lever, policy, runtime, signals, store};
 use crate::base::Span;
 use crate::engine::control;
-use crate::engine::drive::{self, Command, Setup};
+use crate::engine::drive::{self, Setup};
 use crate::engine::finish::cx_for;
 use crate::engine::minder::Minder;
 use crate::engine::stamp;
 use crate::event::{Entry, Event, Outcome, SCHEMA};
+use crate::fault::Claims;
 use crate::journal::{FILE, Journal, Registry, RunLock, register_start};
 use crate::measure;
 use crate::plan::{Mode, Plan, preview};
@@ -100,7 +101,11 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
     };
     let plan = loaded.plan.clone();
     match of_loop.block_on(start_and_run(loaded, runs, voice, of_work.handle())) {
-        Ok((dir, seen)) => conclude_run(&dir, &plan, &seen, output, voice),
+        Ok(Ran { dir, seen, notices }) => {
+            let exit = conclude_run(&dir, &plan, &seen, output, voice);
+            of_work.block_on(notices.close(exit, voice));
+            exit
+        }
         Err(why) => {
             voice.error(&why, Some("nothing was injected"));
             Exit::CouldNotStart
@@ -108,8 +113,15 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
     }
 }
 
-/// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end. Returns the directory and everything that happened.
-async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle) -> Result<(PathBuf, Vec<Entry>), String> {
+/// A drill that came to its end.
+struct Ran {
+    dir: PathBuf,
+    seen: Vec<Entry>,
+    notices: Notices,
+}
+
+/// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end.
+async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle) -> Result<Ran, String> {
     let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
     let id = store::new_id();
     let (plan_text, digest) = loaded.plan.to_text().map_err(|error| fail(&error))?;
@@ -127,7 +139,8 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     let (watch, looking) = mpsc::unbounded_channel();
     let (ask, commands) = mpsc::channel(8);
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.
-    let signals = listen(ask.clone());
+    let signals = signals::listen(ask.clone());
+    let notices = Notices::start(&plan, &cx, work, Some(ask.clone()));
     let (asked, deaf) = match control::listen(&dir, &id, ask) {
         Ok(task) => (Some(task), None),
         Err(error) => {
@@ -137,7 +150,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     };
     let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
     let over = CancellationToken::new();
-    let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), looking, over.clone(), cx.clock));
+    let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), notices, looking, over.clone(), cx.clock));
     let mut state = RunState::default();
     let started = Event::RunStarted {
         schema: SCHEMA,
@@ -157,7 +170,8 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
         let _ = watch.send(entry);
     }
     let lever = Some(registry.lever());
-    let setup = Setup { plan, cx, journal, state, commands, watch, lever, minder, attempts: Setup::ATTEMPTS, work: work.clone() };
+    let claims = Some(Arc::new(Claims::of(registry.clone(), &id, &dir)));
+    let setup = Setup { plan, cx, journal, state, commands, watch, lever, minder, attempts: Setup::ATTEMPTS, claims, work: work.clone() };
     let outcome = drive::run(setup).await;
     over.cancel();
     signals.abort();
@@ -165,62 +179,32 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
         asked.abort();
         let _ = std::fs::remove_file(dir.join(control::NAME));
     }
-    let seen = viewer.await.unwrap_or_default();
+    let (seen, notices) = viewer.await.map_err(|error| fail(&format!("show what happens: {error}")))?;
     if outcome == Outcome::Stuck {
         voice.warn("what could not be undone is tried again by the watchdog for ten minutes; `firedrill undo` tries at once");
     }
     if store::debt(&dir).is_none() {
         registry.remove(&id);
     }
-    Ok((dir, seen))
-}
-
-/// Signals that ask the drill to end. The second one asks no harder: the undo is never skipped.
-fn listen(ask: mpsc::Sender<Command>) -> tokio::task::JoinHandle<()> {
-    let streams: Vec<_> = [
-        (SignalKind::interrupt(), "SIGINT", "somebody interrupted the drill"),
-        (SignalKind::terminate(), "SIGTERM", "the drill was asked to terminate"),
-        (SignalKind::hangup(), "SIGHUP", "the terminal went away"),
-        (SignalKind::quit(), "SIGQUIT", "the drill was asked to quit"),
-    ]
-    .into_iter()
-    .filter(|(kind, ..)| *kind != SignalKind::hangup() || !is_ignored(SignalKind::hangup()))
-    .filter_map(|(kind, name, why)| signal(kind).ok().map(|stream| (stream, name, why)))
-    .collect();
-    tokio::spawn(async move {
-        let mut waiting = tokio::task::JoinSet::new();
-        for (mut stream, name, why) in streams {
-            let ask = ask.clone();
-            waiting.spawn(async move {
-                while stream.recv().await.is_some() {
-                    let abort = Command::Abort { by: format!("signal {name}"), reason: why.to_owned() };
-                    if ask.send(abort).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        while waiting.join_next().await.is_some() {}
-    })
-}
-
-/// Whether a signal was ignored when we were started, as `nohup` does it: whoever did that wants us to go on.
-fn is_ignored(kind: SignalKind) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    let bit = u32::try_from(kind.as_raw_value() - 1).ok().and_then(|n| 1u64.checked_shl(n));
-    mask.zip(bit).is_some_and(|(mask, bit)| mask & bit != 0)
+    Ok(Ran { dir, seen, notices })
 }
 
 /// Shows what happens, and keeps it for the case that the disk does not. Looks when it is time to: people cannot see that something is shown
 /// 50 ms late, and nobody is woken for every sample.
-async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, over: CancellationToken, clock: Clock) -> Vec<Entry> {
+async fn show(
+    mut view: View,
+    mut notices: Notices,
+    mut looking: mpsc::UnboundedReceiver<Entry>,
+    over: CancellationToken,
+    clock: Clock,
+) -> (Vec<Entry>, Notices) {
     let mut seen = Vec::new();
     view.head();
     loop {
         let ended = over.is_cancelled();
         while let Ok(entry) = looking.try_recv() {
             view.entry(&entry);
+            notices.entry(&entry);
             seen.push(entry);
         }
         if ended {
@@ -233,7 +217,7 @@ async fn show(mut view: View, mut looking: mpsc::UnboundedReceiver<Entry>, over:
         }
     }
     view.finish();
-    seen
+    (seen, notices)
 }
 
 /// Judges a run and writes its report files. A pure function of journal and plan, but for the files.

@@ -1,8 +1,8 @@
-//! The short verbs: check, plan, report, undo, runs, kinds, schema.
+//! The short verbs: check, report, undo, runs, kinds, schema.
 
 use std::path::{Path, PathBuf};
 
-use super::args::{Check, PlanArgs, PlanFormat, Report, Runs, Undo};
+use super::args::{Check, Report, Runs, Undo};
 use super::exit::Exit;
 use super::known::known;
 use super::load::load;
@@ -11,13 +11,11 @@ use super::run::{conclude, judge_and_write, own_exe};
 use super::{kinds as pages, policy, runtime, store};
 use crate::base::Span;
 use crate::engine::finish::{self, Finished};
-use crate::fault::{self, Scene};
 use crate::journal::{FILE, Registry, RunLock};
 use crate::measure;
-use crate::plan::{Mode, Plan, preview};
-use crate::policy::Stage;
+use crate::plan::Mode;
 use crate::score::score;
-use crate::sys::{Clock, clock};
+use crate::sys::clock;
 
 /// `firedrill check FILE…`.
 pub fn check(args: &Check, voice: Voice) -> Exit {
@@ -37,78 +35,6 @@ pub fn check(args: &Check, voice: Voice) -> Exit {
         return Exit::Refused;
     }
     Exit::Ok
-}
-
-/// `firedrill plan FILE`.
-pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
-    let loaded = load(&args.file, &args.vars.vars, Mode::Normal, known(), &voice);
-    let judged = loaded.and_then(|loaded| Ok((policy::judge(&loaded, args.policy.named.as_deref(), Stage::Now, &voice)?, loaded)));
-    let (judged, loaded) = match judged {
-        Ok(judged) => judged,
-        Err(exit) => return exit,
-    };
-    match args.output {
-        PlanFormat::Json => match loaded.plan.to_text() {
-            Ok((text, _)) => print(&text),
-            Err(error) => {
-                voice.error(&format!("failed to write the plan: {error}"), None);
-                return Exit::Bug;
-            }
-        },
-        PlanFormat::Text => {}
-    }
-    let (targets, missing) = targets(&loaded.plan);
-    if matches!(args.output, PlanFormat::Text) {
-        print(&(preview::text(&loaded.plan, &targets) + &judged.section()));
-    }
-    // Outside of a window, or not approved yet, is a plan all the same.
-    if judged.is_refused() {
-        return judged.refuse(&voice);
-    }
-    for why in &missing {
-        voice.error(why, Some("as things are, `firedrill run` could not start"));
-    }
-    if missing.is_empty() { Exit::Ok } else { Exit::CouldNotStart }
-}
-
-/// What can be said of each fault's targets before anything runs, and which cannot be found; what `system:` starts is known only then.
-fn targets(plan: &Plan) -> (Vec<(String, Vec<String>)>, Vec<String>) {
-    let dir = std::env::temp_dir();
-    let cx = finish::cx_for(plan, "preview", &dir, own_exe(), Clock::start());
-    let mut missing = Vec::new();
-    let Ok(runtime) = runtime() else { return (Vec::new(), missing) };
-    let told = plan
-        .faults
-        .iter()
-        .map(|(id, spec)| {
-            let Some(kind) = fault::by_kind(&spec.kind) else { return (id.to_string(), Vec::new()) };
-            let said = |need: &fault::Privilege| {
-                if need.is_here() { format!("needs    {need}") } else { format!("needs    {need}; MISSING HERE") }
-            };
-            let mut lines: Vec<String> = kind.needs(&spec.spec).iter().map(said).collect();
-            let late = ["system", "target", "proxy"].iter().any(|key| spec.spec.get(key).is_some());
-            if late {
-                lines.push("targets  known once the drill has started what it names".into());
-            } else {
-                let found = runtime.block_on(kind.prepare(&cx.fill_value(&spec.spec), Scene { cx: &cx, plan }));
-                match found {
-                    Ok(found) => {
-                        lines.push(format!("targets  {}", found.targets.join("; ")));
-                        lines.push(format!("does     {}", found.summary));
-                        if spec.undo.is_none() {
-                            lines.extend(kind.by_hand(&found.undo).map(|line| format!("by hand  {line}")));
-                        }
-                    }
-                    Err(error) => {
-                        lines.push(format!("targets  failed to {error}"));
-                        missing.push(format!("{id}: failed to {error}"));
-                    }
-                }
-            }
-            (id.to_string(), lines)
-        })
-        .collect();
-    (told, missing)
 }
 
 /// `firedrill report RUN`.

@@ -84,8 +84,10 @@ pub fn build(scenario: &Scenario, known: &Known, origin: Origin) -> Plan {
             done_when: reset.done_when.as_ref().and_then(|done| condition(scenario, done)),
         }),
         not_judged: carried::not_judged(scenario),
+        notify: carried::notify(scenario),
         carried: carried::blocks(scenario),
         policy: None,
+        pins: None,
     }
 }
 
@@ -141,10 +143,7 @@ fn guard_plan(scenario: &Scenario, guard: &GuardDecl) -> Option<GuardPlan> {
     let every = guard.how.every.unwrap_or(defaults::GUARD_EVERY);
     let mut look = observed(scenario, &guard.what, &guard.how.expect, every, every)?;
     // A look may take longer than the time between two: the next one is then late, which `grace` bounds.
-    look.timeout = match &guard.what {
-        Observed::Kind(kinded) => defaults::look_timeout(&kinded.kind),
-        Observed::Probe(id) => scenario.probes.get(id).map_or(defaults::TIMEOUT, defaults::probe_timeout),
-    };
+    look.timeout = defaults::guard_timeout(scenario, guard);
     Some(GuardPlan {
         look,
         breaches: guard.how.breaches.unwrap_or(defaults::GUARD_BREACHES),

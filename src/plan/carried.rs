@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::{Map, NoticeOf, NoticePlan, WebhookPlan};
 use crate::scenario::model::Scenario;
 
 /// What was parsed and checked but is not judged by this version, one line each.
@@ -16,8 +17,9 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
         each(&format!("team.{section}"), team.and_then(|team| team.get(section)));
     }
     each("score", scenario.score.as_ref());
-    each("notify", scenario.notify.as_ref());
     each("components", scenario.components.as_ref());
+    let notices = scenario.notify.as_ref().and_then(Value::as_object).into_iter().flatten();
+    out.extend(notices.filter(|(_, notice)| notice.get("webhook").is_none()).map(|(id, _)| format!("notify.{id}")));
     out.extend(scenario.faults.iter().filter(|(_, fault)| fault.how.on.is_some()).map(|(id, _)| format!("faults.{id}.on")));
     if team.is_some_and(|team| team.get("mode").and_then(Value::as_str) == Some("blind")) {
         out.push("team.mode: blind".into());
@@ -26,6 +28,16 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
         out.push(format!("cadence: {cadence}"));
     }
     out
+}
+
+/// Who is told by webhooks. The blocks were checked against their schema: what does not fit it is not here.
+pub(super) fn notify(scenario: &Scenario) -> Map<NoticePlan> {
+    let one = |(id, notice): (&String, &Value)| {
+        let webhook = serde_json::from_value::<WebhookPlan>(notice.get("webhook")?.clone()).ok()?;
+        let on = notice.get("on").and_then(|on| serde_json::from_value::<Vec<NoticeOf>>(on.clone()).ok());
+        Some((id.parse().ok()?, NoticePlan { webhook, on: on.unwrap_or_else(|| NoticeOf::ALL.to_vec()) }))
+    };
+    scenario.notify.as_ref().and_then(Value::as_object).into_iter().flatten().filter_map(one).collect()
 }
 
 /// Those blocks as they are written.

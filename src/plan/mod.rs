@@ -4,6 +4,7 @@
 
 mod build;
 mod carried;
+pub mod pins;
 pub mod preview;
 mod ruled;
 mod words;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use build::{Origin, build, default_rate};
+pub use pins::Pins;
 pub use ruled::{ApprovalRecord, PolicyRecord, RuleRecord};
 
 use crate::base::{Digest, Id, Percent, Rate, Span};
@@ -21,6 +23,7 @@ pub use crate::scenario::model::{
     Argv, By, Environment, Expect, LatencyDecl, Map, MaxSpan, PhaseName, ProxyDecl, Restart, RtoFrom, SecretRef, ServedBy, ShareBounds,
     Signal, SourceDecl, SteadyBounds, StopHow, SystemHow, TestKind,
 };
+pub use crate::scenario::team::NoticeOf;
 
 /// Everything a run needs to know. Strings may still hold `${run.dir}`, `${firedrill}`, `${key}` and `${secret:ID}`, which are filled
 /// only at the moment of use; everything else is final.
@@ -78,11 +81,17 @@ pub struct Plan {
     pub reset: Option<ResetPlan>,
     /// What was parsed and checked but is not judged by this version, for people: `team.expect.detected`.
     pub not_judged: Vec<String>,
+    /// Who is told what happens, by webhooks.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub notify: Map<NoticePlan>,
     /// The `team`, `score` and `notify` blocks as written.
     pub carried: IndexMap<String, Value>,
     /// What a policy said when the run was allowed; absent where none applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRecord>,
+    /// What may be hit and nothing else, where somebody pinned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Pins>,
 }
 
 /// How a run is meant.
@@ -346,6 +355,25 @@ pub struct SubjectPlan {
     pub look: Condition,
     /// RFC 9535 path; absent: the trimmed text.
     pub pick: Option<String>,
+}
+
+/// Somebody who is told what happens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoticePlan {
+    /// Where they are told.
+    pub webhook: WebhookPlan,
+    /// Of what.
+    pub on: Vec<NoticeOf>,
+}
+
+/// A request that tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WebhookPlan {
+    /// Where to; secrets stand in it as references.
+    pub url: String,
+    /// Request headers; secrets stand in them as references.
+    #[serde(default)]
+    pub headers: IndexMap<String, String>,
 }
 
 /// Bring-back between repeats.

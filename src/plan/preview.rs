@@ -6,6 +6,7 @@ use super::words;
 pub use super::words::{claim_line, worst_case};
 use super::{FaultPlan, GuardPlan, Mode, Plan, ServedBy, SteadyBounds, SystemPlan};
 use crate::base::{Id, Span};
+use crate::scenario::defaults;
 
 /// The plan as text. `extra` carries lines about a fault that only its kind can say: targets, privileges, how to undo it by hand.
 pub fn text(plan: &Plan, extra: &[(String, Vec<String>)]) -> String {
@@ -26,16 +27,33 @@ pub fn text(plan: &Plan, extra: &[(String, Vec<String>)]) -> String {
     out.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// The plan as JSON, with what text adds to it.
-pub fn json(plan: &Plan, extra: &[(String, Vec<String>)]) -> Value {
-    let notes: serde_json::Map<String, Value> = extra.iter().map(|(id, lines)| (id.clone(), json!(lines))).collect();
-    let guards: serde_json::Map<String, Value> = plan.guards.iter().map(|(id, guard)| (id.to_string(), json!(reaction(guard)))).collect();
+/// The plan for programs, schema `firedrill.plan/1`: what text shows, and the plan itself. `foreseen` holds of each fault what only its kind can say.
+pub fn json(plan: &Plan, foreseen: &serde_json::Map<String, Value>) -> Value {
+    let guard = |(id, guard): (&Id, &GuardPlan)| {
+        (id.to_string(), json!({
+            "after_first_bad": guard.usually_reacts_within(), "reacts_within": guard.reacts_within(), "without_data_within": guard.misses_within(),
+        }))
+    };
+    let latest = words::latest(plan);
+    let fault = |id: &Id| {
+        let mut told = foreseen.get(id.as_str()).cloned().unwrap_or_else(|| json!({}));
+        if let Some(times) = latest.get(id) {
+            told["latest"] = json!({
+                "injected": times.start, "effective": times.effective, "recovered": times.recovered, "undone": times.undone,
+            });
+        }
+        (id.to_string(), told)
+    };
     json!({
-        "plan": plan,
+        "schema": "firedrill.plan/1",
+        "title": plan.title,
+        "environment": plan.environment,
+        "demonstration": plan.is_demonstration(),
         "claim": claim_line(plan),
         "worst_case": worst_case(plan),
-        "guards_react_within": guards,
-        "faults": notes,
+        "guards": plan.guards.iter().map(guard).collect::<serde_json::Map<String, Value>>(),
+        "faults": plan.faults.keys().map(fault).collect::<serde_json::Map<String, Value>>(),
+        "plan": plan,
     })
 }
 
@@ -170,9 +188,21 @@ fn steady(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// The longest that a breach may go on before the drill aborts.
-fn reaction(guard: &GuardPlan) -> Span {
-    guard.look.every.times(u64::from(guard.breaches)) + guard.look.timeout
+impl GuardPlan {
+    /// The longest that a breach may go on before the drill aborts; see [`defaults::guard_reacts_within`].
+    pub fn reacts_within(&self) -> Span {
+        defaults::guard_reacts_within(self.look.every, self.look.timeout, self.breaches)
+    }
+
+    /// From its first bad look to the one that ends the drill; see [`defaults::guard_usually_reacts_within`].
+    pub fn usually_reacts_within(&self) -> Span {
+        defaults::guard_usually_reacts_within(self.look.every, self.breaches)
+    }
+
+    /// The longest that it may get no answer before the drill aborts; see [`defaults::guard_misses_within`].
+    pub fn misses_within(&self) -> Span {
+        defaults::guard_misses_within(self.look.every, self.look.timeout, self.grace)
+    }
 }
 
 fn guards(plan: &Plan) -> Vec<String> {
@@ -183,8 +213,13 @@ fn guards(plan: &Plan) -> Vec<String> {
             vec![
                 id.to_string(),
                 format!("every {}", guard.look.every.human()),
-                format!("{} breaches or {} without data", guard.breaches, guard.grace.human()),
-                format!("aborts within {}", reaction(guard).human()),
+                format!(
+                    "{} bad in a row abort, {} after the first, at most {} after harm",
+                    guard.breaches,
+                    guard.usually_reacts_within().human(),
+                    guard.reacts_within().human()
+                ),
+                format!("so do {} without data, within {}", guard.grace.human(), guard.misses_within().human()),
                 format!("{} sees {}", words::kind(&guard.look.kind, &guard.look.spec), words::expect(&guard.look.expect)),
             ]
         })
@@ -224,7 +259,7 @@ fn system(plan: &Plan) -> Vec<String> {
 
 fn fault_lines(plan: &Plan, id: &Id, fault: &FaultPlan, extra: &[(String, Vec<String>)]) -> Vec<String> {
     let mut lines = vec![format!("  {id}   {}", words::kind(&fault.kind, &fault.spec))];
-    let mut line = |name: &str, text: String| lines.push(format!("      {name:<10}{text}"));
+    let mut line = |name: &str, text: String| lines.push(format!("      {name:<11}{text}"));
     line("at", words::moment(plan, &fault.at));
     line("for", words::hold(fault));
     match &fault.confirm {
@@ -343,10 +378,13 @@ mod tests {
         s.guards[0].how.every = Some(Span::millis(500));
         s.guards[0].how.breaches = Some(3);
         let plan = of(&s);
-        assert!(text(&plan, &[]).contains("aborts within 2.5 s"));
-        let value = json(&plan, &[("lose-primary".into(), vec!["x".into()])]);
-        assert_eq!(value["guards_react_within"]["neighbours"], "2s500ms");
-        assert_eq!(value["faults"]["lose-primary"][0], "x");
+        // The look takes up to a second, so that three of them, and the one under way, take four.
+        assert!(text(&plan, &[]).contains("3 bad in a row abort, 1 s after the first, at most 4 s after harm   so do 1.5 s without data, within 3.5 s"), "{}", text(&plan, &[]));
+        let foreseen = [("lose-primary".to_owned(), json!({ "kind": "x" }))].into_iter().collect();
+        let value = json(&plan, &foreseen);
+        assert_eq!(value["guards"]["neighbours"], json!({ "after_first_bad": "1s", "reacts_within": "4s", "without_data_within": "3s500ms" }));
+        assert_eq!(value["faults"]["lose-primary"]["kind"], "x");
+        assert_eq!(value["faults"]["lose-primary"]["latest"]["undone"], "2m25s");
         assert_eq!(value["plan"]["faults"]["lose-primary"]["kind"], "process.kill");
         assert_eq!(value["worst_case"], worst_case(&plan).to_string());
     }

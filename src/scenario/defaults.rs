@@ -1,6 +1,6 @@
 //! What is meant where a scenario says nothing. One place, so that what `check` refuses and what a plan fills in are the same numbers.
 
-use super::model::{ClaimDecl, FaultDecl, HoldDecl, ProbeDecl, RecoveryDecl, Scenario};
+use super::model::{ClaimDecl, FaultDecl, GuardDecl, HoldDecl, Observed, ProbeDecl, RecoveryDecl, Scenario};
 use crate::base::{Id, Rate, Span};
 
 /// How long one sample may take.
@@ -37,6 +37,32 @@ pub fn rate_of_kind(kind: &str) -> Rate {
 /// How long one look of a condition may take: a program needs longer to start than a connection.
 pub fn look_timeout(kind: &str) -> Span {
     if kind == "command" { Span::secs(5) } else { TIMEOUT }
+}
+
+/// How long one look of a guard may take.
+pub fn guard_timeout(scenario: &Scenario, guard: &GuardDecl) -> Span {
+    guard.how.timeout.unwrap_or_else(|| match &guard.what {
+        Observed::Kind(kinded) => look_timeout(&kinded.kind),
+        Observed::Probe(id) => scenario.probes.get(id).map_or(TIMEOUT, probe_timeout),
+    })
+}
+
+/// The longest from the moment at which a guard's look would be bad to the moment at which it ends the drill: `breaches × max(every, timeout) +
+/// timeout`. A look that began just before may be good and take as long as it may; each of the bad ones begins `every` after the one before, or when
+/// that one ended; the last one ends within its time-out.
+pub fn guard_reacts_within(every: Span, timeout: Span, breaches: u32) -> Span {
+    every.max(timeout).times(u64::from(breaches)) + timeout
+}
+
+/// From the first bad look of a guard to the one that ends the drill, where the looks themselves take no time: `(breaches − 1) × every`.
+pub fn guard_usually_reacts_within(every: Span, breaches: u32) -> Span {
+    every.times(u64::from(breaches.saturating_sub(1)))
+}
+
+/// The longest from the moment at which a guard gets no answer any more to the moment at which it ends the drill: `grace + max(every, timeout) +
+/// timeout`. Silence is counted from the last answer, and seen when a look ends.
+pub fn guard_misses_within(every: Span, timeout: Span, grace: Span) -> Span {
+    grace + every.max(timeout) + timeout
 }
 
 /// How often a probe is asked.

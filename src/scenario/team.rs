@@ -3,6 +3,7 @@
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::{Id, Span};
@@ -142,8 +143,8 @@ pub struct Notice {
 }
 
 /// What a notice can be of.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum NoticeOf {
     Started,
@@ -153,6 +154,32 @@ pub enum NoticeOf {
     Aborted,
     Finished,
     Stuck,
+}
+
+impl NoticeOf {
+    /// All of them.
+    pub const ALL: [NoticeOf; 7] = [
+        NoticeOf::Started,
+        NoticeOf::Injected,
+        NoticeOf::Recovered,
+        NoticeOf::Undone,
+        NoticeOf::Aborted,
+        NoticeOf::Finished,
+        NoticeOf::Stuck,
+    ];
+
+    /// The word of the language.
+    pub fn word(self) -> &'static str {
+        match self {
+            NoticeOf::Started => "started",
+            NoticeOf::Injected => "injected",
+            NoticeOf::Recovered => "recovered",
+            NoticeOf::Undone => "undone",
+            NoticeOf::Aborted => "aborted",
+            NoticeOf::Finished => "finished",
+            NoticeOf::Stuck => "stuck",
+        }
+    }
 }
 
 /// Who may see a notice.

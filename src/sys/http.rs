@@ -189,6 +189,26 @@ pub async fn get_json(
     serde_json::from_slice(&body).map_err(|error| HttpError::Json(error.to_string()))
 }
 
+/// POSTs a JSON document; any success will do, and what is answered is not read. Nothing in an error names the address, which may hold a secret.
+///
+/// # Errors
+/// No answer in time, or not a success.
+pub async fn post_json(
+    client: &reqwest::Client,
+    url: &str,
+    headers: &IndexMap<String, String>,
+    body: &impl serde::Serialize,
+    limit: Span,
+) -> Result<(), HttpError> {
+    let lost = |error: reqwest::Error| HttpError::Exchange(words(&error.without_url()));
+    let mut request = client.post(url).timeout(limit.std()).json(body);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.map_err(lost)?;
+    if answer.status().is_success() { Ok(()) } else { Err(HttpError::Status(answer.status().as_u16())) }
+}
+
 /// The innermost cause: the outer ones only say "error sending request".
 fn words(error: &dyn std::error::Error) -> String {
     let mut last = error;

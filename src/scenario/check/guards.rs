@@ -1,9 +1,9 @@
 //! What may never fail, and how fast a failure ends the drill.
 
-use super::super::defaults::{GUARD_BREACHES, GUARD_EVERY, TIMEOUT, longest_hold, look_timeout, probe_timeout, recovery};
+use super::super::defaults::{GUARD_BREACHES, GUARD_EVERY, guard_reacts_within, guard_timeout, longest_hold, recovery};
 use super::super::finding::Finding;
 use super::super::known::Known;
-use super::super::model::{GuardDecl, Observed, Scenario};
+use super::super::model::{GuardDecl, Scenario};
 use super::at;
 use crate::base::{Id, Span};
 
@@ -17,6 +17,9 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
                     .help("write 1 to abort at the first, 2 (the default) to forgive one"),
             );
             continue;
+        }
+        if guard.how.timeout == Some(Span::ZERO) {
+            out.push(Finding::error(at(&["guards", id.as_str(), "timeout"]), "a time-out must be above zero", "no time at all"));
         }
         if let Some(grace) = guard.how.grace
             && grace < every
@@ -37,12 +40,9 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
 
 /// How long a breach may go on before the drill aborts.
 fn reaction(s: &Scenario, guard: &GuardDecl) -> Span {
-    let timeout = match &guard.what {
-        Observed::Kind(kinded) => look_timeout(&kinded.kind),
-        Observed::Probe(id) => s.probes.get(id).map_or(TIMEOUT, probe_timeout),
-    };
+    let timeout = guard_timeout(s, guard);
     let every = guard.how.every.unwrap_or(GUARD_EVERY);
-    every.times(u64::from(guard.how.breaches.unwrap_or(GUARD_BREACHES))) + timeout
+    guard_reacts_within(every, timeout, guard.how.breaches.unwrap_or(GUARD_BREACHES))
 }
 
 fn too_slow(s: &Scenario, id: &Id, guard: &GuardDecl) -> Option<Finding> {
@@ -57,7 +57,7 @@ fn too_slow(s: &Scenario, id: &Id, guard: &GuardDecl) -> Option<Finding> {
         )
         .on_key()
         .also(at(&["faults", fault.as_str(), "for"]), format!("over after {}", hold.human()))
-        .help("lower `every` or `breaches`: a fault that is over cannot be aborted")
+        .help("lower `every`, `timeout` or `breaches`: a fault that is over cannot be aborted")
     })
 }
 
@@ -73,6 +73,9 @@ mod tests {
         s.guards[0].how.breaches = Some(0);
         refuses(&s, "/guards/neighbours/breaches", "at least one breach");
         s.guards[0].how.breaches = Some(1);
+        s.guards[0].how.timeout = Some(Span::ZERO);
+        refuses(&s, "/guards/neighbours/timeout", "above zero");
+        s.guards[0].how.timeout = None;
         s.guards[0].how.every = Some(Span::ZERO);
         refuses(&s, "/guards/neighbours/every", "above zero");
         s.guards[0].how.every = Some(Span::secs(5));

@@ -147,6 +147,9 @@ pub struct GuardHow {
     /// How often it is asked. Default `1s`.
     #[serde(default)]
     pub every: Option<Span>,
+    /// How long one look may take; longer is no data. Default: the probe's, `5s` for a command, `1s` otherwise.
+    #[serde(default)]
+    pub timeout: Option<Span>,
     /// Consecutive breaches that abort. Default 2.
     #[serde(default)]
     pub breaches: Option<u32>,

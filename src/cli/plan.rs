@@ -1,0 +1,79 @@
+//! `firedrill plan`: what a run would do, here and now, and `--lock`, which pins it.
+
+use serde_json::{Value, json};
+
+use super::args::{PlanArgs, PlanFormat};
+use super::exit::Exit;
+use super::foresee::{Foreseen, foresee};
+use super::known::known;
+use super::load::load;
+use super::out::{Voice, print, say};
+use super::{pin, policy};
+use crate::base::Id;
+use crate::plan::{Mode, preview};
+use crate::policy::Stage;
+use crate::sys::surroundings::Surroundings;
+
+/// `firedrill plan FILE`.
+pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
+    let loaded = load(&args.file, &args.vars.vars, Mode::Normal, known(), &voice);
+    let judged = loaded.and_then(|loaded| Ok((policy::judge(&loaded, args.policy.named.as_deref(), Stage::Now, &voice)?, loaded)));
+    let (judged, loaded) = match judged {
+        Ok(judged) => judged,
+        Err(exit) => return exit,
+    };
+    let foreseen = foresee(&loaded.plan);
+    let doubts: Vec<String> =
+        Surroundings::here().doubts().into_iter().map(|doubt| format!("{}\n  help: {}", doubt.what, doubt.help)).collect();
+    let lock = pin::path_of(&args.file);
+    match args.output {
+        PlanFormat::Json => {
+            let faults: serde_json::Map<String, Value> = foreseen.iter().map(|(id, told)| (id.to_string(), json!(told))).collect();
+            let mut told = preview::json(&loaded.plan, &faults);
+            told["digest"] = json!(judged.bound.digest());
+            told["policy"] = judged.to_json();
+            told["warnings"] = json!(loaded.warnings.iter().chain(&doubts).collect::<Vec<_>>());
+            told["locked"] = json!(lock.exists());
+            print(&serde_json::to_string_pretty(&told).unwrap_or_default());
+        }
+        PlanFormat::Text => {
+            let extra: Vec<(String, Vec<String>)> = foreseen.iter().map(|(id, told)| (id.to_string(), told.lines())).collect();
+            print(&(preview::text(&loaded.plan, &extra) + &judged.section()));
+            print(&format!("\ndigest {}", judged.bound.digest()));
+        }
+    }
+    for doubt in &doubts {
+        voice.warn(doubt);
+    }
+    // Outside of a window, or not approved yet, is a plan all the same.
+    if judged.is_refused() {
+        return judged.refuse(&voice);
+    }
+    let troubles: Vec<String> = troubles(&foreseen);
+    for why in &troubles {
+        voice.error(why, Some("as things are, `firedrill run` could not start"));
+    }
+    if !troubles.is_empty() {
+        return Exit::CouldNotStart;
+    }
+    if args.lock {
+        match pin::write(&lock, &loaded, &judged.bound, &foreseen) {
+            Ok(()) => say(&format!("pinned   {}: `firedrill run` now refuses whatever differs; remove the file to let go", lock.display())),
+            Err(error) => {
+                voice.error(&format!("failed to write {}: {error}", lock.display()), Some("the scenario's directory must be writable"));
+                return Exit::CouldNotStart;
+            }
+        }
+    } else if let Err(why) = pin::compare(&lock, &loaded, &judged.bound) {
+        voice.warn(&format!("{why}\n  help: {}", pin::HELP));
+    }
+    Exit::Ok
+}
+
+/// What keeps a run from starting, as things are.
+fn troubles(foreseen: &[(Id, Foreseen)]) -> Vec<String> {
+    let missing =
+        |told: &Foreseen| told.needs.iter().find(|need| !need.here).map(|need| format!("failed to find what it needs: {}", need.what));
+    let one = |(id, told): &(Id, Foreseen)| Some(format!("{id}: {}", told.trouble.clone().or_else(|| missing(told))?));
+    foreseen.iter().filter_map(one).collect()
+}
