@@ -104,6 +104,10 @@ pub enum Verb {
     /// Waits until it has ended. Exits with 0 when nothing is owed any more, with 50 when something could not be undone or the undo was still
     /// under way after --wait, and with 11 when there is no such drill.
     Abort(Abort),
+    /// Let go of a fault that is held until somebody does: `for: { until: released, at_most: … }`
+    ///
+    /// The fault is undone at once and the drill goes on. Exits with 11 when there is nothing to let go of.
+    Release(Release),
     /// The safety lever of this machine: while it is engaged, running drills abort and none starts
     ///
     /// Every user of the machine may engage it; whoever did, and root, may release it. `check`, `plan` and `undo` work all the same.
@@ -329,6 +333,20 @@ pub struct Abort {
     /// How long to wait for the end
     #[arg(long, default_value = "60s", value_parser = span, value_name = "DURATION")]
     pub wait: crate::base::Span,
+    /// Where runs live
+    #[command(flatten)]
+    pub runs: RunsDir,
+}
+
+/// `firedrill release`.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// The fault
+    #[arg(value_name = "FAULT")]
+    pub fault: String,
+    /// A run: its id, the beginning of its id, `last`, or its directory; without it, the one drill that is running
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,

@@ -3,6 +3,7 @@
 mod abort;
 mod approve;
 pub mod args;
+mod asking;
 mod demo;
 pub mod exit;
 mod foresee;
@@ -18,6 +19,7 @@ mod out;
 mod pin;
 mod plan;
 mod policy;
+mod release;
 mod run;
 mod signals;
 pub mod store;
@@ -62,6 +64,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Report(args) => verbs::report(&args, voice),
         Verb::Undo(args) => verbs::undo(&args, voice),
         Verb::Abort(args) => abort::abort(&args, voice),
+        Verb::Release(args) => release::release(&args, voice),
         Verb::Lever { action } => lever::lever(&action, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),

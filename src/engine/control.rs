@@ -28,6 +28,11 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// Let go of a fault that is held until released.
+    Release {
+        /// The fault.
+        fault: String,
+    },
 }
 
 /// What is answered, always.
@@ -78,12 +83,18 @@ async fn obey(request: Request, uid: u32, ask: &mpsc::Sender<Command>) -> Result
     if uid != 0 && uid != rustix::process::geteuid().as_raw() {
         return Err(format!("the run is not {}'s", account::who(uid)));
     }
-    let Request::Abort { reason } = request;
-    let reason = one_line(&reason, LONGEST_REASON);
-    if reason.is_empty() {
-        return Err("there is no reason".to_owned());
-    }
-    ask.send(Command::Abort { by: account::who(uid), reason }).await.map_err(|_| "the drill is over".to_owned())
+    let by = account::who(uid);
+    let command = match request {
+        Request::Abort { reason } => {
+            let reason = one_line(&reason, LONGEST_REASON);
+            if reason.is_empty() {
+                return Err("there is no reason".to_owned());
+            }
+            Command::Abort { by, reason }
+        }
+        Request::Release { fault } => Command::Release { fault: one_line(&fault, LONGEST_REASON), by },
+    };
+    ask.send(command).await.map_err(|_| "the drill is over".to_owned())
 }
 
 /// Asks the run of a directory.

@@ -1,7 +1,8 @@
 //! What is asked of a running drill from outside: commands of people and signals, and the safety lever of the machine.
 
 use super::drive::Engine;
-use crate::event::Event;
+use crate::event::{Event, Role};
+use crate::state::ItemPhase;
 
 /// What people or other processes ask of a running drill.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,12 @@ impl Engine {
             Command::Abort { by, reason } if self.state.outcome.is_none() => self.record(Event::AbortRequested { by, reason }),
             Command::Abort { .. } => {}
             Command::Note { text } => self.record(Event::Note { text }),
-            Command::Release { fault, by } => self.record(Event::Released { id: fault, by }),
+            // What is no fault that bites stands nowhere: whoever asks is told so before.
+            Command::Release { fault, by } => {
+                if self.state.items.get(&fault).is_some_and(|item| item.role == Role::Fault && item.phase == ItemPhase::Active) {
+                    self.record(Event::Released { id: fault, by });
+                }
+            }
         }
     }
 

@@ -30,9 +30,12 @@ pub fn text(plan: &Plan, extra: &[(String, Vec<String>)]) -> String {
 /// The plan for programs, schema `firedrill.plan/1`: what text shows, and the plan itself. `foreseen` holds of each fault what only its kind can say.
 pub fn json(plan: &Plan, foreseen: &serde_json::Map<String, Value>) -> Value {
     let guard = |(id, guard): (&Id, &GuardPlan)| {
-        (id.to_string(), json!({
-            "after_first_bad": guard.usually_reacts_within(), "reacts_within": guard.reacts_within(), "without_data_within": guard.misses_within(),
-        }))
+        (
+            id.to_string(),
+            json!({
+                "after_first_bad": guard.usually_reacts_within(), "reacts_within": guard.reacts_within(), "without_data_within": guard.misses_within(),
+            }),
+        )
     };
     let latest = words::latest(plan);
     let fault = |id: &Id| {
@@ -379,10 +382,18 @@ mod tests {
         s.guards[0].how.breaches = Some(3);
         let plan = of(&s);
         // The look takes up to a second, so that three of them, and the one under way, take four.
-        assert!(text(&plan, &[]).contains("3 bad in a row abort, 1 s after the first, at most 4 s after harm   so do 1.5 s without data, within 3.5 s"), "{}", text(&plan, &[]));
+        assert!(
+            text(&plan, &[])
+                .contains("3 bad in a row abort, 1 s after the first, at most 4 s after harm   so do 1.5 s without data, within 3.5 s"),
+            "{}",
+            text(&plan, &[])
+        );
         let foreseen = [("lose-primary".to_owned(), json!({ "kind": "x" }))].into_iter().collect();
         let value = json(&plan, &foreseen);
-        assert_eq!(value["guards"]["neighbours"], json!({ "after_first_bad": "1s", "reacts_within": "4s", "without_data_within": "3s500ms" }));
+        assert_eq!(
+            value["guards"]["neighbours"],
+            json!({ "after_first_bad": "1s", "reacts_within": "4s", "without_data_within": "3s500ms" })
+        );
         assert_eq!(value["faults"]["lose-primary"]["kind"], "x");
         assert_eq!(value["faults"]["lose-primary"]["latest"]["undone"], "2m25s");
         assert_eq!(value["plan"]["faults"]["lose-primary"]["kind"], "process.kill");
