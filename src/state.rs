@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use crate::base::{At, Interval};
+use crate::base::{At, Interval, Span};
 use crate::event::{Entry, Event, Outcome, Role, UndoRecord};
 
 /// Where one armed item is in its life.
@@ -126,6 +126,8 @@ pub struct RunState {
     pub taken_over: bool,
     /// The journal cannot be relied on.
     pub poisoned: bool,
+    /// When it was seen that the machine had slept, and for how long: time that CLOCK_MONOTONIC does not count.
+    pub sleeps: Vec<(At, Span)>,
 }
 
 /// An event that may not follow what went before.
@@ -170,6 +172,11 @@ impl RunState {
             }
         }
         (state, kept, lost)
+    }
+
+    /// How long the machine has slept since then. Holds and limits count that time; measurement does not (design, Clocks).
+    pub fn slept_since(&self, at: At) -> Span {
+        self.sleeps.iter().filter(|(seen, _)| *seen > at).fold(Span::ZERO, |sum, (_, slept)| sum + *slept)
     }
 
     /// Everything that owes an undo, in the order it was armed.
@@ -250,6 +257,7 @@ impl RunState {
             Event::NotSteadyAfter { .. } => self.steady_after = Some(false),
             Event::ProbesStopped {} => self.probes_stopped = true,
             Event::LedgersRead {} => self.ledgers_read = true,
+            Event::Suspended { slept } => self.sleeps.push((entry.at, *slept)),
             Event::JournalPoisoned { why } => {
                 self.poisoned = true;
                 self.abort_for("journal".into(), why.clone());

@@ -302,6 +302,33 @@ fn a_fault_waits_for_its_time() {
     assert_eq!(decide(plan, &world.state, &BTreeSet::new(), due).effects, [Effect::Inject("a".parse().unwrap())]);
 }
 
+/// Holds are in real time: a fault that was to last seconds must not wait for a laptop to be awake for as long.
+#[test]
+fn a_machine_that_slept_through_the_end_of_a_fault_undoes_it_at_once() {
+    let plan = &plans()[1];
+    let mut world = world(plan, Trouble::default());
+    let id = plan.faults.keys().next().unwrap();
+    while world.state.items.get(id.as_str()).is_none_or(|item| item.effective.is_none()) {
+        let decision = decide(plan, &world.state, &BTreeSet::new(), world.now);
+        match decision.effects.into_iter().next() {
+            Some(effect) => world.effect(effect),
+            None => world.now = decision.wake.unwrap(),
+        }
+    }
+    let bites = |world: &World| decide(plan, &world.state, &BTreeSet::new(), world.now);
+    let before = bites(&world);
+    assert!(before.effects.is_empty(), "{before:?}");
+    world.record(Event::Suspended { slept: Span::secs(1) });
+    let shorter = bites(&world);
+    assert_eq!(before.wake.unwrap().since(shorter.wake.unwrap()), Span::secs(1), "one second less is left");
+    world.record(Event::Suspended { slept: Span::secs(3600) });
+    assert!(matches!(bites(&world).effects.as_slice(), [Effect::MissRecovery(_) | Effect::Undo(..), ..]), "{:?}", bites(&world));
+    while world.state.items[id.as_str()].phase.owes() {
+        let effect = bites(&world).effects.into_iter().next().expect("nothing has to be waited for");
+        world.effect(effect);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]

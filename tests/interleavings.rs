@@ -260,8 +260,11 @@ impl World {
             }
             3 if open && self.trouble(60) => self.record(Event::AbortRequested { by: "test".into(), reason: "test".into() }),
             4 if open && self.state.items.contains_key(&id) => self.record(Event::Released { id, by: "test".into() }),
-            // A suspended machine, a frozen process.
-            5 if self.trouble(30) => self.now = self.now + Span::secs(3600),
+            // A frozen process; a machine that slept, which the clock of the run does not count.
+            5 if self.trouble(30) => match self.chance.below(2) {
+                0 => self.now = self.now + Span::secs(3600),
+                _ => self.record(Event::Suspended { slept: Span::secs(3600) }),
+            },
             _ => {}
         }
     }

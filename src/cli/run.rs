@@ -104,6 +104,8 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
         Ok(Ran { dir, seen, notices }) => {
             let exit = conclude_run(&dir, &plan, &seen, output, voice);
             of_work.block_on(notices.close(exit, voice));
+            // What waits for a disk that hangs has had its time.
+            of_work.shutdown_background();
             exit
         }
         Err(why) => {
@@ -228,14 +230,13 @@ pub fn judge_and_write(dir: &Path, plan: &Plan, entries: &[Entry]) -> std::io::R
     let facts = measure::facts(plan, entries);
     let score = score(plan, &facts);
     let whole = Report { plan, facts: &facts, score: &score };
-    for (name, text) in [
+    let files = vec![
         ("report.html", report::html::render(&whole)),
         ("report.md", report::markdown::render(&whole)),
         ("report.json", report::json::render(&whole)),
         ("report.xml", report::junit::render(&whole)),
-    ] {
-        store::write_report(dir, name, &text)?;
-    }
+    ];
+    store::write_reports(dir, files)?;
     Ok((facts, score))
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::base::Span;
 use crate::engine::finish::{self, FinishError};
 use crate::event::{Event, Outcome};
 use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
@@ -172,11 +173,28 @@ pub fn debts(runs: &Path) -> Vec<Debt> {
     everywhere(runs).iter().filter_map(|dir| debt(dir)).collect()
 }
 
-/// Writes a report file; it may be read by its owner only, as everything of a run.
+/// How long the disk may take for the files of a report.
+const WRITE_WITHIN: Span = Span::secs(10);
+
+/// Writes report files; they may be read by their owner only, as everything of a run. Done by a thread of its own: a disk that hangs keeps nobody from
+/// hearing how the drill ended.
 ///
 /// # Errors
-/// The disk refuses.
-pub fn write_report(dir: &Path, name: &str, text: &str) -> std::io::Result<PathBuf> {
+/// The disk refuses, or does not answer.
+pub fn write_reports(dir: &Path, files: Vec<(&'static str, String)>) -> std::io::Result<()> {
+    let (done, answer) = std::sync::mpsc::channel();
+    let dir = dir.to_owned();
+    let write = move || {
+        let written = files.iter().try_for_each(|(name, text)| write_report(&dir, name, text));
+        // Whoever asked may have gone on.
+        let _ = done.send(written);
+    };
+    std::thread::Builder::new().name("report".into()).spawn(write)?;
+    let late = || std::io::Error::other(format!("the disk did not answer within {}; this process ends when it does", WRITE_WITHIN.human()));
+    answer.recv_timeout(WRITE_WITHIN.std()).unwrap_or_else(|_| Err(late()))
+}
+
+fn write_report(dir: &Path, name: &str, text: &str) -> std::io::Result<()> {
     let path = dir.join(name);
     let partial = dir.join(format!(".{name}.partial"));
     let written = fs::write(&partial, text)
@@ -186,7 +204,7 @@ pub fn write_report(dir: &Path, name: &str, text: &str) -> std::io::Result<PathB
         // Half a report on a full disk helps nobody.
         let _ = fs::remove_file(&partial);
     }
-    written.map(|()| path)
+    written
 }
 
 /// A run directory read for a report.

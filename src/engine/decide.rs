@@ -85,6 +85,11 @@ impl Decision {
         self.wake = Some(self.wake.map_or(at, |other| other.min(at)));
     }
 
+    /// Whether so long has passed since then, the time that the machine has slept included; if not, asks to be woken then.
+    fn passed(&mut self, state: &RunState, since: At, limit: Span, now: At) -> bool {
+        self.due(since + (limit - state.slept_since(since)), now)
+    }
+
     /// Whether the time has come; if not, asks to be woken then.
     fn due(&mut self, at: At, now: At) -> bool {
         if now >= at {
@@ -148,7 +153,7 @@ fn begin(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, decisi
     match state.baseline_at {
         None => decision.act(busy, Effect::StartProbes),
         Some(began) => {
-            if decision.due(began + plan.baseline_within, now) {
+            if decision.passed(state, began, plan.baseline_within, now) {
                 decision.act(busy, Effect::MissSteady);
             }
         }
@@ -168,7 +173,7 @@ fn episodes(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, dec
             continue;
         }
         match state.items.get(id.as_str()) {
-            Some(item) => open |= live_fault(plan, id, item, busy, now, decision),
+            Some(item) => open |= live_fault(plan, state, id, item, busy, now, decision),
             None if state.not_run.contains_key(id.as_str()) => {}
             None => {
                 open = true;
@@ -202,7 +207,7 @@ fn episodes(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, dec
 }
 
 /// One fault that was armed; says whether its episode is still open.
-fn live_fault(plan: &Plan, id: &Id, item: &Item, busy: &BTreeSet<String>, now: At, decision: &mut Decision) -> bool {
+fn live_fault(plan: &Plan, state: &RunState, id: &Id, item: &Item, busy: &BTreeSet<String>, now: At, decision: &mut Decision) -> bool {
     let Some(fault) = plan.faults.get(id) else { return false };
     let undo = |decision: &mut Decision, why: String| undo_now(id.as_str(), item, busy, now, why, decision);
     match item.phase {
@@ -212,7 +217,7 @@ fn live_fault(plan: &Plan, id: &Id, item: &Item, busy: &BTreeSet<String>, now: A
             if judged {
                 return false;
             }
-            if decision.due(effect + fault.recovery_within, now) {
+            if decision.passed(state, effect, fault.recovery_within, now) {
                 decision.act(busy, Effect::MissRecovery(id.clone()));
             }
             true
@@ -236,9 +241,8 @@ fn live_fault(plan: &Plan, id: &Id, item: &Item, busy: &BTreeSet<String>, now: A
                 }
                 return true;
             };
-            let limit = effect + fault.recovery_within;
             let open = item.recovered_at.is_none() && item.not_recovered_at.is_none();
-            if open && decision.due(limit, now) {
+            if open && decision.passed(state, effect, fault.recovery_within, now) {
                 decision.act(busy, Effect::MissRecovery(id.clone()));
             }
             let recovered = item.recovered_at.is_some();
@@ -248,7 +252,7 @@ fn live_fault(plan: &Plan, id: &Id, item: &Item, busy: &BTreeSet<String>, now: A
                 Hold::UntilRecovered(_) if recovered => Some("recovered".to_owned()),
                 Hold::UntilReleased(_) if item.released_at.is_some() => Some("released".to_owned()),
                 Hold::Time(most) | Hold::UntilRecovered(most) | Hold::UntilReleased(most) | Hold::UntilExpectation(_, most) => {
-                    decision.due(effect + *most, now).then(|| format!("held {}", most.human()))
+                    decision.passed(state, effect, *most, now).then(|| format!("held {}", most.human()))
                 }
             };
             if let Some(why) = over {
@@ -280,7 +284,7 @@ fn settle(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, decis
     let mut waiting = false;
     if state.steady_after.is_none() {
         waiting = true;
-        if decision.due(began + plan.settle_within, now) {
+        if decision.passed(state, began, plan.settle_within, now) {
             decision.act(busy, Effect::MissSettle);
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::control::{self, Reply, Request};
+use super::disk::Disk;
 use super::toxic::{Active, Toxic};
 use super::{LEASE, fault_file, pipe};
 use crate::base::Span;
@@ -62,20 +63,16 @@ pub fn proxy_main(arguments: Vec<OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            say(&format!("failed to {why}"));
+            let _ = writeln!(io::stderr(), "failed to {why}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Into the log of the proxy, which is its standard error.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
 /// The faults, their files and the lease.
 struct Held {
     dir: PathBuf,
+    disk: Disk,
     toxics: Mutex<BTreeMap<String, Toxic>>,
     renewed: Mutex<u64>,
     active: watch::Sender<Active>,
@@ -100,43 +97,49 @@ impl Held {
     }
 
     /// The file comes first: a fault never lasts a moment that a person could not end.
-    fn set(&self, token: &str, toxic: Toxic) -> Result<(), String> {
+    async fn set(&self, token: &str, toxic: Toxic) -> Result<(), String> {
         let good = !token.is_empty() && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         if !good {
             return Err(format!("{token} is no name for a fault"));
         }
-        let file = fault_file(&self.dir, token);
-        std::fs::write(&file, format!("{toxic}; remove this file to end it\n")).map_err(|error| format!("{}: {error}", file.display()))?;
-        say(&format!("{token}: {toxic}"));
+        self.disk.mark(fault_file(&self.dir, token), format!("{toxic}; remove this file to end it\n")).await?;
+        self.disk.say(&format!("{token}: {toxic}"));
         self.change(|toxics| toxics.insert(token.to_owned(), toxic));
         Ok(())
     }
 
     fn clear(&self, token: &str, why: &str) {
         if self.change(|toxics| toxics.remove(token)).is_some() {
-            say(&format!("{token}: over, {why}"));
+            self.disk.say(&format!("{token}: over, {why}"));
         }
-        let _ = std::fs::remove_file(fault_file(&self.dir, token));
+        self.disk.unmark(fault_file(&self.dir, token));
     }
 
-    /// Drops what has no file any longer, and everything when the lease has ended.
-    fn look(&self, lease: Span) {
-        let tokens: Vec<String> = self.toxics.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
-        let late = self.silent_for() > lease;
-        for token in tokens {
-            if late {
-                self.clear(&token, "the runner is silent");
-            } else if !fault_file(&self.dir, &token).exists() {
+    fn tokens(&self) -> Vec<String> {
+        self.toxics.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Drops everything when the lease has ended. Asks no disk.
+    fn look_at_lease(&self, lease: Span) {
+        if self.silent_for() > lease {
+            self.tokens().iter().for_each(|token| self.clear(token, "the runner is silent"));
+        }
+    }
+
+    /// Drops what has no file any longer.
+    fn look_at_files(&self) {
+        for token in self.tokens() {
+            if !fault_file(&self.dir, &token).exists() {
                 self.clear(&token, "its file was removed");
             }
         }
     }
 
-    fn answer(&self, request: Request) -> Reply {
+    async fn answer(&self, request: Request) -> Reply {
         let error = match request {
             Request::Set { token, toxic } => {
                 self.renew();
-                self.set(&token, toxic).err()
+                self.set(&token, toxic).await.err()
             }
             Request::Clear { token } => {
                 self.clear(&token, "cleared");
@@ -158,8 +161,10 @@ async fn forward(arguments: Arguments) -> Result<(), String> {
     let mut stop = signal(SignalKind::terminate()).map_err(|error| format!("wait for SIGTERM: {error}"))?;
     let control = open_control(&arguments.dir).map_err(|error| format!("open the control socket: {error}"))?;
     let listener = TcpListener::bind(&arguments.listen).await.map_err(|error| format!("listen on {}: {error}", arguments.listen))?;
+    let disk = Disk::start().map_err(|error| format!("start a thread: {error}"))?;
     let held = Arc::new(Held {
         dir: arguments.dir.clone(),
+        disk: disk.clone(),
         toxics: Mutex::default(),
         renewed: Mutex::new(clock::mono_ns()),
         active: watch::Sender::new(Active::default()),
@@ -171,10 +176,19 @@ async fn forward(arguments: Arguments) -> Result<(), String> {
     let looking = tokio::spawn(async move {
         loop {
             clock::sleep(LOOK).await;
-            looker.look(arguments.lease);
+            looker.look_at_lease(arguments.lease);
         }
     });
-    say(&format!("{} → {}", arguments.listen, arguments.upstream));
+    let looker = Arc::downgrade(&held);
+    let looks = move || {
+        while let Some(held) = looker.upgrade() {
+            held.look_at_files();
+            drop(held);
+            clock::block(LOOK);
+        }
+    };
+    std::thread::Builder::new().name("files".into()).spawn(looks).map_err(|error| format!("start a thread: {error}"))?;
+    disk.say(&format!("{} → {}", arguments.listen, arguments.upstream));
     let upstream: Arc<str> = arguments.upstream.into();
     let mut open = JoinSet::new();
     loop {
@@ -195,9 +209,10 @@ async fn forward(arguments: Arguments) -> Result<(), String> {
     drop(listener);
     looking.abort();
     answering.abort();
-    held.look(Span::ZERO);
+    held.look_at_lease(Span::ZERO);
     let drained = async { while open.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(DRAIN.std(), drained).await;
+    disk.settle().await;
     Ok(())
 }
 
@@ -229,7 +244,7 @@ async fn answer(stream: UnixStream, held: Arc<Held>) {
     let mut stream = BufReader::new(stream);
     loop {
         let reply = match control::read::<Request>(&mut stream).await {
-            Ok(Some(request)) => held.answer(request),
+            Ok(Some(request)) => held.answer(request).await,
             Ok(None) => return,
             Err(error) => Reply { error: Some(error.to_string()), ..Reply::default() },
         };

@@ -57,14 +57,10 @@ impl ProxyUndo {
     }
 
     async fn undo(&self) -> Result<(), FaultError> {
-        // Removing the file is enough for a proxy that lives, even for one that cannot answer now; asking makes it immediate.
+        // Removing the file is enough for a proxy that lives, even for one that cannot answer now; asking makes it immediate. The disk may hang, and
+        // then asking is enough.
         let file = fault_file(&self.dir, &self.token);
-        match std::fs::remove_file(&file) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(FaultError::Os { doing: format!("remove {}", file.display()), source });
-            }
-            Ok(()) | Err(_) => {}
-        }
+        tokio::task::spawn_blocking(move || drop(std::fs::remove_file(file)));
         match self.ask(Request::Clear { token: self.token.clone() }).await {
             Err(_) if self.is_gone() => Ok(()),
             asked => asked.map(drop),

@@ -4,6 +4,7 @@
 
 mod control;
 mod data_plane;
+mod disk;
 mod faults;
 mod item;
 mod pipe;
