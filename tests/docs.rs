@@ -373,6 +373,7 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     // Nothing is running by then.
     ("firedrill abort --reason outage", Ok(11)),
     ("firedrill abort --all --reason outage", Ok(11)),
+    ("firedrill release FAULT", Ok(11)),
     ("firedrill undo --all", Ok(0)),
     ("firedrill lever engage --reason outage", Ok(0)),
     ("firedrill lever status", Ok(11)),
