@@ -191,7 +191,7 @@ fn words_that_mean_trouble_are_absent() {
 #[test]
 fn the_readme_tells_every_exit_code() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for line in firedrill::cli::args::EXIT_CODES.lines().filter(|line| line.starts_with(' ')) {
+    for line in firedrill::cli::exit::EXIT_CODES.lines().filter(|line| line.starts_with(' ')) {
         let code = line.split_whitespace().next().unwrap();
         assert!(readme.contains(&format!("| {code} |")), "README.md does not explain exit code {code}");
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::exit::EXIT_CODES;
+
 /// Game days you can trust: inject a fault, measure the recovery from outside, undo everything whatever dies, judge the claims.
 #[derive(Debug, Parser)]
 #[command(name = "firedrill", version, max_term_width = 110, arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -21,22 +23,6 @@ pub struct Cli {
 }
 
 const EVERYWHERE: &str = "Everywhere";
-
-/// The exit codes, as help shows them.
-pub const EXIT_CODES: &str = "Exit codes, worst first:
-  50  an undo failed: a fault may still be there
-  40  aborted, everything undone
-  20  not steady beforehand, nothing injected
-  33  invalid: the fault was not confirmed, the prober was starved, or what was tested changed
-  30  a system claim failed, or not steady after the undo
-  31  inconclusive
-  32  only the team's expectations failed (this version does not judge the team)
-   0  passed
-Before a run:
-  11  could not start (target, privilege, port, run directory, lock, something still owed, the safety lever)
-  10  refused by the language or by a policy
-   2  usage
-   1  a bug in firedrill";
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,21 @@
 
 use std::process::ExitCode;
 
-use super::args::EXIT_CODES;
+/// The exit codes, as help shows them.
+pub const EXIT_CODES: &str = "Exit codes, worst first:
+  50  an undo failed: a fault may still be there
+  40  aborted, everything undone
+  20  not steady beforehand, nothing injected
+  33  invalid: the fault was not confirmed, the prober was starved, or what was tested changed
+  30  a system claim failed, or not steady after the undo
+  31  inconclusive
+  32  only the team's expectations failed (this version does not judge the team)
+   0  passed
+Before a run:
+  11  could not start (target, privilege, port, run directory, lock, something still owed, the safety lever)
+  10  refused by the language or by a policy
+   2  usage
+   1  a bug in firedrill";
 
 /// How firedrill ends. `score` decides the codes of a run; these are the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

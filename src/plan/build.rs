@@ -2,6 +2,7 @@
 //! without an error becomes a plan; of one with errors, what cannot be resolved is left out.
 
 use super::carried;
+use super::notify;
 use super::{
     AvailabilityPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan, ResetPlan,
     RestorePlan, RpoPlan, RtoPlan, SteadyPlan, SubjectPlan, SystemPlan, TargetPlan, UndoPlan,
@@ -84,7 +85,7 @@ pub fn build(scenario: &Scenario, known: &Known, origin: Origin) -> Plan {
             done_when: reset.done_when.as_ref().and_then(|done| condition(scenario, done)),
         }),
         not_judged: carried::not_judged(scenario),
-        notify: carried::notify(scenario),
+        notify: notify::of(scenario),
         carried: carried::blocks(scenario),
         policy: None,
         pins: None,

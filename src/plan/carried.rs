@@ -3,7 +3,6 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Map, NoticeOf, NoticePlan, WebhookPlan};
 use crate::scenario::model::Scenario;
 
 /// What was parsed and checked but is not judged by this version, one line each.
@@ -28,16 +27,6 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
         out.push(format!("cadence: {cadence}"));
     }
     out
-}
-
-/// Who is told by webhooks. The blocks were checked against their schema: what does not fit it is not here.
-pub(super) fn notify(scenario: &Scenario) -> Map<NoticePlan> {
-    let one = |(id, notice): (&String, &Value)| {
-        let webhook = serde_json::from_value::<WebhookPlan>(notice.get("webhook")?.clone()).ok()?;
-        let on = notice.get("on").and_then(|on| serde_json::from_value::<Vec<NoticeOf>>(on.clone()).ok());
-        Some((id.parse().ok()?, NoticePlan { webhook, on: on.unwrap_or_else(|| NoticeOf::ALL.to_vec()) }))
-    };
-    scenario.notify.as_ref().and_then(Value::as_object).into_iter().flatten().filter_map(one).collect()
 }
 
 /// Those blocks as they are written.

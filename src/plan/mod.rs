@@ -4,6 +4,7 @@
 
 mod build;
 mod carried;
+mod notify;
 pub mod pins;
 pub mod preview;
 mod ruled;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use build::{Origin, build, default_rate};
+pub use notify::{NoticePlan, WebhookPlan};
 pub use pins::Pins;
 pub use ruled::{ApprovalRecord, PolicyRecord, RuleRecord};
 
@@ -355,25 +357,6 @@ pub struct SubjectPlan {
     pub look: Condition,
     /// RFC 9535 path; absent: the trimmed text.
     pub pick: Option<String>,
-}
-
-/// Somebody who is told what happens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NoticePlan {
-    /// Where they are told.
-    pub webhook: WebhookPlan,
-    /// Of what.
-    pub on: Vec<NoticeOf>,
-}
-
-/// A request that tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WebhookPlan {
-    /// Where to; secrets stand in it as references.
-    pub url: String,
-    /// Request headers; secrets stand in them as references.
-    #[serde(default)]
-    pub headers: IndexMap<String, String>,
 }
 
 /// Bring-back between repeats.
