@@ -391,13 +391,3 @@ impl Plan {
             || self.faults.values().any(|f| f.kind.starts_with("rehearse."))
     }
 }
-
-impl FaultPlan {
-    /// The longest this fault can be held after it was seen to bite.
-    pub fn longest_hold(&self) -> Span {
-        match &self.hold {
-            Hold::Once => self.recovery_within,
-            Hold::Time(most) | Hold::UntilRecovered(most) | Hold::UntilReleased(most) | Hold::UntilExpectation(_, most) => *most,
-        }
-    }
-}

@@ -182,6 +182,16 @@ pub fn claim_line(plan: &Plan) -> String {
     plan.claims.values().map(one).collect::<Vec<_>>().join("; ")
 }
 
+impl FaultPlan {
+    /// The longest this fault can be held after it was seen to bite.
+    pub fn longest_hold(&self) -> Span {
+        match &self.hold {
+            Hold::Once => self.recovery_within,
+            Hold::Time(most) | Hold::UntilRecovered(most) | Hold::UntilReleased(most) | Hold::UntilExpectation(_, most) => *most,
+        }
+    }
+}
+
 /// When things may happen at the latest, counted from the start of baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Latest {
@@ -205,10 +215,7 @@ pub(super) fn latest(plan: &Plan) -> BTreeMap<&Id, Latest> {
             let Some(base) = base else { continue };
             let start = base + fault.at.plus;
             let effective = start + fault.confirm_within;
-            let held = match &fault.hold {
-                Hold::Once => fault.recovery_within,
-                Hold::Time(span) | Hold::UntilRecovered(span) | Hold::UntilReleased(span) | Hold::UntilExpectation(_, span) => *span,
-            };
+            let held = fault.longest_hold();
             known.insert(id, Latest { start, effective, recovered: effective + fault.recovery_within, undone: effective + held });
         }
     }
