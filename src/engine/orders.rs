@@ -35,11 +35,12 @@ impl Engine {
             Command::Abort { by, reason } if self.state.outcome.is_none() => self.record(Event::AbortRequested { by, reason }),
             Command::Abort { .. } => {}
             Command::Note { text } => self.record(Event::Note { text }),
-            // What is no fault that bites stands nowhere: whoever asks is told so before.
             Command::Release { fault, by } => {
-                if self.state.items.get(&fault).is_some_and(|item| item.role == Role::Fault && item.phase == ItemPhase::Active) {
-                    self.record(Event::Released { id: fault, by });
-                }
+                let bites = self.state.items.get(&fault).is_some_and(|item| item.role == Role::Fault && item.phase == ItemPhase::Active);
+                self.record(match bites {
+                    true => Event::Released { id: fault, by },
+                    false => Event::Note { text: format!("{by} asked to let go of {fault}, which is no fault that bites") },
+                });
             }
         }
     }
