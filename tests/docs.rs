@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
 use drill::Place;
-use firedrill::cli::args::{Cli, EXIT_CODES};
+use firedrill::cli::args::Cli;
+use firedrill::cli::exit::EXIT_CODES;
 use firedrill::cli::known::known;
 use firedrill::scenario::finding::Severity;
 use firedrill::scenario::{check, json_schema, read, render_all};

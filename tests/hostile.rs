@@ -198,8 +198,8 @@ faults:
     place.file("there.yaml", scenario("touch"));
     place.file("not.yaml", scenario("no-such-program-here"));
     let done = place.run(&["plan", "there.yaml"], 20).expect(0);
-    assert!(done.stdout.contains("needs    the program touch\n"), "{}", done.stdout);
+    assert!(done.stdout.contains("needs      the program touch: is here\n"), "{}", done.stdout);
     let done = place.run(&["plan", "not.yaml"], 20).expect(11);
-    assert!(done.stdout.contains("needs    the program no-such-program-here; MISSING HERE"), "{}", done.stdout);
+    assert!(done.stdout.contains("needs      the program no-such-program-here: MISSING HERE"), "{}", done.stdout);
     assert!(done.stderr.contains("broken: failed to find the program") && done.stderr.contains("could not start"), "{}", done.stderr);
 }
