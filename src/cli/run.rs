@@ -179,7 +179,10 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     signals.abort();
     if let Some(asked) = asked {
         asked.abort();
-        let _ = std::fs::remove_file(dir.join(control::NAME));
+        // A disk that hangs is not waited for.
+        let socket = dir.join(control::NAME);
+        let gone = work.spawn_blocking(move || std::fs::remove_file(socket));
+        let _ = tokio::time::timeout(Span::secs(1).std(), gone).await;
     }
     let (seen, notices) = viewer.await.map_err(|error| fail(&format!("show what happens: {error}")))?;
     if outcome == Outcome::Stuck {
