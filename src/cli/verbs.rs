@@ -10,8 +10,8 @@ use super::out::{Voice, print, say};
 use super::run::{conclude, judge_and_write, own_exe};
 use super::{kinds as pages, policy, runtime, store};
 use crate::base::Span;
-use crate::engine::finish::{self, Finished};
-use crate::journal::{FILE, Registry, RunLock};
+use crate::engine::finish::{self, FinishError, Finished};
+use crate::journal::{FILE, JournalError, Registry, RunLock};
 use crate::measure;
 use crate::plan::Mode;
 use crate::score::score;
@@ -87,12 +87,15 @@ pub fn undo(args: &Undo, voice: Voice) -> Exit {
 
 fn undo_one(dir: &Path, voice: Voice) -> Exit {
     let shown = dir.display();
-    if RunLock::is_held(dir) && !comes_free(dir) {
+    let alive = || {
         voice.error(
             &format!("{shown} is alive: somebody is at work on it"),
             Some("abort that run instead, and it undoes everything itself: `firedrill abort`"),
         );
-        return Exit::CouldNotStart;
+        Exit::CouldNotStart
+    };
+    if RunLock::is_held(dir) && !comes_free(dir) {
+        return alive();
     }
     let Ok(runtime) = runtime() else { return Exit::Bug };
     let (watch, _) = tokio::sync::mpsc::unbounded_channel();
@@ -117,6 +120,8 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
             }
             Exit::Stuck
         }
+        // A watchdog that was on its way came first.
+        Err(FinishError::Journal(JournalError::Locked { .. })) => alive(),
         Err(error) => {
             voice.error(&format!("failed to {error}"), None);
             // Nobody but a person can go on: say what there is to be done.
