@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::{Asked, Direction, Fate, Peers, Ports, Protocol, Rule};
 use super::table::{self, TableUndo};
-use crate::base::{Percent, Problem};
+use crate::base::{Percent, Problem, Span};
 use crate::fault::{Fault, FaultError, Permit, Prepared, Privilege, Resource, Scene, Seen};
 use crate::sys::Cx;
 
@@ -153,6 +153,8 @@ impl<S: PacketSpec> Fault for Packets<S> {
     const ABOUT: &'static str = S::ABOUT;
     const EXAMPLE: &'static str = S::EXAMPLE;
     const UNDO: &'static str = "the fault's own nftables table is removed; no other is touched";
+    /// Three runs of `nft`: look, remove, look.
+    const UNDO_TAKES: Span = Span::millis(40);
     const READS_BACK: bool = true;
     type Spec = S;
     type Undo = TableUndo;
