@@ -21,7 +21,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use drill::{Place, free_ports};
+use drill::{Place, Stranger, free_ports, state};
 
 /// Who dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,34 +108,6 @@ fn service() -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || listener.incoming().for_each(drop));
     port
-}
-
-/// A process that firedrill did not start.
-struct Stranger(Child);
-
-impl Stranger {
-    fn start(place: &Place) -> Stranger {
-        let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
-        place.file("stranger.pid", child.id().to_string());
-        Stranger(child)
-    }
-
-    fn is_stopped(&self) -> bool {
-        state(self.0.id()) == Some('T')
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The state letter of a process; none when it is gone or a zombie.
-fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(')').next()?.trim_start().chars().next().filter(|state| *state != 'Z')
 }
 
 /// The lines of a journal that are no samples and no clocks, as far as they are whole.

@@ -4,30 +4,12 @@
 mod drill;
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use drill::{Done, Place, signal, wait};
+use drill::{Done, Place, Stranger, signal, wait};
 use serde_json::Value;
 
 const PATIENCE: u64 = 120;
-
-/// A process that no drill has started.
-struct Stranger(Child);
-
-impl Stranger {
-    fn start(place: &Place) -> Stranger {
-        let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
-        place.file("stranger.pid", child.id().to_string());
-        Stranger(child)
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A drill that holds something for a minute.
 fn holding(place: &Place, fault: &str) {

@@ -87,10 +87,15 @@ impl Registry {
     pub fn announce(&self, run: &str, text: &str) -> Result<(), JournalError> {
         let room = self.room(CLAIMS)?;
         let (path, partial) = (room.join(run), room.join(format!(".{run}.partial")));
-        fs::write(&partial, text)
-            .and_then(|()| fs::set_permissions(&partial, fs::Permissions::from_mode(0o644)))
-            .and_then(|()| fs::rename(&partial, &path))
-            .map_err(|source| JournalError::os("write", &path, source))
+        // Everybody may put a file, or a link to somewhere else, under that name: what is there already is never written to.
+        let _ = fs::remove_file(&partial);
+        let write = || {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
+            file.write_all(text.as_bytes())?;
+            file.set_permissions(fs::Permissions::from_mode(0o644))?;
+            fs::rename(&partial, &path)
+        };
+        write().map_err(|source| JournalError::os("write", &path, source))
     }
 
     /// Takes back what a run announced.
@@ -217,6 +222,26 @@ mod tests {
         assert_eq!(registry.runs(), [("a".to_owned(), run.clone())]);
         fs::remove_dir(&run).unwrap();
         assert!(registry.runs().is_empty());
+    }
+
+    #[test]
+    fn a_link_that_somebody_put_there_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::at(dir.path().join("r"));
+        let (victim, run_dir) = (dir.path().join("victim"), dir.path().join("run"));
+        fs::write(&victim, "precious").unwrap();
+        fs::create_dir(&run_dir).unwrap();
+        registry.add("a", &run_dir).unwrap();
+        registry.announce("a", "first").unwrap();
+        for name in ["a", ".a.partial"] {
+            let path = dir.path().join("r/claims").join(name);
+            let _ = fs::remove_file(&path);
+            std::os::unix::fs::symlink(&victim, &path).unwrap();
+            assert_ne!(registry.announced().first().map(|said| said.text.as_str()), Some("precious"), "a link is not read");
+            registry.announce("a", "again").unwrap();
+            assert_eq!(registry.announced()[0].text, "again");
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
 
     #[test]

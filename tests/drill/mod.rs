@@ -156,6 +156,34 @@ recovery: {recovery}
     }
 }
 
+/// A process that firedrill did not start; its pid stands in `stranger.pid`.
+pub struct Stranger(pub Child);
+
+impl Stranger {
+    pub fn start(place: &Place) -> Stranger {
+        let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+        place.file("stranger.pid", child.id().to_string());
+        Stranger(child)
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        state(self.0.id()) == Some('T')
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The state letter of a process; none when it is gone or a zombie.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next().filter(|state| *state != 'Z')
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub struct Done {
