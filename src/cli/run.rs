@@ -130,14 +130,14 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     let dir = store::create(runs, &id, &plan_text, &loaded.text).map_err(|error| fail(&error))?;
     let lock = RunLock::take(&dir).map_err(|error| fail(&error))?;
     let mut journal = Journal::create(&dir, lock).map_err(|error| fail(&error))?;
-    let registry = Registry::here();
-    registry.add(&id, &dir).map_err(|error| fail(&error))?;
-    register_start(&std::path::absolute(runs).unwrap_or_default(), &id, &loaded.plan.name, &digest.to_string(), &clock::wall())
-        .map_err(|error| fail(&error))?;
     let plan = Arc::new(loaded.plan);
     let cx = cx_for(&plan, &id, &dir, own_exe(), Clock::start());
-    // The watchdog starts while the baseline is taken; nothing is armed before it has answered.
+    // The watchdog starts while the baseline is taken; nothing is armed before it has answered. Whatever comes after this line it takes back.
     let minder = Minder::start(&cx, work);
+    let registry = Registry::here();
+    registry.add(&id, &dir).map_err(|error| fail(&error))?;
+    register_start(&std::path::absolute(runs).unwrap_or_default(), &id, &plan.name, &digest.to_string(), &clock::wall())
+        .map_err(|error| fail(&error))?;
     let (watch, looking) = mpsc::unbounded_channel();
     let (ask, commands) = mpsc::channel(8);
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.

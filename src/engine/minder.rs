@@ -46,10 +46,11 @@ pub(super) struct Unarmed {
 }
 
 impl Minder {
-    /// Starts a watchdog over this process.
+    /// Starts a watchdog over this process: when this returns it is there, and sees our death, though it has not answered yet.
     pub fn start(cx: &Cx, work: &Handle) -> Minder {
-        let cx = cx.clone();
-        Minder::Starting(work.spawn(async move { Guardian::start(&cx).await.map(Box::new) }))
+        let _in = work.enter();
+        let started = Guardian::start(cx);
+        Minder::Starting(work.spawn(async move { started?.answer().await.map(Box::new) }))
     }
 
     /// The next change; never, where there is nobody. May be dropped and called again.

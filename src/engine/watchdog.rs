@@ -2,7 +2,7 @@
 //! runner as its standard input. The runner's side is [`Guardian`]; the watchdog's side is [`watch`].
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -35,30 +35,52 @@ pub struct Guardian {
     to: OwnedWriteHalf,
 }
 
+/// A watchdog that was started and has not answered yet. It sees the death of this process already.
+#[derive(Debug)]
+pub struct Unanswered {
+    exe: PathBuf,
+    child: tokio::process::Child,
+    ours: std::os::unix::net::UnixStream,
+}
+
 impl Guardian {
-    /// Starts a watchdog over this process and waits until it has answered.
+    /// Starts a watchdog over this process, as a child of the runtime that is entered.
     ///
     /// # Errors
-    /// It cannot be started or does not answer in time.
-    pub async fn start(cx: &Cx) -> Result<Guardian, NoWatchdog> {
+    /// It cannot be started.
+    pub fn start(cx: &Cx) -> Result<Unanswered, NoWatchdog> {
         let no = |why: String| NoWatchdog(why);
         let me = process::find(std::process::id()).ok_or_else(|| no("this process is not in /proc".into()))?;
         let me = serde_json::to_string(&me).map_err(|e| no(e.to_string()))?;
         let arguments = [cx.run_dir.as_os_str(), OsStr::new(&me)];
         let (child, ours) = helper::start(cx, "__watchdog", &arguments).map_err(|e| no(format!("{}: {e}", cx.exe.display())))?;
+        Ok(Unanswered { exe: cx.exe.to_path_buf(), child, ours })
+    }
+}
+
+impl Unanswered {
+    /// Waits until it has answered.
+    ///
+    /// # Errors
+    /// It ended, says something else, or does not answer in time.
+    pub async fn answer(self) -> Result<Guardian, NoWatchdog> {
+        let no = |why: String| NoWatchdog(why);
+        let Unanswered { exe, child, ours } = self;
         let pid = child.id().ok_or_else(|| no("it ended at once".into()))?;
         let stream = UnixStream::from_std(ours).map_err(|e| no(e.to_string()))?;
         let (from, to) = stream.into_split();
         let mut from = BufReader::new(from).lines();
         match tokio::time::timeout(READY_WITHIN.std(), from.next_line()).await {
             Ok(Ok(Some(line))) if line == "ready" => Ok(Guardian { pid, child, from, to }),
-            Ok(Ok(Some(line))) => Err(no(format!("{} answered {line:?}", cx.exe.display()))),
-            Ok(Ok(None)) => Err(no(format!("{} ended without an answer", cx.exe.display()))),
+            Ok(Ok(Some(line))) => Err(no(format!("{} answered {line:?}", exe.display()))),
+            Ok(Ok(None)) => Err(no(format!("{} ended without an answer", exe.display()))),
             Ok(Err(error)) => Err(no(error.to_string())),
             Err(_) => Err(no(format!("no answer within {}", READY_WITHIN.human()))),
         }
     }
+}
 
+impl Guardian {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid
