@@ -8,15 +8,12 @@
     reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
 
+mod survive;
+
 use std::path::Path;
 
-use firedrill::engine::finish;
-use firedrill::event::Event;
-use firedrill::journal::{self, FILE, PLAN};
-use firedrill::measure;
+use firedrill::journal::{FILE, PLAN};
 use firedrill::plan::Plan;
-use firedrill::score::score;
-use firedrill::state::RunState;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -85,28 +82,6 @@ fn apply(bytes: &mut Vec<u8>, harm: &Harm) {
     }
 }
 
-/// Everything that reads a run, on a directory with this journal.
-fn everybody_reads(dir: &Path, plan: &Plan) {
-    let _ = journal::ended_well(dir);
-    let _ = finish::load(dir);
-    let entries = match journal::read(dir) {
-        Ok(read) => read.entries,
-        Err(_) => journal::salvage(dir).unwrap_or_default(),
-    };
-    let (state, followed, _) = RunState::of_what_is_left(entries);
-    // An undo that was armed in what is left, and not seen done, is owed.
-    for (id, item) in &state.items {
-        let undone = followed.iter().any(|entry| match &entry.event {
-            Event::Undone { id: other, .. } | Event::LeftTo { id: other, .. } => other == id,
-            _ => false,
-        });
-        assert!(undone || item.phase.owes(), "{id} was armed, never undone, and is not owed");
-    }
-    let facts = measure::facts(plan, &followed);
-    let score = score(plan, &facts);
-    let _ = firedrill::report::json::render(&firedrill::report::Report { plan, facts: &facts, score: &score });
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -115,18 +90,16 @@ proptest! {
         let mut bytes = golden(JOURNALS[which], FILE);
         harms.iter().for_each(|harm| apply(&mut bytes, harm));
         let plan: Plan = serde_json::from_slice(&golden(JOURNALS[which], PLAN)).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), &bytes).unwrap();
-        std::fs::write(dir.path().join(PLAN), golden(JOURNALS[which], PLAN)).unwrap();
-        everybody_reads(dir.path(), &plan);
+        survive::run_directory(&bytes, &golden(JOURNALS[which], PLAN), &plan);
     }
 
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000), of_plan in any::<bool>()) {
         let plan: Plan = serde_json::from_slice(&golden("passed", PLAN)).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), if of_plan { golden("passed", FILE) } else { bytes.clone() }).unwrap();
-        std::fs::write(dir.path().join(PLAN), if of_plan { bytes } else { golden("passed", PLAN) }).unwrap();
-        everybody_reads(dir.path(), &plan);
+        if of_plan {
+            survive::run_directory(&golden("passed", FILE), &bytes, &plan);
+        } else {
+            survive::run_directory(&bytes, &golden("passed", PLAN), &plan);
+        }
     }
 }

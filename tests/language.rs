@@ -7,6 +7,8 @@
     reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
 
+mod survive;
+
 use std::time::Duration;
 
 use firedrill::base::Span;
@@ -261,33 +263,21 @@ fn mangled() -> impl Strategy<Value = String> {
     })
 }
 
-fn survives(bytes: &[u8]) {
-    let found = match read(bytes, "x.yaml", known(), &IndexMap::new(), &no_files) {
-        Ok(read) => read.warnings,
-        Err(found) => {
-            assert!(found.iter().any(Diagnostic::is_error));
-            found
-        }
-    };
-    let shown = render_all(&found, false);
-    assert!(!shown.contains(['\u{1b}', '\0', '\u{9b}', '\u{202e}']), "{shown:?}");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        survives(&bytes);
+        survive::language(&bytes);
     }
 
     #[test]
     fn no_text_makes_it_panic(text in "(firedrill: 1\n)?[\\PC\n\t]{0,200}") {
-        survives(text.as_bytes());
+        survive::language(text.as_bytes());
     }
 
     #[test]
     fn no_mangled_scenario_makes_it_panic(text in mangled()) {
-        survives(text.as_bytes());
+        survive::language(text.as_bytes());
     }
 }
