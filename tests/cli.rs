@@ -6,12 +6,6 @@
     clippy::disallowed_methods,
     reason = "a test may break off anywhere, says what it skips, and waits on real processes"
 )]
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test looks at the world from outside, and stops where it cannot"
-)]
 
 mod drill;
 
@@ -466,14 +460,18 @@ fn no_watchdog() {
 
 // ---- signals ----------------------------------------------------------------------------------------------------------------------
 
+/// Whether the tests, and so whatever they start, ignore SIGHUP.
+fn hangs_up_on_nobody() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok()).is_some_and(|set| set & 1 != 0)
+}
+
 #[test]
 fn a_signal_in_any_phase_undoes_everything() {
     let signals = ["INT", "TERM", "HUP", "INT", "TERM", "HUP"];
-    let ignored = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = ignored.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok()).unwrap_or(0);
     let cases = PHASES.iter().zip(signals).enumerate().map(|(n, ((phase, kind, id), name))| {
         // Under nohup nobody can hang up on what we start either, and that is as it should be.
-        let name = if name == "HUP" && ignored & 1 != 0 { "TERM" } else { name };
+        let name = if name == "HUP" && hangs_up_on_nobody() { "TERM" } else { name };
         case(format!("{name} while {phase}"), move || {
             let quick = Quick::new(&[HEAD, NODE, SLOW]);
             let child = quick.start();
@@ -492,6 +490,76 @@ fn a_signal_in_any_phase_undoes_everything() {
         })
     });
     side_by_side(cases.collect());
+}
+
+/// The drill on a terminal of its own: what is written here is typed there, and when this dies the terminal is gone.
+fn on_a_terminal(quick: &Quick) -> Child {
+    let words: Vec<String> = std::iter::once(drill::binary().display().to_string()).chain(quick.args().map(str::to_owned)).collect();
+    let mut command = std::process::Command::new("script");
+    // Of what `Place` sets, only the line to run is another.
+    let ours = quick.place.command(&[]);
+    command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(quick.place.path());
+    command.env("TERM", "xterm").args(["-qefc", &format!("exec {}", words.join(" ")), "/dev/null"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn in_phases(name: &str, act: fn(&Quick, Child)) {
+    if drill::has_program("script").is_none() {
+        println!("SKIPPED {name}: `script` is not installed (apt-get install bsdutils)");
+        return;
+    }
+    let cases = PHASES.iter().map(|(phase, kind, id)| {
+        case(format!("{name} while {phase}"), move || {
+            let quick = Quick::new(&[HEAD, NODE, SLOW]);
+            let terminal = on_a_terminal(&quick);
+            quick.wait_for(kind, id);
+            act(&quick, terminal);
+            if *phase == "starting" || *phase == "baseline" {
+                quick.nothing_was_injected();
+            }
+            quick.all_is_well(40);
+        })
+    });
+    side_by_side(cases.collect());
+}
+
+#[test]
+fn ctrl_c_twice_on_a_terminal_never_skips_the_undo() {
+    in_phases("Ctrl-C twice", |_, mut terminal| {
+        let mut keys = terminal.stdin.take().unwrap();
+        keys.write_all(b"\x03\x03").unwrap();
+        keys.flush().unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        // By now it may have ended.
+        let _ = keys.write_all(b"\x03");
+        let done = wait(terminal, PATIENCE).expect(40);
+        assert!(done.stdout.contains("SIGINT"), "{}", done.stdout);
+    });
+}
+
+#[test]
+fn a_closed_terminal_undoes_everything() {
+    if hangs_up_on_nobody() {
+        println!("SKIPPED closed terminal: these tests were started to ignore SIGHUP");
+        return;
+    }
+    in_phases("the terminal closes", |quick, mut terminal| {
+        terminal.kill().unwrap();
+        terminal.wait().unwrap();
+        let end = Instant::now() + Duration::from_secs(PATIENCE);
+        while quick.events().last().is_none_or(|last| last["type"] != "run_finished") {
+            assert!(Instant::now() < end, "the drill does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let asked = quick.events().into_iter().find(|event| event["type"] == "abort_requested").unwrap();
+        assert!(asked.to_string().contains("SIGHUP"), "{asked}");
+        // Its reports come after its last line.
+        let run = quick.last_run();
+        while !processes_of(&run).is_empty() || !run.join("report.xml").exists() {
+            assert!(Instant::now() < end, "the drill does not report");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
 }
 
 // ---- death ------------------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ use crate::sys::process::ProcessId;
 /// How long the watchdog goes on trying.
 const TRYING: Span = Span::secs(600);
 const BETWEEN: Span = Span::secs(5);
+/// The same where everything is undone and only the disk does not take it: each time it is undone again.
+const UNTIL_WRITABLE: Span = Span::secs(60);
 
 /// Runs the hidden verb that these arguments name; `None` where they name none. They are parsed by hand: nobody types them, and the parser of
 /// the command line costs each helper more time and memory than most of them use.
@@ -134,7 +136,8 @@ async fn finish_for(run_dir: &Path, why: &str, mut attempts: u32, work: &Handle)
         };
         attempts = 1;
         let done = matches!(&result, Ok(Finished { owed_after, .. }) if owed_after.is_empty());
-        if done {
+        let unwritten = matches!(&result, Ok(Finished { unwritten: Some(_), .. }));
+        if done && !unwritten {
             forget(run_dir);
             let judged = store::read(run_dir).ok().and_then(|(plan, entries)| run::judge_and_write(run_dir, &plan, &entries).ok());
             break judged.map_or(Exit::Ok, |(_, score)| Exit::Run(score.exit_code));
@@ -143,7 +146,7 @@ async fn finish_for(run_dir: &Path, why: &str, mut attempts: u32, work: &Handle)
         if clock::mono_ns() > end || !run_dir.is_dir() {
             break Exit::Stuck;
         }
-        clock::sleep(BETWEEN).await;
+        clock::sleep(if unwritten { UNTIL_WRITABLE } else { BETWEEN }).await;
     };
     if let Some(notices) = notices {
         notices.close(exit, Voice::new(Colour::Never)).await;

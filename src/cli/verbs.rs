@@ -100,6 +100,13 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
     let Ok(runtime) = runtime() else { return Exit::Bug };
     let (watch, _) = tokio::sync::mpsc::unbounded_channel();
     match runtime.block_on(finish::finish(dir, own_exe(), "undo", "firedrill undo", watch)) {
+        Ok(Finished { owed_before, unwritten: Some(why), .. }) => {
+            voice.error(
+                &format!("{shown}: undone and verified: {}; but the disk does not take it: {why}", owed_before.join(", ")),
+                Some(&format!("the run still counts as owing: repeat `firedrill undo {shown}` when the disk can be written")),
+            );
+            Exit::CouldNotStart
+        }
         Ok(Finished { owed_before, owed_after, .. }) if owed_after.is_empty() => {
             if let Some(id) = dir.file_name() {
                 Registry::here().remove(&id.to_string_lossy());

@@ -49,6 +49,14 @@ pub struct Finished {
     pub owed_after: Vec<(String, String)>,
     /// How the run ended.
     pub outcome: Outcome,
+    /// Why the disk does not know it: everything is undone, and the journal still says that it is owed.
+    pub unwritten: Option<String>,
+}
+
+impl Finished {
+    fn nothing_done(owed_before: Vec<String>, outcome: Outcome) -> Finished {
+        Finished { owed_before, owed_after: Vec::new(), outcome, unwritten: None }
+    }
 }
 
 /// A run directory as it stands.
@@ -213,12 +221,12 @@ pub async fn finish_in(
     let lock = RunLock::take(run_dir)?;
     if !run_dir.join(journal::FILE).exists() {
         // It died before its journal was there, so before anything could be armed.
-        return Ok(Finished { owed_before: Vec::new(), owed_after: Vec::new(), outcome: Outcome::Aborted });
+        return Ok(Finished::nothing_done(Vec::new(), Outcome::Aborted));
     }
     let Found { plan, mut read, mut state, damage, lost: unknown } = look(run_dir)?;
     let owed_before: Vec<String> = state.owed().map(|(id, _)| id.clone()).chain(unknown.iter().cloned()).collect();
     if let (Some(outcome), true) = (state.outcome, owed_before.is_empty()) {
-        return Ok(Finished { owed_before, owed_after: Vec::new(), outcome });
+        return Ok(Finished::nothing_done(owed_before, outcome));
     }
     let clock = clock_after(&read.entries);
     let run = read.entries.iter().find_map(|entry| match &entry.event {
@@ -239,7 +247,12 @@ pub async fn finish_in(
         // An end that stood in doubtful data is none: the run is judged as one that was cut off.
         read.entries.retain(|entry| !matches!(entry.event, Event::RunFinished { .. }));
         state.outcome = None;
-        read = journal::rewrite(run_dir, read.entries, &lock)?;
+        let entries = std::mem::take(&mut read.entries);
+        read = match journal::rewrite(run_dir, entries.clone(), &lock) {
+            // What is there stays as it is, damaged and whole.
+            Err(error) if error.is_refusal() => Read { entries, good: journal::length(run_dir)?, ..Read::default() },
+            rewritten => rewritten?,
+        };
         events.push(Event::JournalPoisoned { why });
     }
     let mut journal = Journal::resume(run_dir, &read, lock)?;
@@ -249,10 +262,15 @@ pub async fn finish_in(
         // Nobody may be looking on.
         let _ = watch.send(entry);
     }
+    let trouble = journal.trouble();
     let (_keep, commands) = mpsc::channel(1);
     let setup = Setup { watch, attempts, ..Setup::unattended(plan, cx, journal, state, commands) };
     let outcome = drive::run(setup).await;
     let (after, ..) = RunState::of_what_is_left(journal::read(run_dir)?.entries);
-    let owed_after = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
-    Ok(Finished { owed_before, owed_after, outcome })
+    let owed_after: Vec<(String, String)> = after.owed().map(|(id, item)| (id.clone(), item.undo.by_hand.clone())).collect();
+    if outcome != Outcome::Stuck && (after.outcome.is_none() || !owed_after.is_empty()) {
+        let why = trouble.unwrap_or_else(|| format!("{} does not end as it was written", run_dir.join(journal::FILE).display()));
+        return Ok(Finished { owed_before, owed_after: Vec::new(), outcome, unwritten: Some(why) });
+    }
+    Ok(Finished { owed_before, owed_after, outcome, unwritten: None })
 }

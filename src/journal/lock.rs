@@ -1,6 +1,7 @@
 //! One writer: the journal belongs to the holder of an exclusive lock on `lock` in the run directory. The lock goes with the process that holds it.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -45,13 +46,10 @@ impl RunLock {
 
     fn try_take(run_dir: &Path) -> Result<RunLock, JournalError> {
         let path = run_dir.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| JournalError::os("open", &path, source))?;
+        let open = || OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        // A disk that turned read-only still keeps locks, and what is owed there is still to be undone.
+        let or_read = |error: Error| if error.kind() == ErrorKind::ReadOnlyFilesystem { File::open(&path) } else { Err(error) };
+        let file = open().or_else(or_read).map_err(|source| JournalError::os("open", &path, source))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(RunLock { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::Locked { path }),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub use armed::Armed;
 pub use lever::{Engaged, LONGEST_REASON, Lever};
 pub use lock::RunLock;
-pub use read::{Read, ended_well, read, salvage};
+pub use read::{Read, ended_well, length, read, salvage};
 pub use registry::{Announcement, Registry, Start, register_start};
 pub use write::{Ack, Journal, rewrite};
 
@@ -57,6 +57,11 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether it is the disk that refuses to be written, and not a permission, a path or what stands there.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, JournalError::Os { source, .. } if write::refuses(source))
+    }
+
     pub(crate) fn os(doing: &'static str, path: &Path, source: std::io::Error) -> JournalError {
         JournalError::Os { doing, path: path.to_owned(), source }
     }

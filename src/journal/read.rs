@@ -71,6 +71,15 @@ pub fn read(run_dir: &Path) -> Result<Read, JournalError> {
     Ok(out)
 }
 
+/// How many bytes the journal of a run directory has.
+///
+/// # Errors
+/// The file cannot be looked at.
+pub fn length(run_dir: &Path) -> Result<u64, JournalError> {
+    let path = run_dir.join(FILE);
+    std::fs::metadata(&path).map(|meta| meta.len()).map_err(|source| JournalError::os("look at", &path, source))
+}
+
 /// Whether the last line says that the run ended with everything undone: a quick look at the end of the file. False when in doubt.
 pub fn ended_well(run_dir: &Path) -> bool {
     tail(&run_dir.join(FILE)).is_some_and(|tail| {

@@ -1,7 +1,7 @@
 //! Writing a journal. Numbering happens at once, in the caller's order; the disk is waited for by its own thread, so that only an armed undo waits.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,25 +81,34 @@ impl Journal {
         Journal::on(path, file, 0, String::new(), lock)
     }
 
-    /// Goes on with a journal that another process left: cuts off its torn tail.
+    /// Goes on with a journal that another process left: cuts off its torn tail. Where the disk refuses to be written, the journal is poisoned from
+    /// the start and keeps its lines to itself, so that what is owed can be undone all the same.
     ///
     /// # Errors
-    /// The file cannot be opened or cut.
+    /// The file cannot be opened or cut, for another reason than that its disk is full, broken or read-only.
     pub fn resume(run_dir: &Path, read: &Read, lock: RunLock) -> Result<Journal, JournalError> {
         let path = run_dir.join(FILE);
-        let file = OpenOptions::new().append(true).open(&path).map_err(|source| JournalError::os("open", &path, source))?;
-        if read.torn > 0 {
-            file.set_len(read.good).map_err(|source| JournalError::os("truncate", &path, source))?;
+        let (next, sum) = (read.entries.len() as u64, read.sum.clone());
+        let cut = |file: File| if read.torn > 0 { file.set_len(read.good).map(|()| file) } else { Ok(file) };
+        match open_end(&path).and_then(cut) {
+            Ok(file) => Journal::on(path, file, next, sum, lock),
+            Err(error) if refuses(&error) => {
+                let writer = Writer::refused(path.clone(), read.good, &error);
+                Journal::with(path, writer, next, sum, lock)
+            }
+            Err(source) => Err(JournalError::os("open", &path, source)),
         }
-        Journal::on(path, file, read.entries.len() as u64, read.sum.clone(), lock)
     }
 
     fn on(path: PathBuf, file: File, next: u64, sum: String, lock: RunLock) -> Result<Journal, JournalError> {
-        let (lines, queue) = channel();
-        let poisoned = Arc::new(AtomicBool::new(false));
-        let trouble = Arc::new(Mutex::new(None));
         let length = file.metadata().map_err(|source| JournalError::os("look at", &path, source))?.len();
-        let mut writer = Writer { file, length, poisoned: Arc::clone(&poisoned), trouble: Arc::clone(&trouble), unwritten: None };
+        let writer = Writer::of(path.clone(), file, length);
+        Journal::with(path, writer, next, sum, lock)
+    }
+
+    fn with(path: PathBuf, mut writer: Writer, next: u64, sum: String, lock: RunLock) -> Result<Journal, JournalError> {
+        let (lines, queue) = channel();
+        let (poisoned, trouble) = (Arc::clone(&writer.poisoned), Arc::clone(&writer.trouble));
         let (end, ended) = channel::<()>();
         std::thread::Builder::new()
             .name("journal".into())
@@ -212,9 +221,22 @@ fn line_of(entry: &Entry, sum: &mut String) -> String {
     format!("{},\"sum\":\"{sum}\"}}\n", &body[..body.len() - 1])
 }
 
+/// Opens a journal to add to it.
+fn open_end(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().append(true).open(path)
+}
+
+/// Whether it is the disk that refuses, and not a permission or a path.
+pub(super) fn refuses(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// The journal's own thread.
 struct Writer {
-    file: File,
+    path: PathBuf,
+    /// None where the disk refused to open it.
+    file: Option<File>,
     /// How long it is: nobody else writes it.
     length: u64,
     poisoned: Arc<AtomicBool>,
@@ -224,6 +246,22 @@ struct Writer {
 }
 
 impl Writer {
+    fn of(path: PathBuf, file: File, length: u64) -> Writer {
+        Writer { path, file: Some(file), length, poisoned: Arc::default(), trouble: Arc::default(), unwritten: None }
+    }
+
+    /// One that cannot write at all, after `good` bytes.
+    fn refused(path: PathBuf, good: u64, why: &std::io::Error) -> Writer {
+        Writer {
+            path,
+            file: None,
+            length: good,
+            poisoned: Arc::new(AtomicBool::new(true)),
+            trouble: Arc::new(Mutex::new(Some(why.to_string()))),
+            unwritten: Some((good, String::new())),
+        }
+    }
+
     fn serve(&mut self, queue: &Receiver<Line>) {
         while let Ok(line) = queue.recv() {
             let result = self.write(&line);
@@ -236,7 +274,7 @@ impl Writer {
             }
         }
         self.make_up_for_it();
-        let _ = self.file.sync_data();
+        let _ = self.file.as_ref().map(File::sync_data);
     }
 
     fn write(&mut self, line: &Line) -> Result<(), String> {
@@ -244,7 +282,8 @@ impl Writer {
             unwritten.push_str(&line.text);
             return Err("the disk has refused before".to_owned());
         }
-        if let Err(error) = self.file.write_all(line.text.as_bytes()) {
+        let Some(file) = &mut self.file else { return Err("the disk has refused before".to_owned()) };
+        if let Err(error) = file.write_all(line.text.as_bytes()) {
             self.unwritten = Some((self.length, line.text.clone()));
             return Err(error.to_string());
         }
@@ -254,7 +293,7 @@ impl Writer {
             if self.poisoned.load(Ordering::SeqCst) {
                 return Err("the disk has refused before".to_owned());
             }
-            self.file.sync_data().map_err(|error| error.to_string())?;
+            file.sync_data().map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -262,9 +301,11 @@ impl Writer {
     /// What the disk refused may fit now that the drill is over: nothing was injected since, and what was undone should be known.
     fn make_up_for_it(&mut self) {
         if let Some((good, unwritten)) = self.unwritten.take()
-            && self.file.set_len(good).is_ok()
+            && let Some(mut file) = self.file.take().or_else(|| open_end(&self.path).ok())
+            && file.set_len(good).is_ok()
         {
-            let _ = self.file.write_all(unwritten.as_bytes());
+            let _ = file.write_all(unwritten.as_bytes());
+            self.file = Some(file);
         }
     }
 }
@@ -339,23 +380,32 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         written(dir.path(), &["a"]);
         let path = dir.path().join(FILE);
-        let mut writer = Writer {
-            file: OpenOptions::new().append(true).open(&path).unwrap(),
-            length: std::fs::metadata(&path).unwrap().len(),
-            poisoned: Arc::default(),
-            trouble: Arc::default(),
-            unwritten: None,
-        };
+        let length = std::fs::metadata(&path).unwrap().len();
+        let mut writer = Writer::of(path.clone(), open_end(&path).unwrap(), length);
         let mut sum = read(dir.path()).unwrap().sum;
         let lines: Vec<String> = (1..3).map(|seq| line_of(&Entry { seq, at: At(seq), event: note("later") }, &mut sum)).collect();
         // A part of the first line came through before the disk was full.
-        let before = writer.file.metadata().unwrap().len();
-        writer.file.write_all(&lines[0].as_bytes()[..9]).unwrap();
-        writer.unwritten = Some((before, lines[0].clone()));
+        writer.file.as_mut().unwrap().write_all(&lines[0].as_bytes()[..9]).unwrap();
+        writer.unwritten = Some((length, lines[0].clone()));
         assert!(writer.write(&Line { text: lines[1].clone(), durable: None }).is_err());
         writer.make_up_for_it();
         let found = read(dir.path()).unwrap();
         assert_eq!((found.entries.len(), found.torn), (3, 0));
+    }
+
+    #[test]
+    fn what_could_not_even_be_opened_is_written_when_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        written(dir.path(), &["a"]);
+        let (path, before) = (dir.path().join(FILE), read(dir.path()).unwrap());
+        let error = std::io::Error::from(ErrorKind::ReadOnlyFilesystem);
+        assert!(refuses(&error) && !refuses(&ErrorKind::PermissionDenied.into()));
+        let writer = Writer::refused(path.clone(), before.good, &error);
+        let mut journal = Journal::with(path, writer, 1, before.sum, RunLock::take(dir.path()).unwrap()).unwrap();
+        assert!(journal.is_poisoned() && journal.trouble().is_some());
+        journal.append(At(1), note("later"));
+        drop(journal);
+        assert_eq!(read(dir.path()).unwrap().entries[1].event, note("later"));
     }
 
     #[tokio::test]
