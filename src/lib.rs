@@ -18,3 +18,4 @@ pub mod scenario;
 pub mod score;
 pub mod state;
 pub mod sys;
+pub mod truth;

@@ -41,6 +41,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         "__proxy" => crate::fault::proxy::proxy_main(rest),
         "__load" => crate::fault::load_main(rest),
         "__demo" => demo_service(rest),
+        "__truth" => truth_server(rest),
         "__watchdog" => match rest.as_slice() {
             [run_dir, runner] => watchdog(Path::new(run_dir), &runner.to_string_lossy()).into(),
             _ => Exit::Usage.into(),
@@ -58,6 +59,17 @@ fn demo_service(args: Vec<OsString>) -> ExitCode {
             if let Some(help) = error.help() {
                 say(&format!("  help: {help}"));
             }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A process of the truth server.
+fn truth_server(args: Vec<OsString>) -> ExitCode {
+    match crate::truth::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: failed to {error}"));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@ mod abort;
 mod approve;
 pub mod args;
 mod asking;
+pub mod calibrate;
 mod demo;
 pub mod exit;
 mod foresee;
@@ -66,6 +67,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Abort(args) => abort::abort(&args, voice),
         Verb::Release(args) => release::release(&args, voice),
         Verb::Lever { action } => lever::lever(&action, voice),
+        Verb::Calibrate(args) => calibrate::calibrate(&args, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
         Verb::Schema { report, policy } => verbs::schema(report, policy),

@@ -1,133 +1,10 @@
-//! What can be typed. Parsing may validate, never do.
+//! What each verb can be told.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
-use super::exit::EXIT_CODES;
-
-/// Game days you can trust: inject a fault, measure the recovery from outside, undo everything whatever dies, judge the claims.
-#[derive(Debug, Parser)]
-#[command(name = "firedrill", version, max_term_width = 110, arg_required_else_help = true, after_help = EXIT_CODES)]
-pub struct Cli {
-    /// Colour: auto (on a terminal, unless NO_COLOR is set), always or never
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = EVERYWHERE)]
-    #[arg(hide_possible_values = true, hide_default_value = true)]
-    pub color: Colour,
-    /// Say on stderr what firedrill itself does; -vv says more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERYWHERE)]
-    pub verbose: u8,
-    /// What to do
-    #[command(subcommand)]
-    pub verb: Verb,
-}
-
-const EVERYWHERE: &str = "Everywhere";
-
-/// When to use colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// In what form a report is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A summary for the terminal
-    Text,
-    /// The whole report as JSON (schema firedrill.report/1)
-    Json,
-    /// One self-contained HTML file
-    Html,
-    /// Markdown for a pull request
-    Md,
-    /// JUnit XML for CI
-    Junit,
-}
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Verb {
-    /// Run a complete drill on a small order service that comes with firedrill: nothing to install or configure
-    ///
-    /// Starts a primary, a replica and a load balancer on free ports of this machine, kills the primary, and judges whether checkout came back
-    /// and no acknowledged order was lost. Takes about 25 seconds. What it shows is a demonstration, not evidence.
-    Demo(Demo),
-    /// Check scenario files: every problem of every file in one go
-    ///
-    /// Exits with 0 when all were accepted (warnings allowed), else with 10. Nothing is run and nothing is connected to.
-    Check(Check),
-    /// Show what a scenario would do: targets, blast radius, commands, undo, limits and every default
-    ///
-    /// Looks for the targets that are there already, and touches nothing. Exits with 11 where a run could not start, as things are.
-    Plan(PlanArgs),
-    /// Run a drill: show steady state, inject, measure, undo, judge
-    ///
-    /// Ctrl-C, SIGTERM and SIGHUP end it at any time and undo everything. Progress goes to stderr, the report to stdout and into the run's directory.
-    #[command(after_help = EXIT_CODES)]
-    Run(Run),
-    /// Approve a scenario under a policy that asks for approvals
-    ///
-    /// Writes a small file into firedrill.approvals/ beside the scenario. It is bound to the scenario, its workload, its vars, the policies and the
-    /// targets: when one of them changes, the approval is void.
-    Approve(Approve),
-    /// Judge a run again from its journal and print the report; exits as the run did
-    ///
-    /// Also writes report.html, report.md, report.json and report.xml into the run's directory again.
-    Report(Report),
-    /// Undo what a dead run still owes
-    ///
-    /// Works from the run's directory alone, in a fresh process, also after a reboot. Exits with 0 when nothing is owed any more, with 50 when
-    /// something could not be undone; then it prints the line to paste by hand.
-    Undo(Undo),
-    /// Ask a running drill to end now and undo everything, from anywhere on this machine
-    ///
-    /// Waits until it has ended. Exits with 0 when nothing is owed any more, with 50 when something could not be undone or the undo was still
-    /// under way after --wait, and with 11 when there is no such drill.
-    Abort(Abort),
-    /// Let go of a fault that is held until somebody does: `for: { until: released, at_most: … }`
-    ///
-    /// The fault is undone at once and the drill goes on. Exits with 11 when there is nothing to let go of.
-    Release(Release),
-    /// The safety lever of this machine: while it is engaged, running drills abort and none starts
-    ///
-    /// Every user of the machine may engage it; whoever did, and root, may release it. `check`, `plan` and `undo` work all the same.
-    Lever {
-        /// What to do with it
-        #[command(subcommand)]
-        action: Lever,
-    },
-    /// List runs: when, which scenario, and how each ended or what it owes
-    Runs(Runs),
-    /// List every fault and probe kind, or explain one with its keys and an example
-    Kinds {
-        /// A kind, for example `process.kill`
-        kind: Option<String>,
-    },
-    /// Print the JSON Schema of a scenario (for editors), of a policy, or of the JSON report
-    Schema {
-        /// The schema of the JSON report (firedrill.report/1) instead
-        #[arg(long)]
-        report: bool,
-        /// The schema of a policy instead
-        #[arg(long, conflicts_with = "report")]
-        policy: bool,
-    },
-    /// Watch a service for a while and write a first scenario for it
-    Init(Init),
-    /// Print a completion script for a shell
-    Completions {
-        /// For this shell
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page (roff): `firedrill man | man -l -`
-    Man,
-}
+use super::Format;
 
 /// Where runs live.
 #[derive(Debug, Args)]
@@ -394,4 +271,39 @@ pub struct Init {
 
 fn span(text: &str) -> Result<crate::base::Span, String> {
     text.parse::<crate::base::Span>().map_err(|error| format!("{error}: {}", error.help()))
+}
+
+/// What `calibrate` can be told.
+#[derive(Debug, Args)]
+pub struct Calibrate {
+    /// How many outages
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub trials: u32,
+    /// How many drills at the same time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub jobs: u32,
+    /// A way to be down: refuse, reset, hang, stall, blackhole, status:CODE or slow:MS; may be given several times [default: refuse, reset, hang, status:503]
+    #[arg(long, value_name = "STATE")]
+    pub state: Vec<String>,
+    /// For how long: a duration, `never` (until undone), `none`, or flapping like `5x137.3ms/61.9ms`; may be given several times [default: 137.3ms, 703.7ms]
+    #[arg(long, value_name = "LENGTH")]
+    pub outage: Vec<String>,
+    /// Time between two samples and longest wait for an answer; may be given several times [default: 10ms,250ms]
+    #[arg(long, value_name = "EVERY,TIMEOUT")]
+    pub probe: Vec<String>,
+    /// Where runs live
+    #[command(flatten)]
+    pub runs: RunsDir,
+    /// What to print on stdout at the end
+    #[arg(long, value_enum, default_value_t = TrialsFormat::Text, value_name = "FORMAT")]
+    pub output: TrialsFormat,
+}
+
+/// In what form trials are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrialsFormat {
+    /// A summary for the terminal
+    Text,
+    /// Every trial, as JSON
+    Json,
 }
