@@ -45,6 +45,14 @@ fn the_bounds_hold_the_truth_in_every_way_to_be_down() {
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     assert_eq!(kept["schema"], "firedrill.calibration/1");
     assert!(!place.path().join(".firedrill/calibration").exists(), "good trials leave nothing");
+    // Whoever reads the report of a later drill is told.
+    place.drill_on_a_node("After a calibration", "{ hold: { rehearse.nothing: {}, for: 300ms } }", "{ within: 10s, stable_for: 300ms }");
+    place.run(&["run", "scenario.yaml", "--yes"], 60);
+    let run = place.runs().pop().unwrap();
+    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&report["calibration"]["trials"], &report["calibration"]["good"]), (&trials.len().into(), &true.into()));
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("42 of 42 true outages"), "the page does not tell of the calibration");
     place.assert_nobody_survives(20);
 }
 

@@ -14,7 +14,7 @@ use super::load::{Loaded, load};
 use super::notices::Notices;
 use super::out::{Voice, can_ask, confirm, print, say};
 use super::view::{Style, View};
-use super::{lever, policy, runtime, signals, store};
+use super::{calibrate, lever, policy, runtime, signals, store};
 use crate::base::Span;
 use crate::engine::control;
 use crate::engine::drive::{self, Setup};
@@ -161,12 +161,8 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
         plan_digest: digest,
         pid: std::process::id(),
     };
-    let mut first = vec![started, Event::Anchor(cx.clock.anchor())];
-    for doubt in Surroundings::here().doubts() {
-        voice.warn(&format!("{}\n  help: {}", doubt.what, doubt.help));
-        first.push(Event::Note { text: format!("the watchdog may not outlive the runner: {}", doubt.what) });
-    }
-    for event in first.into_iter().chain(deaf) {
+    let first = [started, Event::Anchor(cx.clock.anchor())].into_iter().chain(circumstances(runs, voice));
+    for event in first.chain(deaf) {
         let entry = journal.append(stamp(cx.clock, &event), event);
         state.apply(&entry).map_err(|error| fail(&error))?;
         let _ = watch.send(entry);
@@ -192,6 +188,16 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
         registry.remove(&id);
     }
     Ok(Ran { dir, seen, notices })
+}
+
+/// What is known of the machine before anything begins: whether its numbers were tried, and why its watchdog may not outlive us.
+fn circumstances(runs: &Path, voice: Voice) -> Vec<Event> {
+    let mut known: Vec<Event> = calibrate::last(runs).into_iter().collect();
+    for doubt in Surroundings::here().doubts() {
+        voice.warn(&format!("{}\n  help: {}", doubt.what, doubt.help));
+        known.push(Event::Note { text: format!("the watchdog may not outlive the runner: {}", doubt.what) });
+    }
+    known
 }
 
 /// Shows what happens, and keeps it for the case that the disk does not. Looks when it is time to: people cannot see that something is shown

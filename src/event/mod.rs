@@ -1,11 +1,13 @@
 //! What happened: every line that a journal can hold. Owned and serialisable, the only interface between those who act and those who
 //! read. Events must never know who produced them or who reads them.
 
+mod calibrated;
 mod sample;
 mod undo;
 
 use serde::{Deserialize, Serialize};
 
+pub use calibrated::Calibrated;
 pub use sample::{Class, Sample, Verdict};
 pub use undo::{DeclaredUndo, UndoRecord};
 
@@ -70,6 +72,8 @@ pub enum Event {
     },
     /// Raw clocks; repeated each second by whoever writes.
     Anchor(ClockAnchor),
+    /// What true outages showed about this machine before.
+    Calibrated(Calibrated),
     /// A fresh process took over from a dead or silent one.
     TakenOver {
         /// `watchdog` or `undo`.

@@ -103,6 +103,7 @@ fn run(read: &Read<'_>) -> RunFacts {
         aborted: read.abort.as_ref().map(|(_, why)| why.clone()),
         could_not_start: could_not_start(read.entries),
         taken_over: None,
+        calibration: None,
     };
     let mut first: Option<(&ClockAnchor, Span)> = None;
     for entry in read.entries {
@@ -114,6 +115,7 @@ fn run(read: &Read<'_>) -> RunFacts {
             }
             Event::Anchor(anchor) if first.is_none() => first = Some((anchor, Span(entry.at.0))),
             Event::TakenOver { by, .. } => facts.taken_over = Some(by.clone()),
+            Event::Calibrated(calibrated) => facts.calibration = Some(calibrated.clone()),
             Event::RunFinished { outcome } => facts.outcome = Some(*outcome),
             _ => {}
         }

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use crate::base::{At, Interval, Span};
+use crate::event::Calibrated;
 use crate::measure::facts::{ClaimFacts, Counts, Episode, LedgerFacts, Outage, PartVerdict, PhaseFacts, ProbeFacts, SteadyAfter};
 use crate::score::{Finding, catalogue};
 
@@ -27,6 +28,7 @@ pub fn value(report: &Report<'_>) -> Value {
         "firedrill": facts.run.firedrill,
         "run": run(report),
         "validity": { "valid": facts.validity.valid, "reasons": facts.validity.reasons, "tainted_seconds": facts.validity.tainted_seconds },
+        "calibration": facts.run.calibration.as_ref().map(calibration),
         "subject": subject(report),
         "steady_before": facts.steady_before.as_ref().map(|(at, summary)| json!({ "since_mono_ns": clock.at(*at), "summary": summary })),
         "steady_after": match &facts.steady_after {
@@ -91,6 +93,13 @@ fn run(report: &Report<'_>) -> Value {
         "exit_code": score.exit_code, "started_at": run.started_at, "start_mono_ns": run.start_mono_ns,
         "end_mono_ns": Clock(run.start_mono_ns).at(run.end), "aborted": run.aborted,
         "could_not_start": run.could_not_start, "taken_over": run.taken_over,
+    })
+}
+
+fn calibration(c: &Calibrated) -> Value {
+    json!({
+        "wall": c.wall, "age_s": c.age.0 / 1_000_000_000, "trials": c.trials, "covered": c.covered, "good": c.is_good(),
+        "median_width_fast_us": c.median_width_fast.map(up), "median_width_slow_us": c.median_width_slow.map(up),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What every format says in the same words: the headline, the claim table, what is owed, the definitions of the numbers.
 
 use crate::base::{At, Span};
-use crate::event::Outcome;
+use crate::event::{Calibrated, Outcome};
 use crate::measure::facts::{ClaimFacts, Facts, Judged, PartVerdict, Percentiles, Range, SteadyAfter};
 use crate::plan::{By, Environment, Mode, PhaseName, RtoFrom, TestKind};
 use crate::score::words::{bounds, capital, count, many, range};
@@ -257,6 +257,17 @@ pub(super) fn after_effect(facts: &Facts, at: At, moment: Option<crate::base::In
         Some(hi) if lo == Span::ZERO => format!("within {}", bounds(hi, Some(hi))),
         hi => format!("+{}", bounds(lo, hi)),
     })
+}
+
+/// What true outages had shown about the machine, for people.
+pub(super) fn calibration(report: &Report<'_>) -> String {
+    let Some(c) = &report.facts.run.calibration else {
+        return "not calibrated since this machine started: `firedrill calibrate` tries true outages on it".to_owned();
+    };
+    let width = c.median_width_fast.map_or_else(String::new, |width| format!(", bounds {} wide (median)", width.human()));
+    let age = if c.age > Calibrated::FRESH { "; older than a day" } else { "" };
+    let held = if c.covered == c.trials { "every bound held the truth" } else { "NOT every bound held the truth" };
+    format!("{} of {} true outages, {} before this run{width}: {held}{age}", c.covered, c.trials, c.age.human())
 }
 
 pub(super) fn environment(report: &Report<'_>) -> &'static str {

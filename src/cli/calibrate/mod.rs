@@ -15,8 +15,9 @@ use serde_json::json;
 use super::args::{Calibrate, TrialsFormat};
 use super::exit::Exit;
 use super::out::{Voice, print, say};
-use super::{runtime, store};
+use super::{named, runtime, store};
 use crate::base::Span;
+use crate::event::{Calibrated, Event};
 use crate::sys::clock;
 use grid::{Case, cases};
 use trial::{Bench, Failed};
@@ -26,6 +27,8 @@ use verdict::{Summary, Trial};
 pub const FILE: &str = "calibration.json";
 /// How often a trial is taken again that proves nothing, because the server or the prober stood still.
 const TAKES: u32 = 8;
+/// More than a calibration ever has.
+const LARGEST: u64 = 64 * 1024;
 
 /// What is kept of a calibration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,12 +170,20 @@ fn keep(home: &Path, record: &Calibration) -> std::io::Result<()> {
     std::fs::rename(partial, path)
 }
 
-/// The last calibration of this machine beside these runs, and how old it is. One of another boot is none.
-pub fn last(runs: &Path) -> Option<(Calibration, Span)> {
-    let text = std::fs::read_to_string(home_of(runs).join(FILE)).ok()?;
-    let record: Calibration = serde_json::from_str(&text).ok()?;
+/// The last calibration of this machine beside these runs, as a line of the journal. One of another boot is none.
+pub fn last(runs: &Path) -> Option<Event> {
+    let text = named::whole(&home_of(runs).join(FILE), LARGEST).ok()?;
+    let record: Calibration = serde_json::from_slice(&text).ok()?;
     let then: jiff::Timestamp = record.wall.parse().ok()?;
-    let age = clock::now().duration_since(then);
-    let age = Span(u64::try_from(age.as_nanos().max(0)).unwrap_or(u64::MAX));
-    (record.boot_id == clock::boot_id()).then_some((record, age))
+    let age = clock::now().duration_since(then).as_nanos().max(0);
+    let Summary { trials, covered, median_width_fast_us, median_width_slow_us, .. } = record.summary;
+    let calibrated = Calibrated {
+        wall: record.wall,
+        age: Span(u64::try_from(age).unwrap_or(u64::MAX)),
+        trials,
+        covered,
+        median_width_fast: median_width_fast_us.map(Span::micros),
+        median_width_slow: median_width_slow_us.map(Span::micros),
+    };
+    (record.boot_id == clock::boot_id()).then_some(Event::Calibrated(calibrated))
 }

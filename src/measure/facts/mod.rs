@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Class, Outcome, UndoRecord};
+use crate::event::{Calibrated, Class, Outcome, UndoRecord};
 
 pub use claim::{AvailabilityFacts, ByFacts, ClaimFacts, HoldsFacts, Judged, LatencyFacts, PartVerdict, RpoFacts, RtoFacts};
 
@@ -74,6 +74,8 @@ pub struct RunFacts {
     pub could_not_start: Option<String>,
     /// Who finished it when the runner died.
     pub taken_over: Option<String>,
+    /// What true outages had shown about the machine before.
+    pub calibration: Option<Calibrated>,
 }
 
 /// Whether the numbers may be trusted.

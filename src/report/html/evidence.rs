@@ -59,6 +59,7 @@ fn prober(report: &Report<'_>) -> Markup {
             dt { "Stood still" } dd { (many(p.stalls, "time")) @if p.stalls > 0 { ", at most " (p.longest_stall.human()) } }
             dt { "Clock steps" } dd { (p.clock_steps) " of wall time; durations do not depend on it" }
             dt { "Suspends" } dd { (p.suspends) }
+            dt { "Calibration" } dd { (words(&view::calibration(report))) }
             dt { "Seconds in doubt" } dd { (report.facts.validity.tainted_seconds) " of " (report.facts.run.end.0 / 1_000_000_000) }
         }
     }

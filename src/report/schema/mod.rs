@@ -36,11 +36,17 @@ pub fn schema() -> Value {
                 "undos that are somebody else's and were not seen",
             ),
         ],
-        vec![(
-            "steady_before",
-            object(vec![("since_mono_ns", instant(), "first instant of the window that held"), ("summary", text(), "for people")], vec![]),
-            "when it was not shown",
-        )],
+        vec![
+            (
+                "steady_before",
+                object(
+                    vec![("since_mono_ns", instant(), "first instant of the window that held"), ("summary", text(), "for people")],
+                    vec![],
+                ),
+                "when it was not shown",
+            ),
+            ("calibration", calibration(), "when no true outages were tried on this boot of the machine"),
+        ],
     );
     if let Some(map) = root.as_object_mut() {
         map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
@@ -148,6 +154,22 @@ fn validity() -> Value {
             ("tainted_seconds", number(), "seconds in which the prober itself was in doubt"),
         ],
         vec![],
+    )
+}
+
+fn calibration() -> Value {
+    object(
+        vec![
+            ("wall", text(), "when it was made, RFC 3339"),
+            ("age_s", number(), "how long before the run, by wall time"),
+            ("trials", number(), "true outages"),
+            ("covered", number(), "of these, how many were held by every bound"),
+            ("good", boolean(), "not older than a day, and every bound held"),
+        ],
+        vec![
+            ("median_width_fast_us", number(), "when no trial failed fast"),
+            ("median_width_slow_us", number(), "when in no trial clients had to wait"),
+        ],
     )
 }
 

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::base::{At, Interval, Span};
+use crate::event::Calibrated;
 use crate::measure::facts::*;
 use crate::plan::{By, PhaseName, Plan, RtoFrom};
 
@@ -260,6 +261,14 @@ pub(crate) fn facts() -> Facts {
             aborted: None,
             could_not_start: None,
             taken_over: None,
+            calibration: Some(Calibrated {
+                wall: "2026-11-19T07:00:00Z".into(),
+                age: Span::secs(9_000),
+                trials: 40,
+                covered: 40,
+                median_width_fast: Some(Span::micros(21_400)),
+                median_width_slow: Some(Span::millis(271)),
+            }),
         },
         validity: Validity { valid: true, reasons: vec![], tainted_seconds: 1 },
         subject: IndexMap::from([("engine".into(), (Some("postgres 17.2".into()), Some("postgres 17.2".into())))]),
