@@ -372,6 +372,10 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill completions bash", Ok(0)),
     ("firedrill man", Ok(0)),
     ("firedrill calibrate", Err("tests/calibrate.rs")),
+    ("firedrill run scenario.yaml --yes --repeat 3", Err("tests/many.rs")),
+    ("firedrill claims", Ok(0)),
+    ("firedrill campaign start scenario.yaml --count 59", Ok(0)),
+    ("firedrill campaign status scenario", Ok(31)),
     // Nothing is running by then.
     ("firedrill abort --reason outage", Ok(11)),
     ("firedrill abort --all --reason outage", Ok(11)),

@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod known;
 mod lever;
 pub mod load;
+pub mod many;
 mod named;
 mod notices;
 mod out;
@@ -68,6 +69,8 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Release(args) => release::release(&args, voice),
         Verb::Lever { action } => lever::lever(&action, voice),
         Verb::Calibrate(args) => calibrate::calibrate(&args, voice),
+        Verb::Claims(args) => many::claims(&args, voice),
+        Verb::Campaign(asked) => many::campaign::campaign(&asked, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
         Verb::Schema { report, policy } => verbs::schema(report, policy),

@@ -11,6 +11,7 @@ use super::args::{Format, Run, Until};
 use super::exit::Exit;
 use super::known::known;
 use super::load::{Loaded, load};
+use super::many::repeat;
 use super::notices::Notices;
 use super::out::{Voice, can_ask, confirm, print, say};
 use super::view::{Style, View};
@@ -55,6 +56,12 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
+    if args.repeat.is_some()
+        && let Err((why, help)) = repeat::repeatable(&loaded.plan, args.output)
+    {
+        voice.error(why, Some(help));
+        return Exit::Usage;
+    }
     if !args.yes && mode == Mode::Normal {
         if !can_ask() {
             voice.error("nobody can be asked whether to inject the fault", Some("add --yes to run without a terminal"));
@@ -71,14 +78,26 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
             Err(exit) => return exit,
         };
     }
-    drill(loaded, &args.runs.dir, args.output, voice)
+    match args.repeat {
+        Some(times) => repeat::repeat(args, times, voice),
+        None => drill(loaded, &args.runs.dir, args.output, voice),
+    }
 }
 
 /// Runs an accepted scenario, whoever made it.
 pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit {
+    drill_in(loaded, runs, Some(output), voice).0
+}
+
+/// The same without its report on stdout; with its run directory, where it has one.
+pub fn drill_quietly(loaded: Loaded, runs: &Path, voice: Voice) -> (Exit, Option<PathBuf>) {
+    drill_in(loaded, runs, None, voice)
+}
+
+fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, voice: Voice) -> (Exit, Option<PathBuf>) {
     if let Some(engaged) = Registry::here().lever().look() {
         lever::refuse(&engaged, voice);
-        return Exit::CouldNotStart;
+        return (Exit::CouldNotStart, None);
     }
     let debts = store::debts(runs);
     if !debts.is_empty() {
@@ -88,7 +107,7 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
                 Some(&format!("clear it first: firedrill undo {}", debt.dir.display())),
             );
         }
-        return Exit::CouldNotStart;
+        return (Exit::CouldNotStart, None);
     }
     // Two: a step of a fault that blocks its thread must not stop the loop that counts the seconds and hears the signals.
     let runtimes = Builder::new_current_thread().enable_all().build().and_then(|of_loop| Ok((of_loop, runtime()?)));
@@ -96,7 +115,7 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
         Ok(runtimes) => runtimes,
         Err(error) => {
             voice.error(&format!("failed to start: {error}"), None);
-            return Exit::CouldNotStart;
+            return (Exit::CouldNotStart, None);
         }
     };
     let plan = loaded.plan.clone();
@@ -106,11 +125,11 @@ pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit 
             of_work.block_on(notices.close(exit, voice));
             // What waits for a disk that hangs has had its time.
             of_work.shutdown_background();
-            exit
+            (exit, Some(dir))
         }
         Err(why) => {
             voice.error(&why, Some("nothing was injected"));
-            Exit::CouldNotStart
+            (Exit::CouldNotStart, None)
         }
     }
 }
@@ -250,10 +269,10 @@ pub fn judge_and_write(dir: &Path, plan: &Plan, entries: &[Entry]) -> std::io::R
 }
 
 /// Judges a run that has just ended; by what was seen where the disk refused to keep it.
-fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], output: Format, voice: Voice) -> Exit {
+fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], output: Option<Format>, voice: Voice) -> Exit {
     let last = seen.last().map(|entry| entry.seq);
     match store::read(dir) {
-        Ok((_, entries)) if entries.last().map(|entry| entry.seq) >= last => conclude(dir, plan, &entries, output, voice),
+        Ok((_, entries)) if entries.last().map(|entry| entry.seq) >= last => conclude_in(dir, plan, &entries, output, voice),
         _ => {
             let owed = store::debt(dir).map_or_else(String::new, |debt| {
                 format!(", so it still counts as owing {}; `firedrill undo` settles that when there is room again", debt.items.join(", "))
@@ -262,13 +281,17 @@ fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], output: Format, voice: 
                 &format!("the disk refused the end of {}: what follows is judged from memory", dir.join(FILE).display()),
                 Some(&format!("make room; the run's own directory does not know how it ended{owed}")),
             );
-            conclude(dir, plan, seen, output, voice)
+            conclude_in(dir, plan, seen, output, voice)
         }
     }
 }
 
 /// Judges, writes the reports, prints one, and exits as the run did.
 pub fn conclude(dir: &Path, plan: &Plan, entries: &[Entry], output: Format, voice: Voice) -> Exit {
+    conclude_in(dir, plan, entries, Some(output), voice)
+}
+
+fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], output: Option<Format>, voice: Voice) -> Exit {
     let (written, (facts, score)) = match judge_and_write(dir, plan, entries) {
         Ok(judged) => (true, judged),
         Err(error) => {
@@ -279,18 +302,20 @@ pub fn conclude(dir: &Path, plan: &Plan, entries: &[Entry], output: Format, voic
         }
     };
     let whole = Report { plan, facts: &facts, score: &score };
-    print(&match output {
-        Format::Text => report::text::render(&whole, voice.colour_out),
-        Format::Json => report::json::render(&whole),
-        Format::Html => report::html::render(&whole),
-        Format::Md => report::markdown::render(&whole),
-        Format::Junit => report::junit::render(&whole),
-    });
-    let where_ = format!("report   {}", shown(&dir.join("report.html")));
+    let report = format!("report   {}", shown(&dir.join("report.html")));
+    if let Some(output) = output {
+        print(&match output {
+            Format::Text => report::text::render(&whole, voice.colour_out),
+            Format::Json => report::json::render(&whole),
+            Format::Html => report::html::render(&whole),
+            Format::Md => report::markdown::render(&whole),
+            Format::Junit => report::junit::render(&whole),
+        });
+    }
     match output {
         _ if !written => {}
-        Format::Text => print(&format!("\n  {where_}")),
-        _ => say(&where_),
+        Some(Format::Text) => print(&format!("\n  {report}")),
+        _ => say(&report),
     }
     Exit::Run(score.exit_code)
 }

@@ -5,6 +5,7 @@ mod armed;
 mod lever;
 mod lock;
 mod read;
+mod register;
 mod registry;
 mod write;
 
@@ -14,7 +15,8 @@ pub use armed::Armed;
 pub use lever::{Engaged, LONGEST_REASON, Lever};
 pub use lock::RunLock;
 pub use read::{Read, ended_well, length, read, salvage};
-pub use registry::{Announcement, Registry, Start, register_start};
+pub use register::{Register, Start, register, register_start};
+pub use registry::{Announcement, Registry};
 pub use write::{Ack, Journal, rewrite};
 
 /// What can go wrong with a journal: a lower-case fragment that reads after "failed to".

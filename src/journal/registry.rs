@@ -1,15 +1,12 @@
-//! Which runs there are on this machine, and which were started here. The machine-wide registry names every run directory, so that what a dead run owes
-//! is found from anywhere; the register of a project chains every start, so that a run that was left out is seen.
+//! Which runs there are on this machine. The machine-wide registry names every run directory, so that what a dead run owes
+//! is found from anywhere.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::{JournalError, Lever};
-use crate::base::line_sum;
 use crate::sys::env;
 
 /// The directory of run directories, and that of what they announced.
@@ -163,51 +160,6 @@ pub(super) fn open_to_all(dir: &Path) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// One line of the register of all starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    /// The run.
-    pub run: String,
-    /// The scenario's name.
-    pub scenario: String,
-    /// Digest of the plan.
-    pub plan_digest: String,
-    /// Wall time, a label.
-    pub wall: String,
-    /// Checksum of this line and the one before.
-    pub sum: String,
-}
-
-/// Appends a start to `register.jsonl` beside the runs: every start, also of runs that end aborted or are deleted later.
-///
-/// # Errors
-/// The file cannot be read or written.
-pub fn register_start(runs_dir: &Path, run: &str, scenario: &str, plan_digest: &str, wall: &str) -> Result<(), JournalError> {
-    let path = runs_dir.parent().unwrap_or(runs_dir).join("register.jsonl");
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .read(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|source| JournalError::os("open", &path, source))?;
-    // Two runs may start at once; the chain must not fork.
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|errno| JournalError::os("lock", &path, errno.into()))?;
-    let text = fs::read_to_string(&path).map_err(|source| JournalError::os("read", &path, source))?;
-    let last: Option<Start> = text.lines().last().and_then(|line| serde_json::from_str(line).ok());
-    let body = format!("{run}\n{scenario}\n{plan_digest}\n{wall}");
-    let start = Start {
-        run: run.into(),
-        scenario: scenario.into(),
-        plan_digest: plan_digest.into(),
-        wall: wall.into(),
-        sum: line_sum(&last.map(|start| start.sum).unwrap_or_default(), &body),
-    };
-    let mut line = serde_json::to_string(&start).map_err(|error| JournalError::os("write", &path, error.into()))?;
-    line.push('\n');
-    (&file).write_all(line.as_bytes()).map_err(|source| JournalError::os("write", &path, source))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,18 +194,5 @@ mod tests {
             assert_eq!(registry.announced()[0].text, "again");
         }
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-    }
-
-    #[test]
-    fn the_register_is_a_chain() {
-        let dir = tempfile::tempdir().unwrap();
-        let runs = dir.path().join("runs");
-        fs::create_dir(&runs).unwrap();
-        for run in ["a", "b"] {
-            register_start(&runs, run, "demo", "sha256:0", "now").unwrap();
-        }
-        let text = fs::read_to_string(dir.path().join("register.jsonl")).unwrap();
-        let starts: Vec<Start> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(starts[1].sum, line_sum(&starts[0].sum, "b\ndemo\nsha256:0\nnow"));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 mod finding;
+pub mod many;
 mod verdict;
 pub mod words;
 

@@ -108,6 +108,14 @@ pub enum Verb {
     /// Runs drills against a service of firedrill's own that is down at moments it writes down itself. What came of it is kept beside the runs, and
     /// reports of later runs tell it. Exits with 30 when a bound does not hold the truth.
     Calibrate(Calibrate),
+    /// What many runs of the same thing can claim, and what they cannot
+    ///
+    /// Without a RUN: every run of what was run last. Says how many were started and which are left out and why; exits with 31 where the register of
+    /// starts has a gap, because nobody knows then whether the others held.
+    Claims(Claims),
+    /// Fix how many runs there will be before the first of them, and see how far they are
+    #[command(subcommand)]
+    Campaign(Campaign),
     /// List runs: when, which scenario, and how each ended or what it owes
     Runs(Runs),
     /// List every fault and probe kind, or explain one with its keys and an example

@@ -129,6 +129,9 @@ pub struct Run {
     /// End after this phase
     #[arg(long, value_enum, value_name = "PHASE")]
     pub until: Option<Until>,
+    /// Run it so many times, each its own run, and say what that can claim; `reset` or a `system:` of the scenario brings it back in between
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with_all = ["tabletop", "until"])]
+    pub repeat: Option<u32>,
     /// No people take part (this version observes none anyway)
     #[arg(long)]
     pub unattended: bool,
@@ -306,4 +309,61 @@ pub enum TrialsFormat {
     Text,
     /// Every trial, as JSON
     Json,
+}
+
+/// What `claims` can be told.
+#[derive(Debug, Args)]
+pub struct Claims {
+    /// Runs: ids, beginnings of ids, or directories
+    #[arg(value_name = "RUN")]
+    pub run: Vec<String>,
+    /// Where runs live
+    #[command(flatten)]
+    pub runs: RunsDir,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = TrialsFormat::Text, value_name = "FORMAT")]
+    pub output: TrialsFormat,
+}
+
+/// What to do with a campaign.
+#[derive(Debug, Subcommand)]
+pub enum Campaign {
+    /// Declare it: how many runs of a scenario there will be from now on
+    Start(CampaignStart),
+    /// How far it is, and what its runs can claim; exits with 31 until all are made
+    Status(CampaignStatus),
+}
+
+/// What `campaign start` can be told.
+#[derive(Debug, Args)]
+pub struct CampaignStart {
+    /// The scenario file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many runs
+    #[arg(long, value_name = "N", default_value_t = 59, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub count: u32,
+    /// Its name; default: the scenario's
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Substitutions
+    #[command(flatten)]
+    pub vars: Vars,
+    /// Where runs live
+    #[command(flatten)]
+    pub runs: RunsDir,
+}
+
+/// What `campaign status` can be told.
+#[derive(Debug, Args)]
+pub struct CampaignStatus {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Where runs live
+    #[command(flatten)]
+    pub runs: RunsDir,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = TrialsFormat::Text, value_name = "FORMAT")]
+    pub output: TrialsFormat,
 }
