@@ -9,6 +9,7 @@ mod demo;
 pub mod exit;
 mod foresee;
 mod helper;
+mod hlog;
 pub mod init;
 pub mod kinds;
 pub mod known;

@@ -15,7 +15,7 @@ use super::many::repeat;
 use super::notices::Notices;
 use super::out::{Voice, can_ask, confirm, print, say};
 use super::view::{Style, View};
-use super::{calibrate, lever, policy, runtime, signals, store};
+use super::{calibrate, hlog, lever, policy, runtime, signals, store};
 use crate::base::Span;
 use crate::engine::control;
 use crate::engine::drive::{self, Setup};
@@ -304,13 +304,18 @@ fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], output: Option<Format
     let whole = Report { plan, facts: &facts, score: &score };
     let report = format!("report   {}", shown(&dir.join("report.html")));
     if let Some(output) = output {
-        print(&match output {
+        let text = match output {
             Format::Text => report::text::render(&whole, voice.colour_out),
             Format::Json => report::json::render(&whole),
             Format::Html => report::html::render(&whole),
             Format::Md => report::markdown::render(&whole),
             Format::Junit => report::junit::render(&whole),
-        });
+            Format::Hlog => hlog::render(plan, entries, &facts).unwrap_or_else(|why| {
+                voice.error(&why, None);
+                String::new()
+            }),
+        };
+        print(&text);
     }
     match output {
         _ if !written => {}

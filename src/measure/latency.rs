@@ -23,13 +23,13 @@ const LONGEST: u64 = 3_600 * SECOND;
 
 /// Durations with three significant digits from half a millisecond on, and to half a microsecond below. It starts small and grows with what is
 /// recorded: a report holds several for each probe and phase.
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     let mut histogram = Histogram::new_with_bounds(FINEST, 2 * FINEST, 3).unwrap_or_else(|_| unreachable!("the bounds are allowed"));
     histogram.auto(true);
     histogram
 }
 
-fn record(into: &mut Histogram<u64>, took: Span) {
+pub(super) fn record(into: &mut Histogram<u64>, took: Span) {
     // Within these bounds a histogram that grows takes everything.
     let _ = into.record(took.0.clamp(1, LONGEST));
 }
@@ -136,7 +136,7 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
 }
 
 /// A time-out counts at its limit, whatever our own timer added.
-fn response_of(row: &Sample, watch: &Watch<'_>) -> Span {
+pub(super) fn response_of(row: &Sample, watch: &Watch<'_>) -> Span {
     if row.class == Class::Timeout { row.response().max(watch.plan.timeout) } else { row.response() }
 }
 

@@ -6,6 +6,7 @@ pub mod facts;
 
 mod claim;
 mod episode;
+pub mod intervals;
 mod latency;
 mod ledger;
 mod outage;

@@ -26,7 +26,7 @@ pub const RECOVERY_WITHIN: Span = Span::secs(60);
 /// How long the system must stay up to count as recovered.
 pub const STABLE_FOR: Span = Span::secs(10);
 /// The highest rate that this version plans samples at.
-pub const MOST_PER_SECOND: f64 = 1000.0;
+pub const MOST_PER_SECOND: f64 = 2000.0;
 
 /// The rate of a probe kind that is given none.
 pub fn rate_of_kind(kind: &str) -> Rate {

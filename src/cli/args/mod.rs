@@ -49,6 +49,8 @@ pub enum Format {
     Md,
     /// JUnit XML for CI
     Junit,
+    /// Latencies as a HdrHistogram log (version 1.3), one histogram a second, probe, phase and kind
+    Hlog,
 }
 
 /// What to do.

@@ -32,7 +32,7 @@ fn pace(id: &Id, probe: &ProbeDecl) -> Vec<Finding> {
     if rate.hz() > MOST_PER_SECOND {
         out.push(
             Finding::error(at(&["probes", id.as_str(), "rate"]), format!("{rate} is more than this version can plan"), "too often")
-                .help("at most 1000/s in this version; 100/s resolves an outage to 10 ms"),
+                .help("at most 2000/s in this version; 100/s resolves an outage to 10 ms"),
         );
     }
     if probe.how.timeout == Some(Span::ZERO) {
