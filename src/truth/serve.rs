@@ -125,6 +125,10 @@ async fn answer(server: Rc<Server>, request: Request<Incoming>) -> Result<Respon
         let state = *changed.borrow_and_update();
         match state {
             State::Up => return Ok(server.done(&request, true)),
+            State::Twice => {
+                let _first = server.done(&request, true);
+                return Ok(server.done(&request, true));
+            }
             State::Late => {
                 let writes = request.method() == Method::POST;
                 let response = server.done(&request, false);

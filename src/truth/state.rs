@@ -30,17 +30,19 @@ pub enum State {
     Lose(usize),
     /// Writes are kept and never acknowledged; everything else is answered.
     Late,
+    /// Writes are kept twice; everything is answered.
+    Twice,
 }
 
 /// A word that names no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no state: up, refuse, reset, hang, stall, blackhole, status:CODE, slow:MS, ratio:PERMILLE, lose:N or late")]
+#[error("`{0}` is no state: up, refuse, reset, hang, stall, blackhole, status:CODE, slow:MS, ratio:PERMILLE, lose:N, late or twice")]
 pub struct BadState(String);
 
 impl State {
     /// Whether a client that comes now is certain to fail: only then does an outage have edges to be found.
     pub fn is_down(self) -> bool {
-        !matches!(self, State::Up | State::Ratio(_) | State::Late)
+        !matches!(self, State::Up | State::Ratio(_) | State::Late | State::Twice)
     }
 
     /// Whether somebody listens.
@@ -69,6 +71,7 @@ impl FromStr for State {
             ("stall", None) => Ok(State::Stall),
             ("blackhole", None) => Ok(State::Blackhole),
             ("late", None) => Ok(State::Late),
+            ("twice", None) => Ok(State::Twice),
             ("status", Some(code @ 100..=599)) => Ok(State::Status(u16::try_from(code).map_err(|_| bad())?)),
             ("slow", Some(ms)) => Ok(State::Slow(Span::millis(u64::from(ms)))),
             ("ratio", Some(permille @ 0..=1000)) => Ok(State::Ratio(u16::try_from(permille).map_err(|_| bad())?)),
@@ -92,6 +95,7 @@ impl fmt::Display for State {
             State::Ratio(permille) => write!(f, "ratio:{permille}"),
             State::Lose(writes) => write!(f, "lose:{writes}"),
             State::Late => f.write_str("late"),
+            State::Twice => f.write_str("twice"),
         }
     }
 }
@@ -102,7 +106,9 @@ mod tests {
 
     #[test]
     fn states_are_read_as_they_are_written() {
-        for word in ["up", "refuse", "reset", "hang", "stall", "blackhole", "status:503", "slow:200", "ratio:300", "lose:3", "late"] {
+        for word in
+            ["up", "refuse", "reset", "hang", "stall", "blackhole", "status:503", "slow:200", "ratio:300", "lose:3", "late", "twice"]
+        {
             assert_eq!(word.parse::<State>().unwrap().to_string(), word);
         }
         for word in ["", "down", "status", "status:99", "status:x", "ratio:1001", "up:1", "lose:", "slow:-1"] {
