@@ -75,6 +75,25 @@ pub(super) fn is_of_another_run(key: &str, run: &str) -> bool {
     shaped && numbered && other != run.to_ascii_lowercase()
 }
 
+/// What is wrong with a writer's name.
+pub(super) fn check_writer(writer: &str) -> Option<Problem> {
+    let named = !writer.is_empty() && writer.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    (!named).then(|| Problem::new("/writer", "a writer's name is lower-case letters and digits"))
+}
+
+/// What is wrong with who is the authority among readers.
+pub(super) fn check_authorities(readers: &[bool]) -> Option<Problem> {
+    let authorities = readers.iter().filter(|authority| **authority).count();
+    if readers.is_empty() {
+        return Some(Problem::new("/readers", "a ledger nobody reads back measures nothing").help("give at least one reader"));
+    }
+    let unclear = readers.len() > 1 && authorities != 1;
+    unclear.then(|| {
+        Problem::new("/readers", format!("{authorities} of {} readers are the authority", readers.len()))
+            .help("say `authority: true` of exactly one: loss is judged there")
+    })
+}
+
 impl LedgerSpec {
     /// The readers, each with whether it is the authority.
     pub(super) fn judged_readers(&self) -> Vec<(&Reader, bool)> {
@@ -83,14 +102,9 @@ impl LedgerSpec {
     }
 
     fn check_readers(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let authorities = self.readers.iter().filter(|reader| reader.authority).count();
-        if self.readers.is_empty() {
-            problems.push(Problem::new("/readers", "a ledger nobody reads back measures nothing").help("give at least one reader"));
-        } else if self.readers.len() > 1 && authorities != 1 {
-            let text = format!("{authorities} of {} readers are the authority", self.readers.len());
-            problems.push(Problem::new("/readers", text).help("say `authority: true` of exactly one: loss is judged there"));
-        }
+        let mut problems: Vec<Problem> = Vec::new();
+        let authorities: Vec<bool> = self.readers.iter().map(|reader| reader.authority).collect();
+        problems.extend(check_authorities(&authorities));
         for (index, reader) in self.readers.iter().enumerate() {
             let at = format!("/readers/{index}");
             if let Err(why) = target_of(&without_templates(&reader.url))
@@ -131,10 +145,7 @@ impl Probe for LedgerHttp {
             let help = "put `${key}` into the URL, a header or the body of the write";
             problems.push(Problem::new("/write", "a ledger without unique keys cannot be read back").help(help));
         }
-        let named = !spec.writer.is_empty() && spec.writer.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        if !named {
-            problems.push(Problem::new("/writer", "a writer's name is lower-case letters and digits"));
-        }
+        problems.extend(check_writer(&spec.writer));
         for field in spec.acknowledged_when.keys().filter(|field| !FIELDS.iter().any(|(name, _)| name == field)) {
             let offered: Vec<String> = FIELDS.iter().map(|(name, _)| format!("`{name}`")).collect();
             let text = format!("an HTTP answer has no `{field}`");

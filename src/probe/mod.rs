@@ -12,6 +12,7 @@ mod kind;
 mod ledger;
 mod pace;
 mod readback;
+mod redis;
 mod request;
 mod run;
 mod stall;
@@ -30,7 +31,8 @@ pub use readback::{check_ledger_empty, read_ledger};
 pub use run::{News, Prober, start};
 
 /// Every kind that a probe or a condition may name. Help, schema, documentation and tests derive from this list.
-pub const KINDS: &[&dyn ErasedProbe] = &[&http::Http, &tcp::Tcp, &command::Command, &ledger::LedgerHttp];
+pub const KINDS: &[&dyn ErasedProbe] =
+    &[&http::Http, &tcp::Tcp, &command::Command, &redis::Redis, &ledger::LedgerHttp, &redis::LedgerRedis];
 
 /// The kind of that name.
 pub fn by_kind(kind: &str) -> Option<&'static dyn ErasedProbe> {

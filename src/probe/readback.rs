@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::judge::{pick, plain};
 use super::ledger::{LedgerSpec, Reader, is_of_another_run, number_of_key};
+use super::redis;
 use crate::base::{At, Span};
 use crate::event::Event;
 use crate::plan::ProbePlan;
@@ -23,8 +24,67 @@ const PAUSE: Span = Span::millis(250);
 /// Largest list of keys that is read, in bytes.
 const LARGEST: usize = 64 << 20;
 
-fn spec_of(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<LedgerSpec, String> {
-    serde_json::from_value(cx.fill_value(&probe.spec)).map_err(|error| format!("read the spec of ledger {id}: {error}"))
+/// A ledger of any kind, as far as reading it back goes.
+#[derive(Debug, Clone)]
+enum Ledger {
+    Http(Box<LedgerSpec>),
+    Redis(redis::LedgerSpec),
+}
+
+/// One reader of a ledger.
+#[derive(Debug, Clone)]
+enum Source {
+    Http(Reader),
+    Redis(redis::LedgerSpec, redis::Reader),
+}
+
+impl Ledger {
+    fn writer(&self) -> &str {
+        match self {
+            Ledger::Http(spec) => &spec.writer,
+            Ledger::Redis(spec) => &spec.writer,
+        }
+    }
+
+    /// The readers, each with whether it is the authority.
+    fn sources(&self) -> Vec<(Source, bool)> {
+        match self {
+            Ledger::Http(spec) => {
+                spec.judged_readers().into_iter().map(|(reader, judges)| (Source::Http(reader.clone()), judges)).collect()
+            }
+            Ledger::Redis(spec) => {
+                let single = spec.readers.len() == 1;
+                spec.readers.iter().map(|reader| (Source::Redis(spec.clone(), reader.clone()), single || reader.authority)).collect()
+            }
+        }
+    }
+}
+
+impl Source {
+    /// What it is called.
+    fn name(&self) -> &str {
+        match self {
+            Source::Http(reader) => &reader.url,
+            Source::Redis(_, reader) => &reader.server.address,
+        }
+    }
+
+    /// One full read: every key, with how often it was listed.
+    async fn read(&self, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
+        match self {
+            Source::Http(reader) => read(reader, limit, cx).await,
+            Source::Redis(spec, reader) => spec.read(reader, limit, cx).await,
+        }
+    }
+}
+
+fn spec_of(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<Ledger, String> {
+    let filled = cx.fill_value(&probe.spec);
+    let spec = match probe.kind.as_str() {
+        "ledger.redis" => serde_json::from_value(filled).map(Ledger::Redis),
+        _ => serde_json::from_value(filled).map(|spec| Ledger::Http(Box::new(spec))),
+    };
+    spec.map_err(|error| format!("read the spec of ledger {id}: {error}"))
 }
 
 /// One full read: every key, with how often it was listed.
@@ -57,11 +117,12 @@ async fn read(reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, 
 pub async fn check_ledger_empty(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<(), String> {
     let spec = spec_of(id, probe, cx)?;
     let ours = format!("{}-", cx.run.to_ascii_lowercase());
-    for reader in &spec.readers {
-        let keys = read(reader, ONE_READ, cx).await.map_err(|why| format!("read ledger {id} at {}: {why}", reader.url))?;
+    for (reader, _) in spec.sources() {
+        let name = reader.name();
+        let keys = reader.read(ONE_READ, cx).await.map_err(|why| format!("read ledger {id} at {name}: {why}"))?;
         let there = keys.keys().filter(|key| key.starts_with(&ours)).count();
         if there > 0 {
-            return Err(format!("start ledger {id} empty: {} already lists {there} keys of this run", reader.url));
+            return Err(format!("start ledger {id} empty: {name} already lists {there} keys of this run"));
         }
     }
     Ok(())
@@ -85,8 +146,8 @@ pub async fn read_ledger(id: &str, probe: &ProbePlan, written: u64, cx: &Cx) -> 
         Err(error) => return vec![failed(error)],
     };
     let mut reading = Vec::new();
-    for (reader, authority) in spec.judged_readers() {
-        let (id, reader, writer, cx) = (id.to_owned(), reader.clone(), spec.writer.clone(), cx.clone());
+    for (reader, authority) in spec.sources() {
+        let (id, writer, cx) = (id.to_owned(), spec.writer().to_owned(), cx.clone());
         reading.push(tokio::spawn(async move { settle(&id, &reader, authority, &writer, written, &cx).await }));
     }
     let mut events = Vec::new();
@@ -97,7 +158,7 @@ pub async fn read_ledger(id: &str, probe: &ProbePlan, written: u64, cx: &Cx) -> 
 }
 
 /// Reads one reader until two successive reads agree, or the limits are reached.
-async fn settle(id: &str, reader: &Reader, authority: bool, writer: &str, written: u64, cx: &Cx) -> Event {
+async fn settle(id: &str, reader: &Source, authority: bool, writer: &str, written: u64, cx: &Cx) -> Event {
     let end = cx.clock.now() + LIMIT;
     let (mut previous, mut best): (Option<BTreeMap<String, u64>>, _) = (None, None);
     let (mut settled, mut error) = (false, None);
@@ -110,7 +171,7 @@ async fn settle(id: &str, reader: &Reader, authority: bool, writer: &str, writte
             break;
         }
         let one = tokio::select! {
-            one = read(reader, left.min(ONE_READ), cx) => one,
+            one = reader.read(left.min(ONE_READ), cx) => one,
             () = cx.cancel.cancelled() => break,
         };
         match one {
@@ -133,7 +194,7 @@ async fn settle(id: &str, reader: &Reader, authority: bool, writer: &str, writte
     let sorted = sort(&best.unwrap_or_default(), &cx.run, writer, written);
     Event::LedgerRead {
         ledger: id.to_owned(),
-        reader: reader.url.clone(),
+        reader: reader.name().to_owned(),
         authority,
         settled,
         found: sorted.found,

@@ -25,7 +25,7 @@ pub(super) struct TcpSpec {
 }
 
 /// Host and port of `HOST:PORT`.
-fn split(address: &str) -> Result<(String, u16), String> {
+pub(super) fn split(address: &str) -> Result<(String, u16), String> {
     let (host, port) = address.rsplit_once(':').ok_or_else(|| format!("`{address}` has no port"))?;
     let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| format!("`{port}` is not a port"))?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

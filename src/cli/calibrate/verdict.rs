@@ -29,8 +29,10 @@ pub struct Trial {
     pub timeout_us: u64,
     /// How long it truly was down, in µs, and the least and most it can have been; of all times together where there were several.
     pub truth_us: Option<(u64, u64)>,
-    /// The measured bounds, in µs; nothing where no outage was seen.
+    /// The measured bounds, in µs; nothing where no outage, or more than one, was seen.
     pub measured_us: Option<(u64, Option<u64>)>,
+    /// How many outages were seen.
+    pub seen: usize,
     /// Their width, in µs.
     pub width_us: Option<u64>,
     /// By how much the point estimate is off, in µs.
@@ -85,6 +87,7 @@ pub fn compare(case: &Case, facts: &Facts, told: &[Told]) -> Result<Trial, Strin
         timeout_us: case.look.timeout.as_micros(),
         truth_us: truly_down(&expected),
         measured_us: None,
+        seen: probe.outages.len(),
         width_us: None,
         point_error_us: None,
         fast: case.state.fails_fast(),
@@ -182,6 +185,7 @@ impl Trial {
         let seen = match self.measured_us {
             Some((lo, Some(hi))) => format!("{} – {}", us(lo), us(hi)),
             Some((lo, None)) => format!("at least {}", us(lo)),
+            None if self.seen > 0 => format!("{} outages", self.seen),
             None => "nothing".to_owned(),
         };
         let what = format!("{:10} {:14} every {}", self.state, self.length, us(self.interval_us));

@@ -53,7 +53,8 @@ fn pace(id: &Id, probe: &ProbeDecl) -> Vec<Finding> {
 }
 
 fn ledger(s: &Scenario, id: &Id, probe: &ProbeDecl, known: &Known) -> Option<Finding> {
-    if !is_ledger(probe, known) {
+    // Where a write is a request, its text must name the key; where it is an entry, the kind adds it.
+    if !is_ledger(probe, known) || probe.what.spec.pointer("/write/url").is_none() {
         return None;
     }
     let write = at(&["probes", id.as_str(), &probe.what.kind, "write"]);
@@ -187,9 +188,9 @@ mod tests {
     #[test]
     fn rates_have_a_limit() {
         let mut s = scenario();
-        s.probes[0].how.rate = Some("1001/s".parse().unwrap());
-        assert!(refuses(&s, "/probes/checkout/rate", "more than this version").help.unwrap().contains("1000/s"));
-        s.probes[0].how.rate = Some("1000/s".parse().unwrap());
+        s.probes[0].how.rate = Some("2001/s".parse().unwrap());
+        assert!(refuses(&s, "/probes/checkout/rate", "more than this version").help.unwrap().contains("2000/s"));
+        s.probes[0].how.rate = Some("2000/s".parse().unwrap());
         assert_eq!(found(&s), vec![]);
         s.probes[3].how.rate = Some("1000/s".parse().unwrap());
         s.probes[3].how.timeout = Some(Span::secs(5));

@@ -1,0 +1,12 @@
+#!/bin/sh
+# A Redis server that asks the Sentinels who leads before it starts, as a real deployment does: one that comes back as a leader of its own would take
+# writes that nobody keeps. Arguments: redis-server, its port, its directory, the port of a Sentinel, the port of the first leader.
+set -eu
+redis=$1 port=$2 dir=$3 sentinel=$4 first=$5
+cli=$(dirname "$redis")/redis-cli
+mkdir -p "$dir"
+leader=$("$cli" -h 127.0.0.1 -p "$sentinel" sentinel get-master-addr-by-name cache 2>/dev/null | sed -n 2p) || leader=
+case $leader in *[!0-9]* | '') leader=$first ;; esac
+set -- "$redis" --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no --repl-diskless-sync-delay 0 --loglevel warning
+[ "$leader" = "$port" ] || set -- "$@" --replicaof 127.0.0.1 "$leader"
+exec "$@"
