@@ -113,7 +113,7 @@ pub(super) fn ledger(read: &Read<'_>, id: &str, watch: &Watch<'_>, recoveries: &
         }
     }
     let faults: Vec<(&str, &Item<'_>)> = injected(read);
-    facts.windows = windows(read, watch, &facts.lost, &faults, recoveries);
+    facts.windows = windows(read, watch, &facts.lost, &judged(read, id, &faults), recoveries);
     let fed = faults.iter().map(|(fault, item)| ((*fault).to_owned(), fed(watch, item))).collect();
     Ledger { facts, fed, unaccounted }
 }
@@ -183,6 +183,17 @@ fn divergent<'r>(
 }
 
 /// Lost writes by episode: a write belongs to the fault that it was acknowledged before the recovery from, the earliest such.
+/// The episodes among which losses are shared out: those with a claim on this ledger, where there are any. What is lost while an episode lasts of which
+/// nothing is claimed must not escape the claim of another.
+fn judged<'a, 'r>(read: &Read<'_>, ledger: &str, faults: &[(&'a str, &'a Item<'r>)]) -> Vec<(&'a str, &'a Item<'r>)> {
+    let claimed = |fault: &str| {
+        let on_this = |claim: &crate::plan::ClaimPlan| claim.rpo.as_ref().is_some_and(|rpo| rpo.ledger.as_str() == ledger);
+        read.plan.claims.values().any(|claim| claim.fault.as_str() == fault && on_this(claim))
+    };
+    let found: Vec<_> = faults.iter().filter(|(fault, _)| claimed(fault)).copied().collect();
+    if found.is_empty() { faults.to_vec() } else { found }
+}
+
 fn windows(
     read: &Read<'_>,
     watch: &Watch<'_>,

@@ -11,6 +11,7 @@ mod judge;
 mod kind;
 mod ledger;
 mod pace;
+mod postgres;
 mod readback;
 mod redis;
 mod request;
@@ -31,8 +32,16 @@ pub use readback::{check_ledger_empty, read_ledger};
 pub use run::{News, Prober, start};
 
 /// Every kind that a probe or a condition may name. Help, schema, documentation and tests derive from this list.
-pub const KINDS: &[&dyn ErasedProbe] =
-    &[&http::Http, &tcp::Tcp, &command::Command, &redis::Redis, &ledger::LedgerHttp, &redis::LedgerRedis];
+pub const KINDS: &[&dyn ErasedProbe] = &[
+    &http::Http,
+    &tcp::Tcp,
+    &command::Command,
+    &redis::Redis,
+    &postgres::Postgres,
+    &ledger::LedgerHttp,
+    &redis::LedgerRedis,
+    &postgres::LedgerPostgres,
+];
 
 /// The kind of that name.
 pub fn by_kind(kind: &str) -> Option<&'static dyn ErasedProbe> {

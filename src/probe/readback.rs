@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::judge::{pick, plain};
 use super::ledger::{LedgerSpec, Reader, is_of_another_run, number_of_key};
-use super::redis;
+use super::{postgres, redis};
 use crate::base::{At, Span};
 use crate::event::Event;
 use crate::plan::ProbePlan;
@@ -29,6 +29,7 @@ const LARGEST: usize = 64 << 20;
 enum Ledger {
     Http(Box<LedgerSpec>),
     Redis(redis::LedgerSpec),
+    Postgres(postgres::LedgerSpec),
 }
 
 /// One reader of a ledger.
@@ -36,6 +37,7 @@ enum Ledger {
 enum Source {
     Http(Reader),
     Redis(redis::LedgerSpec, redis::Reader),
+    Postgres(postgres::LedgerSpec, postgres::Reader),
 }
 
 impl Ledger {
@@ -43,6 +45,7 @@ impl Ledger {
         match self {
             Ledger::Http(spec) => &spec.writer,
             Ledger::Redis(spec) => &spec.writer,
+            Ledger::Postgres(spec) => &spec.writer,
         }
     }
 
@@ -56,6 +59,10 @@ impl Ledger {
                 let single = spec.readers.len() == 1;
                 spec.readers.iter().map(|reader| (Source::Redis(spec.clone(), reader.clone()), single || reader.authority)).collect()
             }
+            Ledger::Postgres(spec) => {
+                let single = spec.readers.len() == 1;
+                spec.readers.iter().map(|reader| (Source::Postgres(spec.clone(), reader.clone()), single || reader.authority)).collect()
+            }
         }
     }
 }
@@ -66,6 +73,7 @@ impl Source {
         match self {
             Source::Http(reader) => &reader.url,
             Source::Redis(_, reader) => &reader.server.address,
+            Source::Postgres(_, reader) => &reader.server.address,
         }
     }
 
@@ -74,6 +82,7 @@ impl Source {
         match self {
             Source::Http(reader) => read(reader, limit, cx).await,
             Source::Redis(spec, reader) => spec.read(reader, limit, cx).await,
+            Source::Postgres(spec, reader) => spec.read(reader, limit, cx).await,
         }
     }
 }
@@ -82,6 +91,7 @@ fn spec_of(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<Ledger, String> {
     let filled = cx.fill_value(&probe.spec);
     let spec = match probe.kind.as_str() {
         "ledger.redis" => serde_json::from_value(filled).map(Ledger::Redis),
+        "ledger.postgres" => serde_json::from_value(filled).map(Ledger::Postgres),
         _ => serde_json::from_value(filled).map(|spec| Ledger::Http(Box::new(spec))),
     };
     spec.map_err(|error| format!("read the spec of ledger {id}: {error}"))
