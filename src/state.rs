@@ -96,6 +96,8 @@ pub struct RunState {
     pub previews: IndexMap<String, Vec<String>>,
     /// Subject values captured before.
     pub subjects_before: usize,
+    /// The ledgers' readers were asked before anything was written.
+    pub ledgers_checked: bool,
     /// Subject values captured after.
     pub subjects_after: usize,
     /// When baseline began.
@@ -244,6 +246,7 @@ impl RunState {
         match &entry.event {
             Event::Previewed { id, targets, .. } => drop(self.previews.insert(id.clone(), targets.clone())),
             Event::Subject { when, .. } if when == "before" => self.subjects_before += 1,
+            Event::LedgersChecked {} => self.ledgers_checked = true,
             Event::Subject { .. } => self.subjects_after += 1,
             Event::BaselineStarted {} => self.baseline_at = Some(entry.at),
             Event::SteadyShown { .. } => self.steady_at = Some(entry.at),

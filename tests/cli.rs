@@ -411,6 +411,18 @@ faults:
 "#;
             cannot_start(&Quick::new(&[HEAD, NODE, fault]), &["gone: failed to", "no-such.pid"]);
         }),
+        case("a ledger that nobody can read back", || {
+            let ledger = "probes:
+  orders:
+    ledger.http:
+      write: { method: POST, url: \"http://127.0.0.1:${port}/x/${key}\" }
+      readers: [ { url: \"http://127.0.0.1:1/dump\", ids: \"$.ids[*]\" } ]
+    rate: 5/s
+    timeout: 500ms
+  web:";
+            let head = HEAD.replace("probes:\n  web:", ledger);
+            cannot_start(&Quick::new(&[&head, NODE, PAUSE]), &["read ledger orders at http://127.0.0.1:1/dump", "refused"]);
+        }),
         case("no run directory", no_run_directory),
         case("no watchdog", no_watchdog),
     ]);

@@ -98,7 +98,8 @@ fn unstarved(mut run: impl FnMut() -> (Place, Done)) -> (Place, Done) {
         let (place, done) = run();
         drop(turn);
         let starved = done.code == Some(33) && format!("{}{}", done.stdout, done.stderr).contains("starved");
-        let unsteady = done.code == Some(20);
+        // Not steady, or not told apart: on a machine that others use as well, either may be all that can be said.
+        let unsteady = matches!(done.code, Some(20 | 31));
         if attempt == 5 || !(starved || unsteady) {
             return (place, done);
         }

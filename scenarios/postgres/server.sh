@@ -1,6 +1,6 @@
 #!/bin/sh
-# One of two PostgreSQL servers. Where the other one leads, this one becomes its standby, with a fresh copy: a server that was lost and comes back must not
-# lead beside it. Otherwise it leads. Arguments: directory of the programs, its name, its port, the other's port, the directory for data, the port
+# One of two PostgreSQL servers. Where the other one leads, this one becomes its standby, with a fresh copy. Otherwise it leads, but only once: a server that
+# was lost and comes back waits until it sees the other one lead, because two leaders are worse than none. Arguments: directory of the programs, its name, its port, the other's port, the directory for data, the port
 # that it copies from and follows, and the standbys that a commit waits for.
 set -eu
 bin=$1 name=$2 port=$3 other=$4 data=$5 upstream=$6 sync=$7
@@ -10,11 +10,12 @@ as() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --c
 leads() { [ "$("$bin/psql" -h 127.0.0.1 -p "$1" -U firedrill -d postgres -Atc 'select pg_is_in_recovery()' 2>/dev/null)" = f ]; }
 
 cd /
+while [ -e "$dir/PG_VERSION" ] && ! leads "$other"; do sleep 0.3; done
 if leads "$other"; then
   rm -rf "$dir"
   as "$bin/pg_basebackup" -d "host=127.0.0.1 port=$upstream user=firedrill application_name=standby" -D "$dir" -R -X stream -c fast --no-sync
   sync=
-elif [ ! -e "$dir/PG_VERSION" ]; then
+else
   as "$bin/initdb" -D "$dir" -A trust -U firedrill -E UTF8 --locale=C --no-sync >/dev/null
   echo 'create table firedrill_ledger (key text not null)' | as "$bin/postgres" --single -D "$dir" postgres >/dev/null
 fi

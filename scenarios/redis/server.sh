@@ -5,8 +5,15 @@ set -eu
 redis=$1 port=$2 dir=$3 sentinel=$4 first=$5
 cli=$(dirname "$redis")/redis-cli
 mkdir -p "$dir"
-leader=$("$cli" -h 127.0.0.1 -p "$sentinel" sentinel get-master-addr-by-name cache 2>/dev/null | sed -n 2p) || leader=
-case $leader in *[!0-9]* | '') leader=$first ;; esac
+while :; do
+  leader=$("$cli" -h 127.0.0.1 -p "$sentinel" sentinel get-master-addr-by-name cache 2>/dev/null | sed -n 2p) || leader=
+  case $leader in *[!0-9]* | '') leader= ;; esac
+  # The first time nobody can be asked; one that comes back waits until it is told.
+  [ -z "$leader" ] && [ -e "$dir/started" ] || break
+  sleep 0.3
+done
+[ -n "$leader" ] || leader=$first
+touch "$dir/started"
 set -- "$redis" --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no --repl-diskless-sync-delay 0 --loglevel warning
 [ "$leader" = "$port" ] || set -- "$@" --replicaof 127.0.0.1 "$leader"
 exec "$@"

@@ -154,9 +154,13 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     // The watchdog starts while the baseline is taken; nothing is armed before it has answered. Whatever comes after this line it takes back.
     let minder = Minder::start(&cx, work);
     let registry = Registry::here();
-    registry.add(&id, &dir).map_err(|error| fail(&error))?;
-    register_start(&std::path::absolute(runs).unwrap_or_default(), &id, &plan.name, &digest.to_string(), &clock::wall())
-        .map_err(|error| fail(&error))?;
+    let home = std::path::absolute(runs).unwrap_or_default();
+    let named = registry.add(&id, &dir);
+    if let Err(error) = named.and_then(|()| register_start(&home, &id, &plan.name, &digest.to_string(), &clock::wall())) {
+        minder.dismiss().await;
+        registry.remove(&id);
+        return Err(fail(&error));
+    }
     let (watch, looking) = mpsc::unbounded_channel();
     let (ask, commands) = mpsc::channel(8);
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.

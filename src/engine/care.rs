@@ -70,6 +70,22 @@ impl Act {
             }
             self.happened(Event::Subject { when: when.into(), id: id.to_string(), value: value.ok() });
         }
+        if when == "before" {
+            self.check_ledgers().await;
+        }
+    }
+
+    /// A ledger that cannot be read, or that holds keys of this run already, would say nothing afterwards: better to know before anything is broken.
+    async fn check_ledgers(&self) {
+        let ledgers = || self.plan.probes.iter().filter(|(_, probe)| probe.ledger);
+        for (id, probe) in ledgers() {
+            if let Err(why) = probe::check_ledger_empty(id.as_str(), probe, &self.cx).await {
+                return self.happened(Event::AbortRequested { by: "start".into(), reason: format!("failed to {why}") });
+            }
+        }
+        if ledgers().next().is_some() {
+            self.happened(Event::LedgersChecked {});
+        }
     }
 
     /// Reads every ledger back; `written` says how many writes each probe has planned.

@@ -18,7 +18,7 @@ pub enum Effect {
     Start(String),
     /// Look for a fault's targets without touching anything.
     Preview(Id),
-    /// Capture what is tested, `before` or `after`.
+    /// Capture what is tested, `before` or `after`; before, look as well whether the ledgers can be read and are empty.
     Subjects(&'static str),
     /// Start the probes and guards: baseline begins.
     StartProbes,
@@ -147,7 +147,8 @@ fn begin(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, decisi
             return decision.act(busy, Effect::Preview(id.clone()));
         }
     }
-    if state.subjects_before < plan.subject.len() {
+    let unchecked = !state.ledgers_checked && plan.probes.values().any(|probe| probe.ledger);
+    if state.subjects_before < plan.subject.len() || unchecked {
         return decision.act(busy, Effect::Subjects("before"));
     }
     match state.baseline_at {

@@ -73,6 +73,11 @@ impl Minder {
         }
     }
 
+    /// There will be no run after all: it may go. Without a word it would take this process for dead, and make sure of it.
+    pub async fn dismiss(self) {
+        self.release(false).await;
+    }
+
     /// The run is over: it may go, or goes on with what is still owed.
     async fn release(self, owes: bool) {
         let guardian = match self {

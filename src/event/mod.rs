@@ -338,6 +338,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// Every reader of every ledger was asked before anything was written, and holds none of this run's keys.
+    LedgersChecked {},
     /// Ledger read-back is over.
     LedgersRead {},
     /// Somebody or something wants the drill to end now.

@@ -138,8 +138,8 @@ struct Server {
 
 fn of_postgres(error: &tokio_postgres::Error) -> Failure {
     if let Some(told) = error.as_db_error() {
-        // An error that the server told is an answer: it did not do it.
-        return Failure::new(Class::Status, format!("{} {}", told.code().code(), told.message()));
+        // The server told an error: whatever it is, it is no acknowledgement.
+        return Failure::new(Class::Error, format!("{} {}", told.code().code(), told.message()));
     }
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

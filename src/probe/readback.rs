@@ -120,7 +120,8 @@ async fn read(reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, 
     Ok(keys)
 }
 
-/// Before the drill: no reader may list a key of this run yet.
+/// Before the drill: no reader may list a key of this run yet. What was started a moment ago may need a while until it can be read: it is asked again for
+/// at most ten seconds.
 ///
 /// # Errors
 /// A reader lists one already, or cannot be read; reads after "failed to".
@@ -129,13 +130,24 @@ pub async fn check_ledger_empty(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<
     let ours = format!("{}-", cx.run.to_ascii_lowercase());
     for (reader, _) in spec.sources() {
         let name = reader.name();
-        let keys = reader.read(ONE_READ, cx).await.map_err(|why| format!("read ledger {id} at {name}: {why}"))?;
+        let keys = read_patiently(&reader, cx).await.map_err(|why| format!("read ledger {id} at {name}: {why}"))?;
         let there = keys.keys().filter(|key| key.starts_with(&ours)).count();
         if there > 0 {
             return Err(format!("start ledger {id} empty: {name} already lists {there} keys of this run"));
         }
     }
     Ok(())
+}
+
+async fn read_patiently(reader: &Source, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
+    let end = cx.clock.now() + LIMIT;
+    loop {
+        let read = reader.read(ONE_READ, cx).await;
+        if read.is_ok() || cx.cancel.is_cancelled() || end.since(cx.clock.now()) <= PAUSE {
+            return read;
+        }
+        pause_before(end, cx).await;
+    }
 }
 
 /// After the drill: what each reader has of the `written` writes, read until two successive full reads agree. One

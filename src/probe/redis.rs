@@ -148,8 +148,8 @@ fn of_redis(error: &RedisError) -> Failure {
         return Failure::new(Class::Refused, "connection refused");
     }
     if let Some(code) = error.code() {
-        // An error that the server told is an answer: it did not do it.
-        return Failure::new(Class::Status, format!("{code} {}", error.detail().unwrap_or_default()).trim().to_owned());
+        // The server told an error: whatever it is, it is no acknowledgement.
+        return Failure::new(Class::Error, format!("{code} {}", error.detail().unwrap_or_default()).trim().to_owned());
     }
     if error.is_timeout() {
         return Failure::new(Class::Timeout, "connection timed out");
@@ -180,7 +180,7 @@ impl Server {
                 last = connection.send_packed_command(command).await.map_err(|error| of_redis(&error))?;
                 if let Reply::ServerError(error) = &last {
                     return Err(Failure::new(
-                        Class::Status,
+                        Class::Error,
                         format!("{} {}", error.code(), error.details().unwrap_or_default()).trim().to_owned(),
                     ));
                 }
@@ -391,6 +391,45 @@ mod tests {
             check("ledger.redis", json!({"write": {"address": "x"}, "readers": [], "writer": "A"})),
             ["/write/address", "/writer", "/readers"]
         );
+    }
+
+    /// A server that gives this reply to everything.
+    async fn says(reply: &'static str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut heard = [0; 1024];
+                    while stream.read(&mut heard).await.is_ok_and(|n| n > 0) && stream.write_all(reply.as_bytes()).await.is_ok() {}
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn an_error_that_the_server_tells_is_no_acknowledgement() {
+        use crate::event::Verdict;
+        use crate::probe::testing::{cx, judged};
+        let refused = says("-READONLY You can't write against a read only replica.\r\n").await;
+        let taken = says(":1\r\n").await;
+        for (address, verdict, class) in [(&refused, Verdict::Bad, Class::Error), (&taken, Verdict::Ok, Class::Ok)] {
+            let seen = judged("redis", json!({"address": address, "command": ["RPUSH", "l", "x"]}), json!({}), Span::secs(2), &cx()).await;
+            assert_eq!((seen.verdict, seen.class), (verdict, class), "{seen:?}");
+            let server = json!({"address": address});
+            let spec = json!({"write": server, "readers": [{"server": server}]});
+            let seen = judged("ledger.redis", spec.clone(), json!({}), Span::secs(2), &cx()).await;
+            assert_eq!((seen.verdict, seen.class), (verdict, class), "{seen:?}");
+            // What else is expected comes on top, never in its place.
+            let seen = judged("ledger.redis", spec, json!({"duration": {"max": "2s"}}), Span::secs(2), &cx()).await;
+            assert_eq!((seen.verdict, seen.class), (verdict, class), "{seen:?}");
+        }
+        // One replica has it, two were asked for: nobody knows whether it will last.
+        let spec = json!({"write": {"address": taken}, "replicas": 2, "readers": [{"server": {"address": taken}}]});
+        let seen = judged("ledger.redis", spec, json!({}), Span::secs(2), &cx()).await;
+        assert_eq!((seen.verdict, seen.class), (Verdict::Bad, Class::Timeout), "{seen:?}");
     }
 
     #[test]
