@@ -10,7 +10,7 @@
 
 mod drill;
 
-use drill::{Done, Place, case, free_ports, has_program, side_by_side};
+use drill::{Done, Place, case, free_ports, has_program, side_by_side, until_it_says_something};
 
 /// Runs a shipped scenario on free ports; none where something is not installed.
 fn run(name: &str) -> Option<(Place, Done)> {
@@ -36,7 +36,7 @@ fn run(name: &str) -> Option<(Place, Done)> {
 }
 
 fn lost_leader() {
-    let Some((place, done)) = run("redis-failover") else { return };
+    let Some((place, done)) = until_it_says_something(|| run("redis-failover")) else { return };
     let done = done.expect(0);
     let report = done.json();
     let claim = &report["claims"]["the-cache-is-back"];
@@ -50,7 +50,7 @@ fn lost_leader() {
 }
 
 fn split_brain() {
-    let Some((place, done)) = run("redis-split-brain") else { return };
+    let Some((place, done)) = until_it_says_something(|| run("redis-split-brain")) else { return };
     let done = done.expect(30);
     let report = done.json();
     let claim = &report["claims"]["nothing-is-lost"];
