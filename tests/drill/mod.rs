@@ -3,6 +3,7 @@
     dead_code,
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test may break off anywhere and waits on real processes; every file uses another part"
 )]
 
