@@ -1,6 +1,5 @@
 //! `firedrill demo`: the shipped scenario on the embedded order service.
 
-use std::net::TcpListener;
 use std::path::Path;
 
 use super::args::Demo;
@@ -11,10 +10,11 @@ use super::out::Voice;
 use super::policy::allow;
 use super::run::drill;
 use crate::plan::Mode;
+use crate::sys::ports;
 
 /// Runs the demo.
 pub fn demo(args: &Demo, voice: Voice) -> Exit {
-    let ports = match free_ports() {
+    let ports = match ports::free() {
         Ok(ports) => ports,
         Err(error) => {
             voice.error(&format!("failed to find three free ports on 127.0.0.1: {error}"), Some("the demo needs the loopback interface"));
@@ -28,14 +28,4 @@ pub fn demo(args: &Demo, voice: Voice) -> Exit {
         Ok(loaded) => drill(loaded, &args.runs.dir, args.output, voice),
         Err(exit) => exit,
     }
-}
-
-/// Three ports that were free a moment ago, all held at once so that they differ.
-fn free_ports() -> std::io::Result<[u16; 3]> {
-    let held: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(&held) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
 }

@@ -1,6 +1,7 @@
 //! What a probe kind is. Authors write [`Probe`] with their own spec; one blanket implementation makes it the [`ErasedProbe`] that the rest of
 //! the house uses.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,6 +46,46 @@ pub trait Probe: Send + Sync + 'static {
     /// # Errors
     /// A secret or a trust store that cannot be read.
     fn open(&self, spec: Self::Spec, cx: &Cx) -> Result<Box<dyn Ask>, Why>;
+    /// How what it wrote is read back; only a ledger's can be.
+    fn read_back(&self, _: Self::Spec) -> Option<ReadBack> {
+        None
+    }
+}
+
+/// How a ledger is read back.
+pub struct ReadBack {
+    /// The writer's name within the keys.
+    pub writer: String,
+    /// Where, in the scenario's order.
+    pub readers: Vec<Reader>,
+}
+
+/// One place where a ledger is read back.
+pub struct Reader {
+    /// What it is called.
+    pub name: String,
+    /// Whether loss is judged here.
+    pub judges: bool,
+    /// Reads.
+    pub source: Arc<dyn Source>,
+}
+
+/// Every key that a reader lists, with how often; or why it could not be read.
+pub type Keys<'a> = Pin<Box<dyn Future<Output = Result<BTreeMap<String, u64>, String>> + Send + 'a>>;
+
+/// Something that lists the keys of a ledger.
+pub trait Source: Send + Sync {
+    /// One full read, done within `limit`.
+    fn keys<'a>(&'a self, limit: Span, cx: &'a Cx) -> Keys<'a>;
+}
+
+impl ReadBack {
+    /// From readers that say of themselves whether they are the authority: a single one always is.
+    pub(super) fn of(writer: String, readers: impl ExactSizeIterator<Item = (String, bool, Arc<dyn Source>)>) -> ReadBack {
+        let single = readers.len() == 1;
+        let readers = readers.map(|(name, authority, source)| Reader { name, judges: single || authority, source }).collect();
+        ReadBack { writer, readers }
+    }
 }
 
 /// An answer on its way.
@@ -81,6 +122,11 @@ pub trait ErasedProbe: Send + Sync {
     fn check(&self, spec: &Value) -> Vec<Problem>;
     /// See [`Probe::LEDGER`].
     fn ledger(&self) -> bool;
+    /// See [`Probe::read_back`].
+    ///
+    /// # Errors
+    /// The spec does not decode, or nothing of this kind is read back.
+    fn read_back(&self, spec: &Value, cx: &Cx) -> Result<ReadBack, String>;
     /// See [`Probe::RATE_HZ`].
     fn rate_hz(&self) -> f64;
     /// Makes it ready to ask.
@@ -114,6 +160,10 @@ impl<P: Probe> ErasedProbe for P {
     }
     fn ledger(&self) -> bool {
         P::LEDGER
+    }
+    fn read_back(&self, spec: &Value, cx: &Cx) -> Result<ReadBack, String> {
+        let spec: P::Spec = serde_json::from_value(cx.fill_value(spec)).map_err(|error| error.to_string())?;
+        Probe::read_back(self, spec).ok_or_else(|| format!("{} writes nothing that could be read back", P::KIND))
     }
     fn rate_hz(&self) -> f64 {
         P::RATE_HZ

@@ -1,16 +1,25 @@
-//! `ledger.http`: numbered writes with unique keys, to be read back after recovery. Reading back is `readback`.
+//! `ledger.http`: numbered writes with unique keys, to be read back after recovery. When and how often is `readback`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::Why;
 use super::http::{FIELDS, HttpSpec, TlsSpec, check_headers, check_request, place_of_key, success};
-use super::kind::{Ask, Asked, Probe, without_templates};
+use super::judge::{pick, plain};
+use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, without_templates};
 use super::request::{Client, Template, target_of};
 use crate::base::{Problem, Span};
 use crate::plan::Expect;
 use crate::sys::Cx;
+use crate::sys::http::{control_client, get_json};
+
+/// Largest list of keys that is read, in bytes.
+const LARGEST: usize = 64 << 20;
 
 /// The kind.
 pub(super) struct LedgerHttp;
@@ -31,7 +40,7 @@ pub(super) struct LedgerSpec {
     pub(super) writer: String,
 }
 
-fn w1() -> String {
+pub(super) fn w1() -> String {
     "w1".into()
 }
 
@@ -75,6 +84,35 @@ pub(super) fn is_of_another_run(key: &str, run: &str) -> bool {
     shaped && numbered && other != run.to_ascii_lowercase()
 }
 
+/// One full read: every key, with how often it was listed.
+async fn read(reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
+    let reveal = |text: &str| cx.reveal(text, None).map_err(|error| error.to_string());
+    let url = reveal(&reader.url)?;
+    let headers = reader.headers.iter().map(|(name, value)| Ok((name.clone(), reveal(value)?))).collect::<Result<_, String>>()?;
+    let trust = reader.tls.trust(cx).map_err(|why| why.to_string())?;
+    let client = control_client(&trust).map_err(|error| error.to_string())?;
+    let whole = get_json(&client, &url, &headers, LARGEST, limit).await.map_err(|error| error.to_string())?;
+    let path = serde_json_path::JsonPath::parse(&reader.ids).map_err(|error| error.to_string())?;
+    // An empty ledger may list nothing, but it must look like a list: anything else is somebody's error page.
+    let parent = reader.ids.strip_suffix("[*]").filter(|parent| !parent.is_empty());
+    if let Some(parent) = parent
+        && !matches!(pick(&whole, Some(parent)), Some(Value::Array(_) | Value::Object(_)))
+    {
+        return Err(format!("find a list at {parent}"));
+    }
+    let mut keys = BTreeMap::new();
+    for key in path.query(&whole).all() {
+        *keys.entry(plain(key)).or_insert(0) += 1;
+    }
+    Ok(keys)
+}
+
+impl Source for Reader {
+    fn keys<'a>(&'a self, limit: Span, cx: &'a Cx) -> Keys<'a> {
+        Box::pin(read(self, limit, cx))
+    }
+}
+
 /// What is wrong with a writer's name.
 pub(super) fn check_writer(writer: &str) -> Option<Problem> {
     let named = !writer.is_empty() && writer.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -95,12 +133,6 @@ pub(super) fn check_authorities(readers: &[bool]) -> Option<Problem> {
 }
 
 impl LedgerSpec {
-    /// The readers, each with whether it is the authority.
-    pub(super) fn judged_readers(&self) -> Vec<(&Reader, bool)> {
-        let single = self.readers.len() == 1;
-        self.readers.iter().map(|reader| (reader, single || reader.authority)).collect()
-    }
-
     fn check_readers(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
         let authorities: Vec<bool> = self.readers.iter().map(|reader| reader.authority).collect();
@@ -168,6 +200,11 @@ impl Probe for LedgerHttp {
         template.fill(&key_of(&cx.run, &spec.writer, 0)).map_err(Why::Spec)?;
         Ok(Box::new(Writes { template, client: Client::new(&spec.write, cx)?, writer: spec.writer }))
     }
+
+    fn read_back(&self, spec: LedgerSpec) -> Option<ReadBack> {
+        let one = |reader: Reader| (reader.url.clone(), reader.authority, Arc::new(reader) as Arc<dyn Source>);
+        Some(ReadBack::of(spec.writer, spec.readers.into_iter().map(one)))
+    }
 }
 
 struct Writes {
@@ -188,7 +225,7 @@ mod tests {
     use crate::event::{Class, Verdict};
     use crate::probe::by_kind;
     use crate::probe::testing::{cx, expect, reply, serve};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn keys_come_back_as_numbers_and_nothing_else_does() {

@@ -5,6 +5,7 @@
 
 mod command;
 mod condition;
+mod databases;
 mod error;
 mod http;
 mod judge;

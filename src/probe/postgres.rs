@@ -2,6 +2,7 @@
 //! library speaks the protocol over it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,10 @@ use serde_json::{Map, Value};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::databases::{self, Named, Reader};
 use super::error::Why;
 use super::judge::Answer;
-use super::kind::{Ask, Asked, Probe, expect_one, without_templates};
+use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, expect_one, without_templates};
 use super::ledger::key_of;
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
@@ -78,9 +80,9 @@ pub(super) struct LedgerSpec {
     #[serde(default = "table")]
     pub(super) table: String,
     /// Where the rows are read back.
-    pub(super) readers: Vec<Reader>,
+    pub(super) readers: Vec<Reader<ServerSpec>>,
     /// The writer's name within the keys. Default `w1`.
-    #[serde(default = "w1")]
+    #[serde(default = "super::ledger::w1")]
     pub(super) writer: String,
 }
 
@@ -88,22 +90,7 @@ fn table() -> String {
     TABLE.into()
 }
 
-fn w1() -> String {
-    "w1".into()
-}
-
-/// Where rows are read back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Reader {
-    /// The server.
-    pub(super) server: ServerSpec,
-    /// Whether loss is judged here. A single reader always is the authority.
-    #[serde(default)]
-    pub(super) authority: bool,
-}
-
-impl ServerSpec {
+impl Named for ServerSpec {
     fn check(&self, at: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Err(why) = tcp::split(&without_templates(&self.address)) {
@@ -114,7 +101,9 @@ impl ServerSpec {
         }
         problems
     }
+}
 
+impl ServerSpec {
     fn open(&self, cx: &Cx) -> Result<Server, Why> {
         let (host, port) = tcp::split(&cx.reveal(&self.address, None)?).map_err(Why::Spec)?;
         let mut config = Config::new();
@@ -274,16 +263,10 @@ impl Probe for LedgerPostgres {
     type Spec = LedgerSpec;
 
     fn check(&self, spec: &LedgerSpec) -> Vec<Problem> {
-        let mut problems = spec.write.check("/write");
+        let mut problems = databases::check(&spec.write, &spec.readers, &spec.writer);
         if !is_name(&spec.table) {
             let help = "lower-case letters, digits and `_`, with a schema and a dot before it where needed";
             problems.push(Problem::new("/table", format!("`{}` is not the name of a table", spec.table)).help(help));
-        }
-        problems.extend(super::ledger::check_writer(&spec.writer));
-        let authorities: Vec<bool> = spec.readers.iter().map(|reader| reader.authority).collect();
-        problems.extend(super::ledger::check_authorities(&authorities));
-        for (index, reader) in spec.readers.iter().enumerate() {
-            problems.extend(reader.server.check(&format!("/readers/{index}/server")));
         }
         problems
     }
@@ -299,12 +282,26 @@ impl Probe for LedgerPostgres {
     fn open(&self, spec: LedgerSpec, cx: &Cx) -> Result<Box<dyn Ask>, Why> {
         Ok(Box::new(Writes { server: spec.write.open(cx)?, table: spec.table, writer: spec.writer }))
     }
+
+    fn read_back(&self, spec: LedgerSpec) -> Option<ReadBack> {
+        let table = spec.table;
+        let one = |reader: Reader<ServerSpec>| {
+            let (name, authority) = (reader.server.address.clone(), reader.authority);
+            (name, authority, Arc::new(Table { server: reader.server, table: table.clone() }) as Arc<dyn Source>)
+        };
+        Some(ReadBack::of(spec.writer, spec.readers.into_iter().map(one)))
+    }
 }
 
-impl LedgerSpec {
-    /// Every key at a reader, with how often it is there.
-    pub(super) async fn read(&self, reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
-        let server = reader.server.open(cx).map_err(|why| why.to_string())?;
+/// The table at one reader.
+struct Table {
+    server: ServerSpec,
+    table: String,
+}
+
+impl Table {
+    async fn read(&self, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
+        let server = self.server.open(cx).map_err(|why| why.to_string())?;
         let resolving = Resolving::default();
         let query = format!("select key from {} where key like '{}-%'", self.table, cx.run.to_ascii_lowercase());
         let reading = async {
@@ -321,6 +318,12 @@ impl LedgerSpec {
             }
         }
         Ok(keys)
+    }
+}
+
+impl Source for Table {
+    fn keys<'a>(&'a self, limit: Span, cx: &'a Cx) -> Keys<'a> {
+        Box::pin(self.read(limit, cx))
     }
 }
 

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use super::judge::{pick, plain};
-use super::ledger::{LedgerSpec, Reader, is_of_another_run, number_of_key};
-use super::{postgres, redis};
+use super::by_kind;
+use super::kind::{ReadBack, Reader};
+use super::ledger::{is_of_another_run, number_of_key};
 use crate::base::{At, Span};
 use crate::event::Event;
 use crate::plan::ProbePlan;
 use crate::sys::Cx;
-use crate::sys::http::{control_client, get_json};
 
 /// Most full reads of one reader.
 const READS: usize = 10;
@@ -21,103 +18,10 @@ const LIMIT: Span = Span::secs(10);
 const ONE_READ: Span = Span::secs(5);
 /// Between two reads.
 const PAUSE: Span = Span::millis(250);
-/// Largest list of keys that is read, in bytes.
-const LARGEST: usize = 64 << 20;
 
-/// A ledger of any kind, as far as reading it back goes.
-#[derive(Debug, Clone)]
-enum Ledger {
-    Http(Box<LedgerSpec>),
-    Redis(redis::LedgerSpec),
-    Postgres(postgres::LedgerSpec),
-}
-
-/// One reader of a ledger.
-#[derive(Debug, Clone)]
-enum Source {
-    Http(Reader),
-    Redis(redis::LedgerSpec, redis::Reader),
-    Postgres(postgres::LedgerSpec, postgres::Reader),
-}
-
-impl Ledger {
-    fn writer(&self) -> &str {
-        match self {
-            Ledger::Http(spec) => &spec.writer,
-            Ledger::Redis(spec) => &spec.writer,
-            Ledger::Postgres(spec) => &spec.writer,
-        }
-    }
-
-    /// The readers, each with whether it is the authority.
-    fn sources(&self) -> Vec<(Source, bool)> {
-        match self {
-            Ledger::Http(spec) => {
-                spec.judged_readers().into_iter().map(|(reader, judges)| (Source::Http(reader.clone()), judges)).collect()
-            }
-            Ledger::Redis(spec) => {
-                let single = spec.readers.len() == 1;
-                spec.readers.iter().map(|reader| (Source::Redis(spec.clone(), reader.clone()), single || reader.authority)).collect()
-            }
-            Ledger::Postgres(spec) => {
-                let single = spec.readers.len() == 1;
-                spec.readers.iter().map(|reader| (Source::Postgres(spec.clone(), reader.clone()), single || reader.authority)).collect()
-            }
-        }
-    }
-}
-
-impl Source {
-    /// What it is called.
-    fn name(&self) -> &str {
-        match self {
-            Source::Http(reader) => &reader.url,
-            Source::Redis(_, reader) => &reader.server.address,
-            Source::Postgres(_, reader) => &reader.server.address,
-        }
-    }
-
-    /// One full read: every key, with how often it was listed.
-    async fn read(&self, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
-        match self {
-            Source::Http(reader) => read(reader, limit, cx).await,
-            Source::Redis(spec, reader) => spec.read(reader, limit, cx).await,
-            Source::Postgres(spec, reader) => spec.read(reader, limit, cx).await,
-        }
-    }
-}
-
-fn spec_of(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<Ledger, String> {
-    let filled = cx.fill_value(&probe.spec);
-    let spec = match probe.kind.as_str() {
-        "ledger.redis" => serde_json::from_value(filled).map(Ledger::Redis),
-        "ledger.postgres" => serde_json::from_value(filled).map(Ledger::Postgres),
-        _ => serde_json::from_value(filled).map(|spec| Ledger::Http(Box::new(spec))),
-    };
-    spec.map_err(|error| format!("read the spec of ledger {id}: {error}"))
-}
-
-/// One full read: every key, with how often it was listed.
-async fn read(reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
-    let reveal = |text: &str| cx.reveal(text, None).map_err(|error| error.to_string());
-    let url = reveal(&reader.url)?;
-    let headers = reader.headers.iter().map(|(name, value)| Ok((name.clone(), reveal(value)?))).collect::<Result<_, String>>()?;
-    let trust = reader.tls.trust(cx).map_err(|why| why.to_string())?;
-    let client = control_client(&trust).map_err(|error| error.to_string())?;
-    let whole = get_json(&client, &url, &headers, LARGEST, limit).await.map_err(|error| error.to_string())?;
-    let path = serde_json_path::JsonPath::parse(&reader.ids).map_err(|error| error.to_string())?;
-    // An empty ledger may list nothing, but it must look like a list: anything else is somebody's error page.
-    let parent = reader.ids.strip_suffix("[*]").filter(|parent| !parent.is_empty());
-    if let Some(parent) = parent
-        && !matches!(pick(&whole, Some(parent)), Some(Value::Array(_) | Value::Object(_)))
-    {
-        return Err(format!("find a list at {parent}"));
-    }
-    let mut keys = BTreeMap::new();
-    for key in path.query(&whole).all() {
-        *keys.entry(plain(key)).or_insert(0) += 1;
-    }
-    Ok(keys)
+fn read_back_of(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<ReadBack, String> {
+    let kind = by_kind(&probe.kind).ok_or_else(|| format!("there is no probe kind `{}`", probe.kind));
+    kind.and_then(|kind| kind.read_back(&probe.spec, cx)).map_err(|error| format!("read the spec of ledger {id}: {error}"))
 }
 
 /// Before the drill: no reader may list a key of this run yet. What was started a moment ago may need a while until it can be read: it is asked again for
@@ -126,11 +30,11 @@ async fn read(reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, 
 /// # Errors
 /// A reader lists one already, or cannot be read; reads after "failed to".
 pub async fn check_ledger_empty(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<(), String> {
-    let spec = spec_of(id, probe, cx)?;
+    let spec = read_back_of(id, probe, cx)?;
     let ours = format!("{}-", cx.run.to_ascii_lowercase());
-    for (reader, _) in spec.sources() {
-        let name = reader.name();
-        let keys = read_patiently(&reader, cx).await.map_err(|why| format!("read ledger {id} at {name}: {why}"))?;
+    for reader in &spec.readers {
+        let name = &reader.name;
+        let keys = read_patiently(reader, cx).await.map_err(|why| format!("read ledger {id} at {name}: {why}"))?;
         let there = keys.keys().filter(|key| key.starts_with(&ours)).count();
         if there > 0 {
             return Err(format!("start ledger {id} empty: {name} already lists {there} keys of this run"));
@@ -139,10 +43,10 @@ pub async fn check_ledger_empty(id: &str, probe: &ProbePlan, cx: &Cx) -> Result<
     Ok(())
 }
 
-async fn read_patiently(reader: &Source, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
+async fn read_patiently(reader: &Reader, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
     let end = cx.clock.now() + LIMIT;
     loop {
-        let read = reader.read(ONE_READ, cx).await;
+        let read = reader.source.keys(ONE_READ, cx).await;
         if read.is_ok() || cx.cancel.is_cancelled() || end.since(cx.clock.now()) <= PAUSE {
             return read;
         }
@@ -163,14 +67,14 @@ pub async fn read_ledger(id: &str, probe: &ProbePlan, written: u64, cx: &Cx) -> 
         unexpected: 0,
         error: Some(error),
     };
-    let spec = match spec_of(id, probe, cx) {
+    let spec = match read_back_of(id, probe, cx) {
         Ok(spec) => spec,
         Err(error) => return vec![failed(error)],
     };
     let mut reading = Vec::new();
-    for (reader, authority) in spec.sources() {
-        let (id, writer, cx) = (id.to_owned(), spec.writer().to_owned(), cx.clone());
-        reading.push(tokio::spawn(async move { settle(&id, &reader, authority, &writer, written, &cx).await }));
+    for reader in spec.readers {
+        let (id, writer, cx) = (id.to_owned(), spec.writer.clone(), cx.clone());
+        reading.push(tokio::spawn(async move { settle(&id, &reader, &writer, written, &cx).await }));
     }
     let mut events = Vec::new();
     for task in reading {
@@ -180,7 +84,7 @@ pub async fn read_ledger(id: &str, probe: &ProbePlan, written: u64, cx: &Cx) -> 
 }
 
 /// Reads one reader until two successive reads agree, or the limits are reached.
-async fn settle(id: &str, reader: &Source, authority: bool, writer: &str, written: u64, cx: &Cx) -> Event {
+async fn settle(id: &str, reader: &Reader, writer: &str, written: u64, cx: &Cx) -> Event {
     let end = cx.clock.now() + LIMIT;
     let (mut previous, mut best): (Option<BTreeMap<String, u64>>, _) = (None, None);
     let (mut settled, mut error) = (false, None);
@@ -193,7 +97,7 @@ async fn settle(id: &str, reader: &Source, authority: bool, writer: &str, writte
             break;
         }
         let one = tokio::select! {
-            one = reader.read(left.min(ONE_READ), cx) => one,
+            one = reader.source.keys(left.min(ONE_READ), cx) => one,
             () = cx.cancel.cancelled() => break,
         };
         match one {
@@ -216,8 +120,8 @@ async fn settle(id: &str, reader: &Source, authority: bool, writer: &str, writte
     let sorted = sort(&best.unwrap_or_default(), &cx.run, writer, written);
     Event::LedgerRead {
         ledger: id.to_owned(),
-        reader: reader.name().to_owned(),
-        authority,
+        reader: reader.name.clone(),
+        authority: reader.judges,
         settled,
         found: sorted.found,
         duplicated: sorted.duplicated,
@@ -274,7 +178,7 @@ fn sort(keys: &BTreeMap<String, u64>, run: &str, writer: &str, written: u64) -> 
 mod tests {
     use super::*;
     use crate::probe::testing::{cx, probe, reply, serve};
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -2,6 +2,7 @@
 //! library speaks the protocol over it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value as Reply};
@@ -10,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::databases::{self, Named, Reader};
 use super::error::Why;
 use super::judge::Answer;
-use super::kind::{Ask, Asked, Probe, expect_one, without_templates};
+use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, expect_one, without_templates};
 use super::ledger::key_of;
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
@@ -82,31 +84,16 @@ pub(super) struct LedgerSpec {
     #[serde(default)]
     pub(super) replicas: u32,
     /// Where the entries are read back.
-    pub(super) readers: Vec<Reader>,
+    pub(super) readers: Vec<Reader<ServerSpec>>,
     /// The writer's name within the keys. Default `w1`.
-    #[serde(default = "w1")]
+    #[serde(default = "super::ledger::w1")]
     pub(super) writer: String,
-}
-
-fn w1() -> String {
-    "w1".into()
-}
-
-/// Where entries are read back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Reader {
-    /// The server.
-    pub(super) server: ServerSpec,
-    /// Whether loss is judged here. A single reader always is the authority.
-    #[serde(default)]
-    pub(super) authority: bool,
 }
 
 /// How long the list of a run stays at most when nobody removes it.
 const KEPT_S: u64 = 24 * 3600;
 
-impl ServerSpec {
+impl Named for ServerSpec {
     fn check(&self, at: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Err(why) = tcp::split(&without_templates(&self.address)) {
@@ -121,7 +108,9 @@ impl ServerSpec {
         }
         problems
     }
+}
 
+impl ServerSpec {
     fn open(&self, cx: &Cx) -> Result<Server, Why> {
         let (host, port) = tcp::split(&cx.reveal(&self.address, None)?).map_err(Why::Spec)?;
         // Each question is a connection of its own: nothing is told about us that nobody asked for.
@@ -285,14 +274,7 @@ impl Probe for LedgerRedis {
     type Spec = LedgerSpec;
 
     fn check(&self, spec: &LedgerSpec) -> Vec<Problem> {
-        let mut problems = spec.write.check("/write");
-        problems.extend(super::ledger::check_writer(&spec.writer));
-        let authorities: Vec<bool> = spec.readers.iter().map(|reader| reader.authority).collect();
-        problems.extend(super::ledger::check_authorities(&authorities));
-        for (index, reader) in spec.readers.iter().enumerate() {
-            problems.extend(reader.server.check(&format!("/readers/{index}/server")));
-        }
-        problems
+        databases::check(&spec.write, &spec.readers, &spec.writer)
     }
 
     fn good(&self, _: &LedgerSpec) -> Expect {
@@ -304,24 +286,39 @@ impl Probe for LedgerRedis {
     }
 
     fn open(&self, spec: LedgerSpec, cx: &Cx) -> Result<Box<dyn Ask>, Why> {
-        let list = spec.list(cx);
+        let list = list_of(spec.list.as_deref(), cx);
         Ok(Box::new(Writes { server: spec.write.open(cx)?, list, replicas: spec.replicas, writer: spec.writer }))
+    }
+
+    fn read_back(&self, spec: LedgerSpec) -> Option<ReadBack> {
+        let list = spec.list;
+        let one = |reader: Reader<ServerSpec>| {
+            let (name, authority) = (reader.server.address.clone(), reader.authority);
+            (name, authority, Arc::new(List { server: reader.server, list: list.clone() }) as Arc<dyn Source>)
+        };
+        Some(ReadBack::of(spec.writer, spec.readers.into_iter().map(one)))
     }
 }
 
-impl LedgerSpec {
-    fn list(&self, cx: &Cx) -> String {
-        self.list.clone().unwrap_or_else(|| format!("firedrill:{}", cx.run.to_ascii_lowercase()))
-    }
+/// The list that is named, or one of this run alone.
+fn list_of(named: Option<&str>, cx: &Cx) -> String {
+    named.map_or_else(|| format!("firedrill:{}", cx.run.to_ascii_lowercase()), str::to_owned)
+}
 
-    /// Every key at a reader, with how often it is there.
-    pub(super) async fn read(&self, reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
-        let server = reader.server.open(cx).map_err(|why| why.to_string())?;
+/// The list at one reader.
+struct List {
+    server: ServerSpec,
+    list: Option<String>,
+}
+
+impl List {
+    async fn read(&self, limit: Span, cx: &Cx) -> Result<BTreeMap<String, u64>, String> {
+        let server = self.server.open(cx).map_err(|why| why.to_string())?;
         let resolving = Resolving::default();
         let reading = async {
             let (mut connection, _driver) = server.connect(limit, &resolving).await.map_err(|failure| failure.note)?;
             let mut command = redis::cmd("LRANGE");
-            command.arg(self.list(cx)).arg(0).arg(-1);
+            command.arg(list_of(self.list.as_deref(), cx)).arg(0).arg(-1);
             command.query_async::<Vec<String>>(&mut connection).await.map_err(|error| error.to_string())
         };
         let all = tokio::time::timeout(limit.std(), reading).await.map_err(|_| format!("no full answer within {limit}"))??;
@@ -330,6 +327,12 @@ impl LedgerSpec {
             *keys.entry(key).or_insert(0) += 1;
         }
         Ok(keys)
+    }
+}
+
+impl Source for List {
+    fn keys<'a>(&'a self, limit: Span, cx: &'a Cx) -> Keys<'a> {
+        Box::pin(self.read(limit, cx))
     }
 }
 
@@ -346,7 +349,7 @@ impl Ask for Writes {
         push.arg(&self.list).arg(key_of(&cx.run, &self.writer, n));
         let mut commands = vec![push];
         if n == 0 {
-            // The server forgets by itself what nobody removes. First, so that the reply that counts is that of the write.
+            // The server forgets by itself what nobody removes.
             let mut expire = redis::cmd("EXPIRE");
             expire.arg(&self.list).arg(KEPT_S);
             commands.push(expire);

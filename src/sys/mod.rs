@@ -9,6 +9,7 @@ pub mod exec;
 pub mod fill;
 pub mod helper;
 pub mod http;
+pub mod ports;
 pub mod process;
 pub mod shim;
 pub mod socket;

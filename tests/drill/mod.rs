@@ -269,22 +269,7 @@ pub fn case(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Cas
 
 /// So many ports that were free a moment ago.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    // Below the range from which the kernel takes the ports of outgoing connections, and none twice in one test program: a port that was only asked
-    // for and given back may be somebody else's a moment later.
-    const FIRST: u32 = 20_000;
-    const COUNT: u32 = 12_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let start = std::process::id().wrapping_mul(389) % COUNT;
-    std::array::from_fn(|_| {
-        loop {
-            let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-            let port = u16::try_from(port).unwrap();
-            if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-                return port;
-            }
-        }
-    })
+    firedrill::sys::ports::free().unwrap()
 }
 
 /// Whether a program can be found.

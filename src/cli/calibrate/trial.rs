@@ -1,9 +1,7 @@
 //! One trial: a real drill whose fault is a true outage of the truth server.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +11,7 @@ use super::super::store;
 use super::grid::{Case, Length};
 use crate::base::Span;
 use crate::sys::exec::{self, Exec, Exit};
-use crate::sys::{Clock, Cx};
+use crate::sys::{Clock, Cx, ports};
 
 /// Longer than any drill of a trial.
 const LIMIT: Span = Span::secs(180);
@@ -69,7 +67,7 @@ impl Bench {
     /// Makes the drill of a case; its run directory.
     pub(super) async fn drill(&self, case: &Case, take: u32) -> Result<PathBuf, Failed> {
         let name = format!("trial-{}-{take}", case.number);
-        let port = free_port().map_err(|error| Failed::of(format!("failed to find a free port on 127.0.0.1: {error}")))?;
+        let [port] = ports::free().map_err(|error| Failed::of(format!("failed to find a free port on 127.0.0.1: {error}")))?;
         let file = self.dir.join(format!("{name}.yaml"));
         std::fs::write(&file, scenario(case, port)).map_err(|error| Failed::of(format!("failed to write {}: {error}", file.display())))?;
         let runs = self.dir.join(&name);
@@ -87,22 +85,6 @@ impl Bench {
             }),
         }
     }
-}
-
-/// A port below the range from which the kernel takes those of outgoing connections, of which a drill makes thousands; none twice in one calibration.
-fn free_port() -> std::io::Result<u16> {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let mut last = None;
-    for _ in 0..COUNT {
-        let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
-        match TcpListener::bind(("127.0.0.1", port)) {
-            Ok(_) => return Ok(port),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into()))
 }
 
 /// The scenario of a trial. The order to go down is given by the fault, and the service comes back by itself.

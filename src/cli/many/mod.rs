@@ -17,7 +17,7 @@ use crate::journal::{self, Register};
 use crate::measure::facts::Facts;
 use crate::plan::{Mode, Plan};
 use crate::score::many::{CONFIDENCE, Counted, Excluded, Many, Share};
-use crate::score::words::{bounds, many as many_runs};
+use crate::score::words::{self, bounds};
 
 /// One run as it was found.
 struct Found {
@@ -234,7 +234,7 @@ const WIDE: usize = 48;
 
 fn text(said: &Said) -> String {
     let mut lines = vec![format!("{} ({})", said.title, said.scenario), String::new()];
-    lines.push(format!("  {} taken together, of {} that were started", many_runs(said.taken as u64, "run"), said.started));
+    lines.push(format!("  {} taken together, of {} that were started", words::many(said.taken as u64, "run"), said.started));
     lines.extend(said.left_out.iter().map(|one| format!("  left out: {}: {}", one.run, one.why)));
     lines.push(match &said.stop_rule {
         Some(rule) => format!("  {rule}"),
