@@ -9,6 +9,9 @@
 
 mod drill;
 
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
 use drill::{Done, Place};
 
 fn calibrate(place: &Place, more: &[&str]) -> Done {
@@ -71,4 +74,40 @@ fn what_cannot_be_tried_is_refused() {
         assert!(done.stderr.contains(words), "{more:?}: {}", done.stderr);
     }
     assert!(!place.path().join(".firedrill").exists());
+}
+
+/// Its drills are drills: they end by themselves, with everything undone, also when nobody waits for them any more.
+#[test]
+fn a_calibration_that_is_killed_leaves_nothing_that_stands_in_anybodys_way() {
+    let place = Place::new();
+    for moment in ["injecting", "effective"] {
+        let mut child = place.start(&["calibrate", "--trials", "8", "--outage", "703.7ms"]);
+        let end = Instant::now() + Duration::from_secs(60);
+        let reached = || {
+            let trials = std::fs::read_dir(place.path().join(".firedrill/calibration")).into_iter().flatten().flatten();
+            let runs = trials.flat_map(|one| walk(&one.path())).filter(|path| path.ends_with("events.jsonl"));
+            runs.filter_map(|path| std::fs::read_to_string(path).ok())
+                .any(|text| text.contains(&format!("\"type\":\"{moment}\",\"id\":\"outage\"")))
+        };
+        while !reached() {
+            assert!(Instant::now() < end, "no trial comes to `{moment}`");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let owes = || std::fs::read_dir(place.path().join("registry/runs")).is_ok_and(|mut dir| dir.next().is_some());
+        while owes() {
+            assert!(Instant::now() < end, "a drill of a killed calibration does not end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let done = place.run(&["undo", "--all"], 60).expect(0);
+        assert!(done.stderr.contains("nothing to undo"), "{}", done.stderr);
+        std::fs::remove_dir_all(place.path().join(".firedrill/calibration")).unwrap();
+    }
+}
+
+/// Every file below a directory.
+fn walk(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

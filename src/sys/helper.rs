@@ -3,11 +3,27 @@
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
 use super::Cx;
+use crate::base::Span;
+
+/// Runs this binary with these arguments as a process that nothing holds on to: should we die, it goes on and comes to its own end. That is what a drill
+/// needs, whose watchdog must outlive everything. Returns how it ended and what it wrote on standard error.
+///
+/// # Errors
+/// It cannot be started, or has not ended within `limit`; then it goes on.
+#[expect(clippy::disallowed_methods, reason = "a drill of its own, not an action: a shim would end its watchdog with it")]
+pub async fn run(cx: &Cx, arguments: &[String], limit: Span) -> std::io::Result<(ExitStatus, String)> {
+    let mut command = Command::new(cx.exe.as_os_str());
+    command.args(arguments).current_dir(cx.base_dir.as_path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn()?;
+    let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, format!("it has not ended within {}", limit.human()));
+    let output = tokio::time::timeout(limit.std(), child.wait_with_output()).await.map_err(late)??;
+    Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
+}
 
 /// Starts a hidden verb of this binary with the far end of a socket as its standard input; returns it with the near end.
 ///

@@ -82,7 +82,12 @@ fn order(server: &Rc<Server>, line: &str) -> Result<String, String> {
     }
 }
 
-/// Tells the server of this directory something; `Err` when it says no.
+/// Whether nobody serves there: a server that is gone holds nothing down any more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// Tells the server of this directory something; `Err` when it says no. One that is gone need not be told to come up.
 pub(super) async fn tell(dir: &Path, line: &str) -> Result<(), TruthError> {
     let ask = async {
         let (_handle, path) = socket::address(dir, NAME)?;
@@ -92,6 +97,10 @@ pub(super) async fn tell(dir: &Path, line: &str) -> Result<(), TruthError> {
         BufReader::new(stream.take(LINE)).read_line(&mut answer).await?;
         Ok::<String, io::Error>(answer)
     };
-    let answer = ask.await.map_err(TruthError::os(format!("tell the truth server in {}", dir.display())))?;
+    let asked = ask.await;
+    if matches!(line, "up" | "is-up") && asked.as_ref().is_err_and(is_gone) {
+        return Ok(());
+    }
+    let answer = asked.map_err(TruthError::os(format!("tell the truth server in {}", dir.display())))?;
     if answer.starts_with("ok") { Ok(()) } else { Err(TruthError::Refused(answer.trim().to_owned())) }
 }

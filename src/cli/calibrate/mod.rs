@@ -30,6 +30,9 @@ const TAKES: u32 = 8;
 /// More than a calibration ever has.
 const LARGEST: u64 = 64 * 1024;
 
+/// What to do where nothing can be written.
+const ELSEWHERE: &str = "make room, or give another place with `--runs DIR`";
+
 /// What is kept of a calibration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calibration {
@@ -59,7 +62,7 @@ pub fn calibrate(args: &Calibrate, voice: Voice) -> Exit {
     let bench = match Bench::make(&home) {
         Ok(bench) => bench,
         Err(error) => {
-            voice.error(&format!("failed to make a place for the trials under {}: {error}", home.display()), None);
+            voice.error(&format!("failed to make a place for the trials under {}: {error}", home.display()), Some(ELSEWHERE));
             return Exit::CouldNotStart;
         }
     };
@@ -85,7 +88,7 @@ pub fn calibrate(args: &Calibrate, voice: Voice) -> Exit {
         TrialsFormat::Text => print(&verdict::text(&record.summary, &trials)),
     }
     if let Err(error) = keep(&home, &record) {
-        voice.error(&format!("failed to write {}: {error}", home.join(FILE).display()), None);
+        voice.error(&format!("failed to write {}: {error}", home.join(FILE).display()), Some(ELSEWHERE));
         return Exit::CouldNotStart;
     }
     let good = record.summary.covered == record.summary.trials;

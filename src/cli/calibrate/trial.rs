@@ -10,8 +10,7 @@ use super::super::run::own_exe;
 use super::super::store;
 use super::grid::{Case, Length};
 use crate::base::Span;
-use crate::sys::exec::{self, Exec, Exit};
-use crate::sys::{Clock, Cx, ports};
+use crate::sys::{Clock, Cx, helper, ports};
 
 /// Longer than any drill of a trial.
 const LIMIT: Span = Span::secs(180);
@@ -73,14 +72,13 @@ impl Bench {
         let runs = self.dir.join(&name);
         let words =
             ["run", &file.display().to_string(), "--yes", "--output", "json", "--runs", &runs.display().to_string()].map(str::to_owned);
-        let argv = std::iter::once(self.cx.exe.display().to_string()).chain(words).collect();
-        let output = exec::run(Exec { argv, limit: LIMIT, ..Exec::default() }, &self.cx).await;
-        let output = output.map_err(|error| Failed::of(format!("failed to {error}")))?;
+        let ended = helper::run(&self.cx, &words, LIMIT).await;
+        let (status, said) = ended.map_err(|error| Failed::of(format!("failed to run the drill of a trial: {error}")))?;
         // How the drill was judged does not matter: what it measured does.
-        match (output.exit, store::all(&runs).pop()) {
-            (Exit::Code(0 | 20 | 30 | 31 | 33), Some(run)) => Ok(run),
-            (exit, _) => Err(Failed {
-                why: format!("a trial could not be made ({exit}): {}", output.stderr.trim()),
+        match (status.code(), store::all(&runs).pop()) {
+            (Some(0 | 20 | 30 | 31 | 33), Some(run)) => Ok(run),
+            _ => Err(Failed {
+                why: format!("a trial could not be made ({status}): {}", said.trim()),
                 help: Some(format!("`firedrill run {}` shows it alone", file.display())),
             }),
         }

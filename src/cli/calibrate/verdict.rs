@@ -237,7 +237,11 @@ pub fn text(summary: &Summary, trials: &[Trial]) -> String {
         us(summary.median_point_error_us)
     );
     if summary.redone > 0 {
-        let _ = writeln!(out, "taken again       {}: server or prober stood still, so they proved nothing", summary.redone);
+        let _ = writeln!(
+            out,
+            "taken again       {}: they proved nothing, because the server or the prober stood still, or the disk refused",
+            summary.redone
+        );
     }
     for trial in trials.iter().filter(|trial| !trial.covered) {
         let _ = writeln!(out, "  {}", trial.line());

@@ -92,7 +92,7 @@ fn start(args: &CampaignStart, voice: Voice) -> Exit {
         std::fs::write(&path, text + "\n").map_err(|error| error.to_string())
     };
     if let Err(why) = write() {
-        voice.error(&format!("failed to write {}: {why}", path.display()), None);
+        voice.error(&format!("failed to write {}: {why}", path.display()), Some("make room, or give another place with `--runs DIR`"));
         return Exit::CouldNotStart;
     }
     let clean = (share_shown(args.count, 0, CONFIDENCE) * 1000.0).floor() / 10.0;
