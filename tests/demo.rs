@@ -72,19 +72,23 @@ impl Instant {
     }
 }
 
+/// An up this short within an outage is a flap: a probe that asks every 50 ms need not have seen it, and no bound speaks of it.
+const FLAP_NS: u64 = 100_000_000;
+
 /// The outage that the balancer's own canary saw through the path of its clients.
 fn truth(run: &Path) -> (Instant, Instant) {
     let log = lines(&run.join("truth/balancer.jsonl"));
-    let at = |name: &str, after: u64| {
-        log.iter()
-            .filter(|line| line["ev"] == name)
-            .map(|line| Instant::of(line, "before_mono_ns", "after_mono_ns"))
-            .find(|when| when.lo >= after)
-            .unwrap_or_else(|| panic!("no `{name}` in {log:?}"))
+    let edges = |name: &str| {
+        let all = log.iter().filter(|line| line["ev"] == name).map(|line| Instant::of(line, "before_mono_ns", "after_mono_ns"));
+        all.collect::<Vec<_>>()
     };
-    let first_up = at("up", 0);
-    let down = at("down", first_up.lo);
-    (down, at("up", down.lo))
+    let (downs, ups) = (edges("down"), edges("up"));
+    let after = |all: &[Instant], at: u64| all.iter().copied().find(|when| when.lo >= at).unwrap_or_else(|| panic!("no end in {log:?}"));
+    let first_up = after(&ups, 0);
+    let down = after(&downs, first_up.lo);
+    let stays = |up: &Instant| up.lo >= down.lo && !downs.iter().any(|next| (up.lo..up.lo + FLAP_NS).contains(&next.lo));
+    let up = ups.iter().copied().find(stays).unwrap_or_else(|| panic!("no end in {log:?}"));
+    (down, up)
 }
 
 /// Drills that may run side by side in this file: more would starve each other's probers.
