@@ -19,7 +19,10 @@ pub fn release(args: &Release, voice: Voice) -> Exit {
     let dir = match meant.map(|dirs| dirs.into_iter().next()) {
         Ok(Some(dir)) => dir,
         Ok(None) => return Exit::CouldNotStart,
-        Err(refusal) => return refusal.say(&voice),
+        // What ends every drill is no help to whoever wants one to go on.
+        Err(refusal) => {
+            return Refusal { help: "`firedrill runs` lists the runs; name one after the fault".to_owned(), ..refusal }.say(&voice);
+        }
     };
     if !RunLock::is_held(&dir) {
         return not_running(&dir).say(&voice);
