@@ -2,8 +2,9 @@
 //! missing, by lateness, by a stall longer than the interval, by a step of the clock or a sleep of the machine, and, for all probes, by a
 //! bad sample of a control probe.
 //!
-//! Lateness is measured with a timer of 1 ms resolution, and the runtime rounds up: p99 of lag counts as late above max(5 ms, d/4).
-//! A tighter bound would taint seconds in which nothing was wrong but the timer's own grain.
+//! p99 of lag counts as late above max(5 ms, d/4), a stall above max(d, 10 ms): on a machine with other work to do a thread waits some
+//! milliseconds for a processor now and then, and what is shorter than a hundredth of a second cannot move a p99 by more than itself. A tighter
+//! bound would taint seconds in which nothing was wrong but that.
 //!
 //! Two degrees are kept apart. A second is *late* when samples were sent or read late: lateness widens bounds and adds to latencies by
 //! itself, so it can cost a pass and never make one. A second is *blind* when samples are missing, failed on our side, or may say more about
@@ -22,6 +23,8 @@ use super::read::{Read, Watch};
 use super::words::{count, grouped};
 
 const SECOND: u64 = 1_000_000_000;
+/// A stall shorter than this is felt by less than a hundredth of a second's samples.
+const FELT: Span = Span::millis(10);
 
 /// Tainted seconds, by number.
 pub(super) struct Taint {
@@ -101,7 +104,7 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
     }
     for (from, to) in &read.stalls {
         let long = to.since(*from);
-        for (id, watch) in read.probes.iter().filter(|(_, w)| long > w.interval && !w.rows.is_empty()) {
+        for (id, watch) in read.probes.iter().filter(|(_, w)| long > w.interval.max(FELT) && !w.rows.is_empty()) {
             // A sample that was under way is tainted as well, even where it was sent on time.
             let reach = from.minus(watch.plan.timeout);
             let first = watch.planned(reach, *from).iter().find(|row| row.done > *from).map_or(*from, |row| row.planned.min(*from));

@@ -91,7 +91,7 @@ fn answer(sent: crate::base::At, done: crate::base::At, output: Output) -> Answe
     fields.insert("exit".into(), json!(exit));
     fields.insert("stdout".into(), json!(trimmed(&output.stdout)));
     fields.insert("stderr".into(), json!(trimmed(&output.stderr)));
-    Answer { sent, done, class: Class::Ok, fields, text: Some(output.stdout), note: None }
+    Answer { fields, text: Some(output.stdout), ..Answer::of(sent, done) }
 }
 
 /// What cannot be run is our own failure, not the target's.

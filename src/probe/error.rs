@@ -1,6 +1,7 @@
 //! What can go wrong before a probe asks anything. Everything later is a measured failure or a local one, never an error.
 
 use crate::sys::FillError;
+use crate::sys::files::TooFew;
 use crate::sys::http::HttpError;
 
 /// A probe cannot start: reads after "failed to".
@@ -17,6 +18,9 @@ pub enum ProbeError {
     /// The prober's own threads cannot start.
     #[error("start the prober's threads: {0}")]
     Thread(std::io::Error),
+    /// More connections than files.
+    #[error("make room for the probes: {0}")]
+    Files(#[from] TooFew),
 }
 
 /// Why a probe cannot be opened.

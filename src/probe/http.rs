@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::Why;
+use super::exchange::Client;
 use super::kind::{Ask, Asked, Probe, expect_one, without_templates};
-use super::request::{Client, Template};
+use super::request::Template;
 use crate::base::{Problem, Span};
 use crate::plan::{Expect, Matcher};
 use crate::sys::Cx;
@@ -37,6 +38,9 @@ pub(super) struct HttpSpec {
     /// Whether each request gets a connection of its own.
     #[serde(default)]
     pub(super) connection: Connection,
+    /// When the host's name is resolved.
+    #[serde(default)]
+    pub(super) resolve: Resolve,
     /// How TLS is spoken, for `https`.
     #[serde(default)]
     pub(super) tls: TlsSpec,
@@ -55,6 +59,19 @@ pub(super) enum Connection {
     New,
     /// An idle one is used again while it lasts.
     KeepAlive,
+    /// One for all, over HTTP/2: by agreement within TLS, without it on trust.
+    Http2,
+}
+
+/// When the host's name is resolved. Who keeps to the first answer does not see a fail-over by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Resolve {
+    /// For each connection.
+    #[default]
+    Each,
+    /// Once, for the whole run.
+    Once,
 }
 
 /// How TLS is spoken.
@@ -88,6 +105,7 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
     ("body", "the body as text, at most 1 MiB"),
     ("json", "the body as JSON"),
     ("duration", "seconds from the first byte sent to the last received"),
+    ("timing", "seconds that each part took, for a `path`: $.dns, $.connect, $.tls, $.first_byte; a part that was not gone is missing"),
 ];
 
 /// Any success.
@@ -150,7 +168,7 @@ fn pointer_part(name: &str) -> String {
 
 impl Probe for Http {
     const KIND: &'static str = "http";
-    const ABOUT: &'static str = "Sends an HTTP/1.1 request and reads the whole answer; a redirect is an answer, not followed.";
+    const ABOUT: &'static str = "Sends an HTTP request and reads the whole answer; a redirect is an answer, not followed.";
     const EXAMPLE: &'static str = concat!(
         "http: { url: \"http://127.0.0.1:8080/health\" }\n",
         "rate: 20/s\ntimeout: 500ms\n",

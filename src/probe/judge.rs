@@ -1,5 +1,7 @@
 //! What an answer is worth: from what was observed to a verdict. Pure.
 
+use hyper::HeaderMap;
+use hyper::header::HeaderName;
 use serde_json::{Map, Value};
 
 use crate::base::{At, Span};
@@ -20,16 +22,47 @@ pub struct Answer {
     pub class: Class,
     /// The kind's fields, except `outcome`, `duration` and `json`, which are the same for all.
     pub fields: Map<String, Value>,
+    /// What stands above the body of an HTTP answer: made into fields only when somebody asks, as few do.
+    pub head: Option<Head>,
+    /// How long each part of the way took, where the kind tells them apart, in seconds.
+    pub legs: Option<Map<String, Value>>,
     /// The text that `json` is read from.
     pub text: Option<String>,
     /// How it failed, in a few words.
     pub note: Option<String>,
 }
 
+/// Status and headers of an HTTP answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// As they came.
+    pub headers: HeaderMap,
+}
+
+impl Head {
+    /// A header by name; several of one name are joined.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let values: Vec<_> = self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    fn all(&self) -> Value {
+        let named = |name: &HeaderName| Some((name.as_str().to_owned(), Value::from(self.header(name.as_str())?)));
+        Value::Object(self.headers.keys().filter_map(named).collect())
+    }
+}
+
 impl Answer {
+    /// An answer, of which nothing is known yet but its times.
+    pub fn of(sent: At, done: At) -> Answer {
+        Answer { sent, done, class: Class::Ok, fields: Map::new(), head: None, legs: None, text: None, note: None }
+    }
+
     /// A question that got no answer.
     pub fn failed(sent: At, done: At, class: Class, note: impl Into<String>) -> Answer {
-        Answer { sent, done, class, fields: Map::new(), text: None, note: Some(note.into()) }
+        Answer { class, note: Some(note.into()), ..Answer::of(sent, done) }
     }
 
     /// Holds an answer to its limit: what came later is a time-out, and a time-out ends when the limit does.
@@ -52,6 +85,12 @@ impl Answer {
             "outcome" => Some(Value::from(outcome_word(self.class))),
             "duration" => Some(Value::from(self.done.since(self.sent).as_secs_f64())),
             "json" => self.text.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            "timing" => self.legs.clone().map(Value::Object),
+            "status" | "headers" | "body" if self.head.is_some() => self.head.as_ref().and_then(|head| match name {
+                "status" => Some(Value::from(head.status)),
+                "headers" => Some(head.all()),
+                _ => self.text.as_deref().map(Value::from),
+            }),
             _ => self.fields.get(name).cloned(),
         }
     }
@@ -59,7 +98,7 @@ impl Answer {
     /// Every field there is.
     pub fn all_fields(&self) -> Map<String, Value> {
         let mut all = self.fields.clone();
-        for name in ["outcome", "duration", "json"] {
+        for name in ["outcome", "duration", "json", "timing", "status", "headers", "body"] {
             if let Some(value) = self.field(name) {
                 all.insert(name.to_owned(), value);
             }
@@ -174,10 +213,10 @@ impl Wanted {
 
     fn by(&self, answer: &Answer) -> Option<String> {
         let value = match self.served_by.as_ref()? {
-            ServedBy::Header(name) => answer.fields.get("headers")?.get(name.to_ascii_lowercase())?.clone(),
-            ServedBy::Json(path) => pick(&answer.field("json")?, Some(path))?,
+            ServedBy::Header(name) => answer.head.as_ref()?.header(name)?,
+            ServedBy::Json(path) => plain(&pick(&answer.field("json")?, Some(path))?),
         };
-        let text = self.clean(&plain(&value));
+        let text = self.clean(&value);
         (!text.is_empty()).then_some(text)
     }
 
@@ -221,14 +260,21 @@ pub fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::header::HeaderValue;
     use serde_json::json;
 
     fn answer(status: u16, body: &str) -> Answer {
-        let mut fields = Map::new();
-        fields.insert("status".into(), json!(status));
-        fields.insert("headers".into(), json!({"x-node": "a\u{7}b"}));
-        fields.insert("body".into(), json!(body));
-        Answer { sent: At(0), done: At(10_000_000), class: Class::Ok, fields, text: Some(body.into()), note: None }
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-node"), HeaderValue::from_static("a\tb"))]);
+        Answer { head: Some(Head { status, headers }), text: Some(body.into()), ..Answer::of(At(0), At(10_000_000)) }
+    }
+
+    #[test]
+    fn headers_are_by_lower_case_name_and_joined() {
+        let mut answer = answer(200, "");
+        let headers = &mut answer.head.as_mut().unwrap().headers;
+        headers.append("Via", HeaderValue::from_static("a"));
+        headers.append("VIA", HeaderValue::from_static("b"));
+        assert_eq!(answer.field("headers"), Some(json!({"x-node": "a\tb", "via": "a, b"})));
     }
 
     fn wanted(expect: Value) -> Wanted {

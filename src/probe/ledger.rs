@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::Why;
+use super::exchange::Client;
 use super::http::{FIELDS, HttpSpec, TlsSpec, check_headers, check_request, place_of_key, success};
 use super::judge::{pick, plain};
 use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, without_templates};
-use super::request::{Client, Template, target_of};
+use super::request::{Template, target_of};
 use crate::base::{Problem, Span};
 use crate::plan::Expect;
 use crate::sys::Cx;

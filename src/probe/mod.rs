@@ -7,6 +7,7 @@ mod command;
 mod condition;
 mod databases;
 mod error;
+mod exchange;
 mod http;
 mod judge;
 mod kind;

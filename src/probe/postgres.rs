@@ -172,7 +172,7 @@ impl Server {
         let answer = match asked.unwrap_or_else(|_| Err(resolving.timed_out(limit))) {
             Ok(messages) => {
                 let (fields, text) = fields_of(&messages);
-                Answer { sent, done, class: Class::Ok, fields, text, note: None }
+                Answer { fields, text, ..Answer::of(sent, done) }
             }
             Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
         };

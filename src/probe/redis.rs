@@ -183,7 +183,7 @@ impl Server {
             Ok(reply) => {
                 let reply = json_of(&reply, 0);
                 let text = reply.as_str().map(str::to_owned);
-                Answer { sent, done, class: Class::Ok, fields: Map::from_iter([("reply".to_owned(), reply)]), text, note: None }
+                Answer { fields: Map::from_iter([("reply".to_owned(), reply)]), text, ..Answer::of(sent, done) }
             }
             Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
         };

@@ -1,8 +1,15 @@
 //! The open loop: every probe asks when its question is due, whether or not earlier ones have been answered.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -17,7 +24,7 @@ use crate::base::{At, Span};
 use crate::event::{Class, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
 use crate::sys::timer::Timer;
-use crate::sys::{Clock, Cx};
+use crate::sys::{Clock, Cx, files};
 
 /// Most threads that probes share.
 const THREADS: usize = 4;
@@ -32,6 +39,11 @@ const HELD: usize = 50_000;
 /// Most names of one thread that may be in resolution. A silent name server holds each for half a minute; were there fewer places, probes
 /// would go on failing after it has come back.
 const LOOKUPS: usize = 2048;
+
+/// Answers that one probe takes before the others on its thread have their turn.
+const TURN: u32 = 16;
+/// Turns after which the thread looks for what has come from outside.
+const TURNS: u32 = 8;
 
 /// What the prober has to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +103,8 @@ struct Job {
 /// # Errors
 /// A probe whose spec, secret or trust store cannot be read, or a machine out of threads. Nothing runs then.
 pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
+    // Before the first sample is due, as it may take its time.
+    files::make_room(plan.probes.values().map(|probe| probe.in_flight as u64).sum())?;
     let first = cx.clock.now() + LEAD;
     let mut groups: Vec<Vec<Job>> = (0..plan.probes.len().min(THREADS)).map(|_| Vec::new()).collect();
     for (index, (id, probe)) in plan.probes.iter().enumerate() {
@@ -107,7 +121,12 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
     let alive = Arc::new(());
     let weak = Arc::downgrade(&alive);
     for (index, jobs) in groups.into_iter().enumerate() {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build().map_err(ProbeError::Thread)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .event_interval(TURNS)
+            .max_blocking_threads(LOOKUPS)
+            .build()
+            .map_err(ProbeError::Thread)?;
         let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), batch, cx: cx.clone() };
         let alive = Arc::clone(&alive);
         thread(format!("prober-{index}"), move || {
@@ -116,7 +135,8 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
         })?;
     }
     let clock = cx.clock;
-    thread("prober-watch".to_owned(), move || stall::watch(clock, &tell, &weak))?;
+    let shortest = plan.probes.values().map(|probe| probe.rate.interval()).min().unwrap_or(Span::secs(1));
+    thread("prober-watch".to_owned(), move || stall::watch(clock, stall::grain(shortest), &tell, &weak))?;
     Ok(prober)
 }
 
@@ -151,13 +171,17 @@ fn conduct(runtime: Runtime, jobs: Vec<Job>, line: &Line) {
     runtime.shutdown_background();
 }
 
-/// One probe at work.
+/// A question on its way, with its number and what came of it.
+type Open = Pin<Box<dyn Future<Output = (u64, Result<Sample, Box<dyn Any + Send>>)> + Send>>;
+
+/// One probe at work. It polls its questions itself, one answer at a time and looking at the clock between any two: however many answers come
+/// at once, the next question leaves when it is due.
 struct Watch {
     job: Job,
     line: Line,
-    asked: JoinSet<Sample>,
+    asked: FuturesUnordered<Open>,
     /// Samples in flight, as they would be told if they were ended now.
-    open: HashMap<tokio::task::Id, Sample>,
+    open: HashMap<u64, Sample>,
     held: Vec<Sample>,
     held_since: Option<At>,
     told_at: At,
@@ -171,7 +195,7 @@ impl Watch {
         Watch {
             job,
             line,
-            asked: JoinSet::new(),
+            asked: FuturesUnordered::new(),
             open: HashMap::new(),
             held: Vec::new(),
             held_since: None,
@@ -186,15 +210,25 @@ impl Watch {
         let (stop, kill) = (self.line.stop.clone(), self.line.kill.clone());
         // Without a file descriptor for the precise timer the runtime's own must do; its lag is measured like any other.
         let mut timer = Timer::new().ok();
+        let mut answers = 0_u32;
         while !self.deaf {
             let due = self.job.pace.next_due();
+            if clock.now() >= due {
+                self.plan_due().await;
+            }
             let flush = self.flush_due();
             tokio::select! {
                 biased;
                 () = kill.cancelled() => break,
                 () = stop.cancelled() => break,
-                () = wait(&mut timer, clock, due) => self.plan_due().await,
-                Some(ended) = self.asked.join_next_with_id() => self.took(ended),
+                Some(ended) = self.asked.next(), if !self.asked.is_empty() => {
+                    self.took(ended);
+                    answers += 1;
+                    if answers.is_multiple_of(TURN) {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                () = wait(&mut timer, clock, self.job.pace.next_due()) => {}
                 () = wait_if(clock, flush) => self.tell(),
             }
         }
@@ -222,8 +256,8 @@ impl Watch {
             } else {
                 let question =
                     question(self.job.opened.clone(), draft.clone(), self.job.timeout, Arc::clone(&self.first), self.line.cx.clone());
-                let id = self.asked.spawn(question).id();
-                self.open.insert(id, draft);
+                self.open.insert(n, draft);
+                self.ask(n, question).await;
             }
             if self.held.len() >= HELD {
                 self.tell_or_wait().await;
@@ -231,20 +265,28 @@ impl Watch {
         }
     }
 
-    fn took(&mut self, ended: Result<(tokio::task::Id, Sample), tokio::task::JoinError>) {
-        match ended {
-            Ok((id, sample)) => {
-                self.open.remove(&id);
-                self.hold(sample);
-            }
-            Err(error) => {
-                if let Some(draft) = self.open.remove(&error.id()) {
-                    let class = if error.is_cancelled() { Class::Cancelled } else { Class::Local };
-                    let note = Some(if error.is_cancelled() { "cancelled at shutdown" } else { "the probe itself broke" }.to_owned());
-                    self.hold(Sample { done: self.line.cx.clock.now(), verdict: Verdict::Local, class, note, ..draft });
-                }
-            }
+    /// Sets a question on its way at once: it must not wait behind answers for its first step.
+    async fn ask(&mut self, n: u64, question: impl Future<Output = Sample> + Send + 'static) {
+        let guarded = AssertUnwindSafe(question).catch_unwind().map(move |ended| (n, ended));
+        // Were the steps of one turn counted, a question could be put off as well.
+        let mut open: Open = Box::pin(tokio::task::unconstrained(guarded));
+        match poll_fn(|cx| Poll::Ready(open.as_mut().poll(cx))).await {
+            Poll::Ready(ended) => self.took(ended),
+            Poll::Pending => self.asked.push(open),
         }
+    }
+
+    fn took(&mut self, (n, ended): (u64, Result<Sample, Box<dyn Any + Send>>)) {
+        let draft = self.open.remove(&n);
+        match (ended, draft) {
+            (Ok(sample), _) => self.hold(sample),
+            (Err(_), Some(draft)) => self.lost(draft, Class::Local, "the probe itself broke"),
+            (Err(_), None) => {}
+        }
+    }
+
+    fn lost(&mut self, draft: Sample, class: Class, why: &str) {
+        self.hold(Sample { done: self.line.cx.clock.now(), verdict: Verdict::Local, class, note: Some(why.to_owned()), ..draft });
     }
 
     fn hold(&mut self, sample: Sample) {
@@ -296,13 +338,13 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = kill.cancelled() => break,
-                Some(ended) = self.asked.join_next_with_id() => self.took(ended),
+                Some(ended) = self.asked.next() => self.took(ended),
                 () = wait_if(clock, flush) => self.tell(),
             }
         }
-        self.asked.abort_all();
-        while let Some(ended) = self.asked.join_next_with_id().await {
-            self.took(ended);
+        self.asked.clear();
+        for draft in std::mem::take(&mut self.open).into_values() {
+            self.lost(draft, Class::Cancelled, "cancelled at shutdown");
         }
         if !self.held.is_empty() {
             let batch = self.batch();

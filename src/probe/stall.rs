@@ -10,19 +10,25 @@ use super::News;
 use crate::base::{At, Span};
 use crate::sys::{Clock, timer};
 
-/// How often it wakes.
-const EVERY: Span = Span::millis(5);
-/// Between two wake-ups: longer means the process stood still.
-const STALLED: Span = Span::millis(20);
+/// How often it wakes, at least and at most: as often as the shortest interval between samples asks for, since each time costs a little.
+const EVERY: (Span, Span) = (Span::millis(1), Span::millis(5));
+/// So many of its turns missed mean that the process stood still.
+const MISSED: u64 = 4;
 
-/// Watches for as long as somebody holds the other end of `alive`.
-pub(super) fn watch(clock: Clock, news: &Sender<News>, alive: &Weak<()>) {
+/// How often to wake for probes whose shortest interval this is.
+pub(super) fn grain(interval: Span) -> Span {
+    interval.clamp(EVERY.0, EVERY.1)
+}
+
+/// Watches for as long as somebody holds the other end of `alive`, waking every `every`.
+pub(super) fn watch(clock: Clock, every: Span, news: &Sender<News>, alive: &Weak<()>) {
+    let stalled = every.times(MISSED);
     let mut last = clock.now();
     let mut untold: Option<(At, At)> = None;
     while alive.strong_count() > 0 {
-        timer::block_until(clock, last + EVERY);
+        timer::block_until(clock, last + every);
         let now = clock.now();
-        if now.since(last) > STALLED {
+        if now.since(last) > stalled {
             // While nobody listens, several become one that covers them: never fewer tainted seconds, never more memory.
             untold = Some((untold.map_or(last, |(from, _)| from), now));
         }
@@ -49,14 +55,14 @@ mod tests {
         let weak = Arc::downgrade(&alive);
         let clock = Clock::start();
         let start = clock.now();
-        let thread = std::thread::spawn(move || watch(clock, &news, &weak));
+        let thread = std::thread::spawn(move || watch(clock, grain(Span::secs(1)), &news, &weak));
         timer::block_until(clock, start + Span::millis(60));
         drop(alive);
         thread.join().unwrap();
         // A busy machine may have stalled it; whatever it says must be long enough to be said, and in order.
         let mut end = At(0);
         while let Ok(News::Stall { from, to }) = told.try_recv() {
-            assert!(from >= end && to.since(from) > STALLED, "{from:?} {to:?}");
+            assert!(from >= end && to.since(from) > Span::millis(20), "{from:?} {to:?}");
             end = to;
         }
     }

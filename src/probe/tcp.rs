@@ -2,14 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 
 use super::error::Why;
 use super::judge::Answer;
 use super::kind::{Ask, Asked, Probe, expect_one, without_templates};
 use super::wire::{Resolving, dial};
 use crate::base::{Problem, Span};
-use crate::event::Class;
 use crate::plan::{Expect, Matcher};
 use crate::sys::Cx;
 
@@ -73,7 +71,7 @@ impl Ask for Port {
             let dialled = tokio::time::timeout(limit.std(), dial(&self.host, self.port, limit, &resolving)).await;
             let done = cx.clock.now();
             let answer = match dialled.unwrap_or_else(|_| Err(resolving.timed_out(limit))) {
-                Ok(_) => Answer { sent, done, class: Class::Ok, fields: Map::new(), text: None, note: None },
+                Ok(_) => Answer::of(sent, done),
                 Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
             };
             answer.within(limit)
@@ -84,6 +82,7 @@ impl Ask for Port {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Class;
     use crate::event::Verdict;
     use crate::probe::testing::{cx, judged};
     use serde_json::json;

@@ -4,13 +4,15 @@
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
+use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 
-use crate::base::Span;
+use crate::base::{At, Span};
 use crate::event::Class;
+use crate::sys::Clock;
 
 /// How a question failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +29,66 @@ impl Failure {
     }
 }
 
-/// Whether a name is being resolved at this moment: a time-out then is the resolver's.
+/// How far a question has come: a time-out while its name is being resolved is the resolver's, and each leg of its way takes its own time.
 #[derive(Debug, Default)]
-pub(super) struct Resolving(AtomicBool);
+pub(super) struct Resolving {
+    clock: Option<Clock>,
+    busy: AtomicBool,
+    /// When each [`Leg`] was done, in nanoseconds of the clock; 0 while it is not.
+    done: [AtomicU64; LEGS],
+}
+
+/// A part of a question's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leg {
+    /// The name was resolved.
+    Dns,
+    /// The connection was made.
+    Connect,
+    /// TLS was agreed on.
+    Tls,
+    /// The first byte of the answer came.
+    FirstByte,
+}
+
+const LEGS: usize = 4;
+const NAMES: [&str; LEGS] = ["dns", "connect", "tls", "first_byte"];
 
 impl Resolving {
+    /// One that notes when each leg was done.
+    pub(super) fn timed(clock: Clock) -> Resolving {
+        Resolving { clock: Some(clock), ..Resolving::default() }
+    }
+
+    /// A leg is done.
+    pub(super) fn did(&self, leg: Leg) {
+        if let Some(clock) = self.clock {
+            self.done[leg as usize].store(clock.now().0.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// How long each leg took that was gone, in seconds, from when the one before it was done.
+    pub(super) fn legs(&self, sent: At) -> Map<String, Value> {
+        let mut from = sent;
+        let mut legs = Map::new();
+        for (name, done) in NAMES.iter().zip(&self.done) {
+            let done = At(done.load(Ordering::Relaxed));
+            if done > At(0) {
+                legs.insert((*name).to_owned(), Value::from(done.since(from).as_secs_f64()));
+                from = done;
+            }
+        }
+        legs
+    }
+
     /// What a time-out at this moment is.
     pub(super) fn timed_out(&self, limit: Span) -> Failure {
-        if self.0.load(Ordering::Relaxed) {
-            Failure::new(Class::Dns, format!("name not resolved within {limit}"))
-        } else {
-            Failure::new(Class::Timeout, format!("no full answer within {limit}"))
+        if self.busy.load(Ordering::Relaxed) {
+            return Failure::new(Class::Dns, format!("name not resolved within {limit}"));
         }
+        let begun = self.done[Leg::FirstByte as usize].load(Ordering::Relaxed) > 0;
+        let what = if begun { "the answer was not complete" } else { "no full answer" };
+        Failure::new(Class::Timeout, format!("{what} within {limit}"))
     }
 }
 
@@ -114,26 +164,38 @@ fn words(error: &io::Error) -> String {
     }
 }
 
-/// Connects: resolves the name afresh, then tries its addresses in order, each with an equal share of the limit.
-pub(super) async fn dial(host: &str, port: u16, limit: Span, resolving: &Resolving) -> Result<TcpStream, Failure> {
+/// Every address of a host, resolved afresh.
+pub(super) async fn addresses(host: &str, port: u16, resolving: &Resolving) -> Result<Vec<SocketAddr>, Failure> {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => {
-            resolving.0.store(true, Ordering::Relaxed);
-            let found = tokio::net::lookup_host((host, port)).await;
-            resolving.0.store(false, Ordering::Relaxed);
-            match found {
-                Ok(found) => found.collect(),
-                Err(error) => return Err(of_lookup(&error, std::fs::read_to_string("/etc/resolv.conf").ok().as_deref())),
-            }
-        }
-    };
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    resolving.busy.store(true, Ordering::Relaxed);
+    let found = tokio::net::lookup_host((host, port)).await;
+    resolving.busy.store(false, Ordering::Relaxed);
+    resolving.did(Leg::Dns);
+    match found {
+        Ok(found) => Ok(found.collect()),
+        Err(error) => Err(of_lookup(&error, std::fs::read_to_string("/etc/resolv.conf").ok().as_deref())),
+    }
+}
+
+/// Connects: resolves the name afresh, then tries its addresses in order.
+pub(super) async fn dial(host: &str, port: u16, limit: Span, resolving: &Resolving) -> Result<TcpStream, Failure> {
+    let addresses = addresses(host, port, resolving).await?;
+    dial_any(&addresses, limit, resolving).await
+}
+
+/// Connects to the first address that answers, each with an equal share of the limit.
+pub(super) async fn dial_any(addresses: &[SocketAddr], limit: Span, resolving: &Resolving) -> Result<TcpStream, Failure> {
     let share = Span(limit.0 / addresses.len().max(1) as u64);
     let mut worst = Failure::new(Class::Dns, "name not resolved: no address");
     for (index, address) in addresses.iter().enumerate() {
         let failure = match tokio::time::timeout(share.std(), connect(*address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(stream)) => {
+                resolving.did(Leg::Connect);
+                return Ok(stream);
+            }
             Ok(Err(error)) => of_io(&error),
             Err(_) => Failure::new(Class::Timeout, format!("no connection within {share}")),
         };

@@ -6,6 +6,7 @@ pub mod clock;
 mod detached;
 pub mod env;
 pub mod exec;
+pub mod files;
 pub mod fill;
 pub mod helper;
 pub mod http;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,7 @@ impl Seen {
             return;
         }
         let mut why = judged.note.unwrap_or_else(|| "no good answer".to_owned());
-        let location = answer.fields.get("headers").and_then(|headers| headers.get("location")).and_then(Value::as_str);
+        let location = answer.head.as_ref().and_then(|head| head.header("location"));
         if let Some(location) = location {
             why = opened.wanted.clean(&format!("{why}, which leads to {location}"));
         }
