@@ -209,7 +209,7 @@ def trial(make, seed):
     for take in range(TAKES):
         with tempfile.TemporaryDirectory(prefix="firedrill-bench-") as name:
             try:
-                return dict(make(seed + take / TAKES, pathlib.Path(name)), seed=seed, again=take)
+                return dict(make(f"{seed} {take}", pathlib.Path(name)), seed=seed, again=take)
             except (Again, subprocess.TimeoutExpired) as error:
                 why = error
     sys.exit(f"a trial could not be made in {TAKES} takes: {why}")
@@ -258,6 +258,7 @@ def main():
     parser.add_argument("--shared-trials", type=int, default=20, help="outages watched by both, Chaos Toolkit at 0.1 s")
     parser.add_argument("--spread", type=float, default=0.0, metavar="MS", help="lengths evenly from this much around 703.7 ms where both watch at 0.1 s and 200/s")
     parser.add_argument("--jobs", type=int, default=2, choices=(1, 2), help="drills at default settings at once")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the phases; another one each time unless given")
     parser.add_argument("--venv", help="Chaos Toolkit is in this environment, and is installed there when it is not")
     parser.add_argument("--binary", default=os.environ.get("FIREDRILL_BIN", str(ROOT / "target/release/firedrill")))
     parser.add_argument("--json", help="also write every round here")
@@ -271,7 +272,7 @@ def main():
         sys.exit(f"{binary} is not there: cargo build --release")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     chaos = chaos_at(args.venv)
-    print(f"{first_line(binary, '--version')}; {first_line(chaos, '--version') if chaos else 'no Chaos Toolkit'}; 503 for {DOWN_MS} ms")
+    print(f"{first_line(binary, '--version')}; {first_line(chaos, '--version') if chaos else 'no Chaos Toolkit'}; 503 for {DOWN_MS} ms; seed {args.seed}")
     print(f"{'':52} {'trials':>6} {'missed':>6} {'mean':>9} {'median':>9} {'max':>9}", flush=True)
     verdicts = []
 
@@ -280,17 +281,17 @@ def main():
         return verdicts[-1]
 
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        mine = list(pool.map(lambda seed: trial(lambda *rest: alone(binary, *rest), seed), range(args.trials)))
+        mine = list(pool.map(lambda number: trial(lambda *rest: alone(binary, *rest), f"{args.seed} alone {number}"), range(args.trials)))
     row("700 ms outage at default settings", mine, "default", judged(all(one["default"]["outages"] for one in mine)), "bar: none missed")
     rounds = {"alone": mine}
 
     name = "  Chaos Toolkit continuous at its default, 1 s"
     if chaos:
         # One after the other: what is compared must not get in its own way.
-        usual = [trial(lambda *rest: together(binary, chaos, None, 0.0, *rest), 1000 + seed) for seed in range(args.peer_trials)]
+        usual = [trial(lambda *rest: together(binary, chaos, None, 0.0, *rest), f"{args.seed} usual {number}") for number in range(args.peer_trials)]
         row(name, usual, "chaos", "no bar")
         row("  the same outages, firedrill at its default", usual, "default", "no bar")
-        often = [trial(lambda *rest: together(binary, chaos, 0.1, args.spread, *rest), 2000 + seed) for seed in range(args.shared_trials)]
+        often = [trial(lambda *rest: together(binary, chaos, 0.1, args.spread, *rest), f"{args.seed} often {number}") for number in range(args.shared_trials)]
         theirs = mean_error(often, "chaos")
         around = f", ± {args.spread:g} ms" if args.spread else ""
         every = statistics.median(one["chaos"]["every_ms"] for one in often)
@@ -313,7 +314,7 @@ def main():
     if args.trials < 50 or (chaos and (args.peer_trials < 10 or args.shared_trials < 20)):
         print("fewer than 50, 10 and 20 trials: this is no proof")
     if args.json:
-        said = {"down_ms": DOWN_MS, "spread_ms": args.spread, "load_average_after": os.getloadavg(), "verdicts": verdicts, "rounds": rounds}
+        said = {"down_ms": DOWN_MS, "spread_ms": args.spread, "seed": args.seed, "load_average_after": os.getloadavg(), "verdicts": verdicts, "rounds": rounds}
         pathlib.Path(args.json).write_text(json.dumps(said, indent=1) + "\n")
     print(f"load average {os.getloadavg()[0]:.1f} at the end; " + ", ".join(f"{verdicts.count(one)} {one}" for one in ("PASS", "FAIL", "SKIPPED")))
     return 1 if "FAIL" in verdicts else 0

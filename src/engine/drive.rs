@@ -12,10 +12,11 @@ use super::decide::{Decision, Effect, UNDO_ATTEMPTS, decide};
 use super::folds::Folds;
 use super::minder::{Minder, Unarmed};
 pub use super::orders::Command;
-use super::{guard, health};
+use super::{guard, health, hearing};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::fault::{Claims, Resource};
+use crate::fold::thin::Thinner;
 use crate::journal::{Armed, Journal, Lever};
 use crate::plan::Plan;
 use crate::probe::{self, News, Prober};
@@ -85,6 +86,8 @@ pub(super) struct Engine {
     pub(super) tell: mpsc::UnboundedSender<Msg>,
     pub(super) watch: mpsc::UnboundedSender<Entry>,
     pub(super) folds: Folds,
+    /// What is held back of the samples of fast probes.
+    pub(super) thinners: BTreeMap<String, Thinner>,
     pub(super) prober: Option<Prober>,
     pub(super) guards: CancellationToken,
     /// Cancels whatever still injects or confirms.
@@ -95,6 +98,8 @@ pub(super) struct Engine {
     /// When the folds are read, where samples came that they have not been read for.
     pub(super) read_due: Option<At>,
     pub(super) read_at: At,
+    /// How long it took.
+    pub(super) read_took: Span,
     pub(super) lever: Option<Lever>,
     pub(super) minder: Minder,
     /// A watchdog was lost in this run.
@@ -117,6 +122,7 @@ pub async fn run(setup: Setup) -> Outcome {
     let mut commands = setup.commands;
     let mut engine = Engine {
         folds: Folds::new(&setup.plan),
+        thinners: hearing::thinners(&setup.plan),
         plan: setup.plan,
         cx: setup.cx,
         journal: setup.journal,
@@ -132,6 +138,7 @@ pub async fn run(setup: Setup) -> Outcome {
         supports_due: At(0),
         read_due: None,
         read_at: At(0),
+        read_took: Span::ZERO,
         lever: setup.lever,
         minder: setup.minder,
         replacing: false,
@@ -183,9 +190,7 @@ pub async fn run(setup: Setup) -> Outcome {
     }
 }
 
-const TICK: Span = Span::millis(100);
-/// Least time between two readings of the folds.
-const SOONEST: Span = Span::millis(2);
+pub(super) const TICK: Span = Span::millis(100);
 
 async fn next_news(prober: &mut Option<Prober>) -> Option<News> {
     match prober {
@@ -220,7 +225,11 @@ impl Engine {
                 Event::Note { text: format!("left out what cannot be: {illegal}") }
             }
         };
+        let edge = hearing::is_edge(&event);
         self.show(at, event);
+        if edge {
+            self.keep_around(at);
+        }
     }
 
     /// Writes an entry that the state has taken in.
@@ -231,7 +240,7 @@ impl Engine {
     }
 
     fn on_tick(&mut self) {
-        self.read_folds();
+        self.read_folds_with_tick();
         self.heartbeat();
         self.look_at_lever();
         self.look_after_supports();
@@ -262,40 +271,6 @@ impl Engine {
                 self.record(Event::AbortRequested { by: by.into(), reason });
             }
             Msg::Arm { at, event, claims, reply } => self.arm(at, event, claims, reply),
-        }
-    }
-
-    fn news(&mut self, news: Option<News>) {
-        match news {
-            Some(News::Samples { probe, rows }) => {
-                let turned = self.folds.push(&probe, &rows);
-                self.record(Event::Samples { probe, rows });
-                for event in turned {
-                    self.record(event);
-                }
-                // A window of seconds is read with each tick; a short one must not wait for it.
-                let pace = Span(self.plan.shortest_window().0 / 10).max(SOONEST);
-                let now = self.cx.clock.now();
-                if pace < TICK && now >= self.read_at + pace {
-                    self.read_folds();
-                } else if pace < TICK {
-                    self.read_due = Some(self.read_at + pace);
-                }
-            }
-            Some(News::Stall { from, to }) => self.record(Event::Stall { from, to }),
-            None => {
-                self.prober = None;
-                self.busy.remove("probes");
-                self.record(Event::ProbesStopped {});
-            }
-        }
-    }
-
-    fn read_folds(&mut self) {
-        self.read_due = None;
-        self.read_at = self.cx.clock.now();
-        for event in self.folds.readings(&self.plan, &self.state) {
-            self.record(event);
         }
     }
 

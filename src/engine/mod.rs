@@ -10,6 +10,7 @@ pub mod finish;
 pub mod folds;
 mod guard;
 mod health;
+mod hearing;
 mod holding;
 mod lost;
 pub mod minder;

@@ -2,12 +2,14 @@
 //! read. Events must never know who produced them or who reads them.
 
 mod calibrated;
+mod quiet;
 mod sample;
 mod undo;
 
 use serde::{Deserialize, Serialize};
 
 pub use calibrated::Calibrated;
+pub use quiet::{Packed, Quiet};
 pub use sample::{Class, Sample, Verdict};
 pub use undo::{DeclaredUndo, UndoRecord};
 
@@ -221,6 +223,13 @@ pub enum Event {
         probe: String,
         /// The samples.
         rows: Vec<Sample>,
+    },
+    /// Good samples of a fast probe, far from any edge, as their distribution.
+    Quiet {
+        /// The probe.
+        probe: String,
+        /// The samples.
+        run: Box<Quiet>,
     },
     /// A probe turned from up to down or back, for the eyes of people; numbers come from the samples.
     Turned {

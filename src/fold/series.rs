@@ -4,8 +4,10 @@
 //! recovery is asked twice: once as if the unknown had been good, which gives the lower bound, and once as if they had been bad,
 //! which gives the upper one. So losing samples can only widen an answer.
 
+use std::collections::HashMap;
+
 use crate::base::{At, Interval, Span};
-use crate::event::{Sample, Verdict};
+use crate::event::{Quiet, Sample, Verdict};
 
 /// What an observation says of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Point {
     pub done: At,
     /// What it says.
     pub state: State,
+    /// How many observations it stands for, by consecutive numbers: one, but for the inner ones of a [`Quiet`] run.
+    pub stands_for: u32,
 }
 
 impl Point {
@@ -41,7 +45,16 @@ impl Point {
             Verdict::Bad => State::Bad,
             Verdict::Local | Verdict::Capped => State::Unknown,
         };
-        Point { n: sample.n, planned: sample.planned, sent: sample.sent, done: sample.done, state }
+        Point { n: sample.n, planned: sample.planned, sent: sample.sent, done: sample.done, state, stands_for: 1 }
+    }
+
+    /// The observations that a run of good samples is: the first and the last as they were, and those between as one.
+    pub fn of_run(run: &Quiet, interval: Span) -> Vec<Point> {
+        let first = Point::of(&run.first);
+        let inner = u32::try_from(run.count.saturating_sub(2)).unwrap_or(u32::MAX);
+        let between = Point { n: first.n + 1, planned: first.planned + interval, done: run.last.done, stands_for: inner, ..first };
+        let all = [Some(first), (inner > 0).then_some(between), (run.count > 1).then(|| Point::of(&run.last))];
+        all.into_iter().flatten().collect()
     }
 
     /// Done − planned.
@@ -58,6 +71,7 @@ pub struct Series {
     points: Vec<Point>,
     ok: Vec<u32>,
     over: Vec<Vec<u32>>,
+    slow: HashMap<u64, Vec<u32>>,
     /// Per position: one more than the index of the last bad one before it, and of the last one that is not good.
     last_bad: Vec<(u32, u32)>,
     upto: At,
@@ -88,22 +102,36 @@ pub struct Stable {
 impl Series {
     /// From observations in any order. Numbers that are missing between the first and the last become unknown observations.
     /// `quantiles` are the latency bounds that must be met to be recovered.
-    pub fn new(interval: Span, timeout: Span, quantiles: &[(f64, Span)], mut points: Vec<Point>) -> Series {
+    pub fn new(interval: Span, timeout: Span, quantiles: &[(f64, Span)], points: Vec<Point>) -> Series {
+        Series::with_slow(interval, timeout, quantiles, points, &HashMap::new())
+    }
+
+    /// The same, where some points stand for several: how many of them were slower than each bound, by the point's number. A point counts whole
+    /// where a window ends within it; windows that decide anything begin and end near edges, where each sample is a point of its own.
+    pub fn with_slow(
+        interval: Span,
+        timeout: Span,
+        quantiles: &[(f64, Span)],
+        mut points: Vec<Point>,
+        slow: &HashMap<u64, Vec<u32>>,
+    ) -> Series {
         let interval = Span(interval.0.max(1));
         points.sort_by_key(|p| p.n);
         points.dedup_by_key(|p| p.n);
         let mut holes = Vec::new();
         for pair in points.windows(2) {
-            let missing = pair[1].n - pair[0].n - 1;
+            let end = pair[0].n.saturating_add(u64::from(pair[0].stands_for));
+            let missing = pair[1].n.saturating_sub(end);
             // Two ends stand for a hole of any length: between them there is nothing good to be found.
             let ends: &[u64] = if missing > 1 { &[1, missing] } else { &[1] };
             for &k in ends.iter().filter(|_| missing > 0) {
-                let planned = pair[0].planned + interval.times(k);
+                let n = end + k - 1;
+                let planned = pair[0].planned + interval.times(n - pair[0].n);
                 let planned = planned.min(pair[1].planned);
-                holes.push(Point { n: pair[0].n + k, planned, sent: planned, done: planned + timeout, state: State::Unknown });
+                holes.push(Point { n, planned, sent: planned, done: planned + timeout, state: State::Unknown, stands_for: 1 });
             }
         }
-        let upto = points.last().map_or(At(0), |last| last.planned + interval);
+        let upto = points.last().map_or(At(0), |last| last.planned + interval.times(u64::from(last.stands_for)));
         points.append(&mut holes);
         points.sort_by_key(|p| (p.sent, p.n));
         let mut ok = vec![0u32];
@@ -117,13 +145,15 @@ impl Series {
                 State::Unknown => (bad, here),
                 State::Bad => (here, here),
             });
-            let add = |sums: &mut Vec<u32>, yes: bool| sums.push(sums.last().copied().unwrap_or(0) + u32::from(yes));
-            add(&mut ok, point.state == State::Ok);
-            for ((_, most), sums) in quantiles.iter().zip(&mut over) {
-                add(sums, point.state == State::Ok && point.response() > *most);
+            let add = |sums: &mut Vec<u32>, more: u32| sums.push(sums.last().copied().unwrap_or(0).saturating_add(more));
+            let good = if point.state == State::Ok { point.stands_for } else { 0 };
+            add(&mut ok, good);
+            for (index, ((_, most), sums)) in quantiles.iter().zip(&mut over).enumerate() {
+                let known = slow.get(&point.n).and_then(|slow| slow.get(index).copied());
+                add(sums, known.unwrap_or(if point.response() > *most { good } else { 0 }).min(good));
             }
         }
-        Series { interval, quantiles: quantiles.to_vec(), points, ok, over, last_bad, upto }
+        Series { interval, quantiles: quantiles.to_vec(), points, ok, over, slow: slow.clone(), last_bad, upto }
     }
 
     /// The observations in order of sending.
@@ -138,7 +168,7 @@ impl Series {
             return self.clone();
         }
         let points = self.points.iter().filter(|p| p.planned < end).copied().collect();
-        let mut cut = Series::new(self.interval, Span::ZERO, &self.quantiles, points);
+        let mut cut = Series::with_slow(self.interval, Span::ZERO, &self.quantiles, points, &self.slow);
         cut.upto = cut.upto.min(end);
         cut
     }
@@ -249,7 +279,7 @@ mod tests {
     fn series(states: &[State]) -> Series {
         let points = states.iter().enumerate().map(|(i, state)| {
             let sent = At(i as u64 * 100_000_000);
-            Point { n: i as u64, planned: sent, sent, done: sent + Span::millis(10), state: *state }
+            Point { n: i as u64, planned: sent, sent, done: sent + Span::millis(10), state: *state, stands_for: 1 }
         });
         Series::new(Span::millis(100), Span::secs(1), &[], points.collect())
     }
@@ -312,7 +342,7 @@ mod tests {
         let points = (0..40u64).map(|i| {
             let sent = ms(i * 100);
             let took = if (5..15).contains(&i) { 90 } else { 10 };
-            Point { n: i, planned: sent, sent, done: sent + Span::millis(took), state: if i < 5 { State::Bad } else { State::Ok } }
+            Point { n: i, planned: sent, sent, done: sent + Span::millis(took), state: if i < 5 { State::Bad } else { State::Ok }, stands_for: 1 }
         });
         let s = Series::new(Span::millis(100), Span::secs(1), &[(0.99, Span::millis(50))], points.collect());
         assert_eq!(stable_up(&[&s], ms(0), Span::secs(1)).when, Interval::new(ms(1400), ms(1510)));

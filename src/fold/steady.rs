@@ -126,7 +126,7 @@ impl SteadyFold {
     /// 1.5). `None` while it has not been shown, and for a probe that is not watched.
     pub fn recovery(&self, probes: &[String], from: At, stable_for: Span) -> Option<Interval> {
         let found: Option<Vec<Series>> =
-            probes.iter().map(|probe| self.tracks.iter().find(|(id, _)| id == probe).map(|(_, track)| track.series())).collect();
+            probes.iter().map(|probe| self.tracks.iter().find(|(id, _)| id == probe).map(|(_, track)| track.series(from))).collect();
         let found = found?;
         let stable = stable_up(&found.iter().collect::<Vec<_>>(), from, stable_for);
         stable.when.hi.map(|_| stable.when)
@@ -153,8 +153,10 @@ impl Track {
         }
     }
 
-    fn series(&self) -> Series {
-        let points = self.kept.range(..self.next).map(|(_, kept)| kept.point).collect();
+    /// What was under way at `from`, and what came after.
+    fn series(&self, from: At) -> Series {
+        let reach = from.minus(self.watched.timeout + self.watched.interval);
+        let points = self.kept.range(..self.next).map(|(_, kept)| kept.point).filter(|point| point.planned >= reach).collect();
         Series::new(self.watched.interval, self.watched.timeout, &self.watched.bounds.quantiles, points)
     }
 

@@ -70,7 +70,7 @@ pub(super) fn recovery(read: &Read<'_>, outages: &Outages<'_>, item: &Item<'_>, 
         again: None,
         doubt: first_bad.is_none() && first_silent.is_some(),
         widened: false,
-        blind: probes.iter().filter(|id| read.probes.get(id.as_str()).is_none_or(|w| w.rows.is_empty())).map(Id::to_string).collect(),
+        blind: probes.iter().filter(|id| read.probes.get(id.as_str()).is_none_or(|w| w.ends().is_none())).map(Id::to_string).collect(),
         until,
         times: IndexMap::new(),
     };

@@ -2,12 +2,13 @@
 
 use hdrhistogram::Histogram;
 
-use super::latency::{self, Phase, histogram, record, response_of};
+use super::latency::{self, Phase, response_of};
 use super::outage;
 use super::read::{Read, Watch};
 use super::recoveries;
 use crate::base::{At, Span};
-use crate::event::{Entry, Sample, Verdict};
+use crate::event::{Entry, Packed, Quiet, Sample, Verdict};
+use crate::fold::packed::{histogram, record, unpack};
 use crate::plan::Plan;
 
 const SECOND: u64 = 1_000_000_000;
@@ -15,7 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 /// What a sample's time is counted as (design 1.1, 1.7).
 const KINDS: [&str; 4] = ["response_all", "service_ok", "lag", "wait"];
 
-/// One second of one probe in one phase.
+/// One second of one probe in one phase; of a fast probe that was far from any edge, up to ten.
 #[derive(Debug)]
 pub struct Second<'a> {
     /// `probe.episode.phase.kind`; the episode of `before` is `run`.
@@ -47,6 +48,7 @@ pub fn seconds(plan: &Plan, entries: &[Entry], tell: &mut dyn FnMut(&Second<'_>)
 
 fn one(id: &str, watch: &Watch<'_>, phase: &Phase, (from, to): (At, At), tell: &mut dyn FnMut(&Second<'_>)) {
     let rows = watch.planned(from, to);
+    let runs = watch.quiet(from, to);
     let episode = if phase.name.contains('.') { phase.name.clone() } else { format!("run.{}", phase.name) };
     for kind in KINDS {
         let mut histogram = histogram();
@@ -54,6 +56,21 @@ fn one(id: &str, watch: &Watch<'_>, phase: &Phase, (from, to): (At, At), tell: &
         if !histogram.is_empty() {
             tell(&Second { tag: format!("{id}.{episode}.{kind}"), start: Span(from.0), length: to.since(from), histogram: &histogram });
         }
+        // A run keeps its own length: what was when within it is not known any more.
+        for run in runs {
+            let histogram = unpack(of_run(kind, run));
+            let (start, length) = (Span(run.first.planned.0), run.last.planned.since(run.first.planned) + watch.interval);
+            tell(&Second { tag: format!("{id}.{episode}.{kind}"), start, length, histogram: &histogram });
+        }
+    }
+}
+
+fn of_run<'a>(kind: &str, run: &'a Quiet) -> &'a Packed {
+    match kind {
+        "response_all" => &run.response,
+        "service_ok" => &run.service,
+        "wait" => &run.wait,
+        _ => &run.lag,
     }
 }
 

@@ -7,33 +7,16 @@ use hdrhistogram::Histogram;
 use indexmap::IndexMap;
 
 use crate::base::{At, Span};
-use crate::event::{Class, Sample, Verdict};
+use crate::event::{Class, Quiet, Sample, Verdict};
+use crate::fold::packed::{histogram, record, unpack};
 use crate::fold::steady::rank;
 
 use super::episode::Recovery;
 use super::facts::{Counts, Percentiles, PhaseFacts, Second};
 use super::prober::Taint;
-use super::read::{Item, Read, Watch};
+use super::read::{Item, Piece, Read, Watch};
 
 const SECOND: u64 = 1_000_000_000;
-/// What is told apart below the significant digits, in nanoseconds.
-const FINEST: u64 = 1_000;
-/// An hour in nanoseconds: longer than any time-out.
-const LONGEST: u64 = 3_600 * SECOND;
-
-/// Durations with three significant digits from half a millisecond on, and to half a microsecond below. It starts small and grows with what is
-/// recorded: a report holds several for each probe and phase.
-pub(super) fn histogram() -> Histogram<u64> {
-    let mut histogram = Histogram::new_with_bounds(FINEST, 2 * FINEST, 3).unwrap_or_else(|_| unreachable!("the bounds are allowed"));
-    histogram.auto(true);
-    histogram
-}
-
-pub(super) fn record(into: &mut Histogram<u64>, took: Span) {
-    // Within these bounds a histogram that grows takes everything.
-    let _ = into.record(took.0.clamp(1, LONGEST));
-}
-
 /// A phase of an episode: its name and its times.
 pub(super) struct Phase {
     /// `before`, `FAULT.during` …
@@ -119,6 +102,13 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
                 record(&mut service, row.service());
             }
         }
+        for run in watch.quiet(from, to) {
+            quietly(&mut counts, run.count);
+            for (into, packed) in [(&mut response, &run.response), (&mut service, &run.service), (&mut lag, &run.lag)] {
+                // One that grows takes whatever another holds.
+                let _ = into.add(&unpack(packed));
+            }
+        }
         let missing = watch.missing(from, to);
         counts.planned += missing;
         counts.local += missing;
@@ -152,6 +142,12 @@ pub(super) fn tally(counts: &mut Counts, row: &Sample) {
         Verdict::Local => counts.local += 1,
         Verdict::Capped => counts.capped += 1,
     }
+}
+
+/// Counts samples of a run in.
+pub(super) fn quietly(counts: &mut Counts, samples: u64) {
+    counts.planned += samples;
+    counts.ok += samples;
 }
 
 fn percentiles(from: &Histogram<u64>, timeouts: u64) -> Option<Percentiles> {
@@ -208,23 +204,79 @@ pub(super) fn seconds(watch: &Watch<'_>, id: &str, taint: &Taint) -> Vec<Second>
             tainted: taint.second(id, second),
         });
     }
+    for run in &watch.quiet {
+        out.extend(seconds_of(watch, run, |second| taint.second(id, second)));
+    }
+    out.sort_by_key(|second| second.at);
+    out.dedup_by(|more, second| {
+        let same = more.at == second.at;
+        if same {
+            join(second, more);
+        }
+        same
+    });
     out
+}
+
+/// The seconds of a run. Its distribution is that of each of them, as far as anybody can still tell.
+fn seconds_of(watch: &Watch<'_>, run: &Quiet, tainted: impl Fn(u64) -> bool) -> Vec<Second> {
+    let response = unpack(&run.response);
+    let at = |q: f64| (!response.is_empty()).then(|| Span(response.value_at_quantile(q).min(response.max())));
+    let of = |second: u64| Second {
+        at: At(second * SECOND),
+        ok: u32::try_from(watch.quietly(At(second * SECOND).max(run.first.planned), At((second + 1) * SECOND).min(run.last.planned + Span(1))))
+            .unwrap_or(u32::MAX),
+        bad: 0,
+        other: 0,
+        p50: at(0.5),
+        p99: at(0.99),
+        max: at(1.0),
+        tainted: tainted(second),
+    };
+    (run.first.planned.0 / SECOND..=run.last.planned.0 / SECOND).map(of).collect()
+}
+
+/// One second of which two parts are known.
+fn join(second: &mut Second, more: &Second) {
+    if more.ok + more.bad > second.ok + second.bad {
+        second.p50 = more.p50;
+    }
+    second.ok += more.ok;
+    second.bad += more.bad;
+    second.other += more.other;
+    second.p99 = second.p99.max(more.p99);
+    second.max = second.max.max(more.max);
 }
 
 /// Who answered, in order of sending, each until its last answer. Answers that alternate all the time end in `several`.
 pub(super) fn served_by(watch: &Watch<'_>) -> Vec<(String, Option<At>)> {
     const MOST: usize = 64;
     let mut out: Vec<(String, Option<At>)> = Vec::new();
-    for row in watch.rows.iter().filter(|row| row.verdict == Verdict::Ok) {
-        let Some(by) = &row.by else { continue };
+    let mut answered = |by: &str, done: At| -> bool {
         let full = out.len() == MOST;
         match out.last_mut() {
-            Some((who, until)) if who == by => *until = (*until).max(Some(row.done)),
+            Some((who, until)) if who == by => *until = (*until).max(Some(done)),
             _ if full => {
                 out.push(("several".into(), None));
-                return out;
+                return false;
             }
-            _ => out.push((by.clone(), Some(row.done))),
+            _ => out.push((by.to_owned(), Some(done))),
+        }
+        true
+    };
+    for piece in watch.pieces() {
+        let goes_on = match piece {
+            Piece::Each(row) if row.verdict == Verdict::Ok => row.by.as_ref().is_none_or(|by| answered(by, row.done)),
+            Piece::Each(_) => true,
+            Piece::Run(run) => {
+                let (first, last) = (run.first.by.as_deref(), run.last.by.as_deref());
+                let within = run.by.iter().map(|(who, _)| who.as_str()).filter(|who| Some(*who) != last);
+                let order = first.into_iter().chain(within).chain(last);
+                order.into_iter().all(|by| answered(by, run.last.done))
+            }
+        };
+        if !goes_on {
+            return out;
         }
     }
     if let Some(last) = out.last_mut() {

@@ -195,7 +195,8 @@ fn probe(
     let mut samples = Counts::default();
     watch.rows.iter().for_each(|row| latency::tally(&mut samples, row));
     // Numbers without a record are our own failure.
-    let missing = watch.rows.last().map_or(0, |row| row.n.saturating_add(1)).saturating_sub(watch.rows.len() as u64);
+    watch.quiet.iter().for_each(|run| latency::quietly(&mut samples, run.count));
+    let missing = watch.numbers().saturating_sub(samples.planned);
     samples.planned += missing;
     samples.local += missing;
     let of = |phase: &Phase| measured.get(&(id.to_owned(), phase.name.clone())).map(|m| (phase.name.clone(), m.facts.clone()));

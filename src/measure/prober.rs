@@ -15,11 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use crate::base::{At, Span};
-use crate::event::{Event, Sample, Verdict};
+use crate::event::{Event, Verdict};
+use crate::fold::packed::{histogram, record, unpack};
 use crate::fold::steady::rank;
+use crate::fold::thin::late_above;
 
 use super::facts::ProberFacts;
-use super::read::{Read, Watch};
+use super::read::{Piece, Read, Watch};
 use super::words::{count, grouped};
 
 const SECOND: u64 = 1_000_000_000;
@@ -104,7 +106,7 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
     }
     for (from, to) in &read.stalls {
         let long = to.since(*from);
-        for (id, watch) in read.probes.iter().filter(|(_, w)| long > w.interval.max(FELT) && !w.rows.is_empty()) {
+        for (id, watch) in read.probes.iter().filter(|(_, w)| long > w.interval.max(FELT) && w.ends().is_some()) {
             // A sample that was under way is tainted as well, even where it was sent on time.
             let reach = from.minus(watch.plan.timeout);
             let first = watch.planned(reach, *from).iter().find(|row| row.done > *from).map_or(*from, |row| row.planned.min(*from));
@@ -120,9 +122,15 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
 }
 
 fn samples(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
-    let late = Span::millis(5).max(Span(watch.interval.0 / 4));
+    let late = late_above(watch.interval);
     let mut lags: Vec<Span> = Vec::new();
-    let mut previous: Option<&Sample> = None;
+    for run in &watch.quiet {
+        let p99 = Span(unpack(&run.lag).value_at_quantile(0.99));
+        for second in (run.first.planned.0 / SECOND..=run.last.planned.0 / SECOND).filter(|_| p99 > late) {
+            taint.late(Some(id), second, &format!("{id}: sent {} late", p99.human()));
+        }
+    }
+    missing(taint, id, watch);
     for (index, row) in watch.rows.iter().enumerate() {
         let second = row.planned.0 / SECOND;
         match row.verdict {
@@ -131,13 +139,6 @@ fn samples(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
             Verdict::Bad if watch.plan.control => taint.add(None, second, &format!("control probe {id} failed")),
             Verdict::Bad | Verdict::Ok => {}
         }
-        if let Some(before) = previous.filter(|p| p.n + 1 < row.n) {
-            let last = second.min(before.planned.0 / SECOND + 3600);
-            for second in before.planned.0 / SECOND..=last {
-                taint.add(Some(id), second, &format!("{id}: samples are missing"));
-            }
-        }
-        previous = Some(row);
         lags.push(row.lag());
         if watch.rows.get(index + 1).is_none_or(|next| next.planned.0 / SECOND != second) {
             lags.sort_unstable();
@@ -150,13 +151,27 @@ fn samples(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
     }
 }
 
+/// Numbers that nobody has.
+fn missing(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
+    let mut before: Option<(u64, At)> = None;
+    for piece in watch.pieces() {
+        let (first, last) = match piece {
+            Piece::Each(row) => ((row.n, row.planned), (row.n, row.planned)),
+            Piece::Run(run) => ((run.first.n, run.first.planned), (run.last.n, run.last.planned)),
+        };
+        if let Some((_, planned)) = before.filter(|(n, _)| n.saturating_add(1) < first.0) {
+            let end = (first.1.0 / SECOND).min(planned.0 / SECOND + 3600);
+            for second in planned.0 / SECOND..=end {
+                taint.add(Some(id), second, &format!("{id}: samples are missing"));
+            }
+        }
+        before = Some(last);
+    }
+}
+
 /// Prober health over the run.
 pub(super) fn health(read: &Read<'_>, taint: &Taint) -> ProberFacts {
-    let mut lags: Vec<Span> = read.probes.values().flat_map(|w| w.rows.iter().map(|row| row.lag())).collect();
-    let lag_p99 = (!lags.is_empty()).then(|| {
-        let at = rank(0.99, lags.len()) - 1;
-        *lags.select_nth_unstable(at).1
-    });
+    let lag_p99 = lag_p99(read);
     let of = |wanted: fn(&Event) -> bool| read.entries.iter().filter(|e| wanted(&e.event)).count() as u64;
     ProberFacts {
         lag_p99,
@@ -166,6 +181,21 @@ pub(super) fn health(read: &Read<'_>, taint: &Taint) -> ProberFacts {
         suspends: of(|e| matches!(e, Event::Suspended { .. })),
         tainted: taint.reasons.iter().map(|(second, why)| (At(second * SECOND), why.clone())).collect(),
     }
+}
+
+fn lag_p99(read: &Read<'_>) -> Option<Span> {
+    let mut lags: Vec<Span> = read.probes.values().flat_map(|w| w.rows.iter().map(|row| row.lag())).collect();
+    if read.probes.values().all(|watch| watch.quiet.is_empty()) {
+        let at = rank(0.99, lags.len()).checked_sub(1)?;
+        return Some(*lags.select_nth_unstable(at).1);
+    }
+    let mut all = histogram();
+    lags.iter().for_each(|lag| record(&mut all, *lag));
+    for run in read.probes.values().flat_map(|watch| &watch.quiet) {
+        // One that grows takes whatever another holds.
+        let _ = all.add(&unpack(&run.lag));
+    }
+    Some(Span(all.value_at_quantile(0.99)))
 }
 
 /// A prober that stood still for so long at once was frozen: what it then reads of the target is its own absence.
@@ -181,8 +211,8 @@ pub(super) fn starved(read: &Read<'_>, taint: &Taint) -> Option<String> {
     }
     let mut worst: Option<(u64, u64, &str)> = None;
     for (id, watch) in &read.probes {
-        let (Some(first), Some(last)) = (watch.rows.first(), watch.rows.last()) else { continue };
-        let watched = last.planned.since(first.planned).0.div_ceil(SECOND).max(1);
+        let Some((first, last)) = watch.ends() else { continue };
+        let watched = last.since(first).0.div_ceil(SECOND).max(1);
         let blind = taint.blind.get(*id).map_or(0, |set| set.len() as u64);
         if blind >= 3 && blind * 10 > watched && worst.is_none_or(|(most, ..)| blind > most) {
             worst = Some((blind, watched, id));
@@ -197,7 +227,7 @@ mod tests {
     use super::super::facts::Facts;
     use super::super::sample_journal::*;
     use super::*;
-    use crate::event::Class;
+    use crate::event::{Class, Sample};
 
     fn facts(change: impl FnOnce(&mut Vec<Sample>), events: &[(u64, Event)]) -> Facts {
         let mut rows = Sim::ms(&[], 200_000).samples();

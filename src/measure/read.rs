@@ -1,11 +1,12 @@
 //! One pass over the journal: what happened to each armed item, and each probe's samples in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Class, Entry, Event, Role, Sample, UndoRecord};
+use crate::event::{Class, Entry, Event, Quiet, Role, Sample, UndoRecord};
+use crate::fold::packed::unpack;
 use crate::fold::steady::{Bounds, Point, Series, State};
 use crate::plan::{Plan, ProbePlan, SteadyBounds};
 
@@ -61,11 +62,13 @@ pub(super) struct Watch<'a> {
     pub interval: Span,
     /// By number, each once.
     pub rows: Vec<&'a Sample>,
+    /// Runs of good ones, by number, none of which holds a number that is among `rows`.
+    pub quiet: Vec<&'a Quiet>,
     /// As observations, with lost and doubtful ones unknown.
     pub series: Series,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
     /// The sample with this number.
     pub fn row(&self, n: u64) -> Option<&Sample> {
         self.rows.binary_search_by_key(&n, |row| row.n).ok().map(|i| self.rows[i])
@@ -78,16 +81,70 @@ impl Watch<'_> {
         &self.rows[start..end]
     }
 
-    /// How many numbers are missing before and within these samples, which must be a part of `rows`.
-    pub fn missing(&self, from: At, to: At) -> u64 {
-        let start = self.rows.partition_point(|row| row.planned < from);
-        let end = self.rows.partition_point(|row| row.planned < to);
-        if start >= end {
-            return 0;
-        }
-        let before = if start == 0 { 0 } else { self.rows[start - 1].n + 1 };
-        (self.rows[end - 1].n + 1).saturating_sub(before).saturating_sub((end - start) as u64)
+    /// The runs that begin in a time. Phases begin and end where each sample stands for itself, and cut none in two.
+    pub fn quiet(&self, from: At, to: At) -> &[&Quiet] {
+        let start = self.quiet.partition_point(|run| run.first.planned < from);
+        let end = self.quiet.partition_point(|run| run.first.planned < to).max(start);
+        &self.quiet[start..end]
     }
+
+    /// How many samples of runs were planned in a time, also where it begins or ends within one.
+    pub fn quietly(&self, from: At, to: At) -> u64 {
+        let start = self.quiet.partition_point(|run| run.last.planned < from);
+        let overlapping = self.quiet[start..].iter().take_while(|run| run.first.planned < to);
+        overlapping.map(|run| self.planned_before(run, to) - self.planned_before(run, from)).sum()
+    }
+
+    /// How many samples of a run were planned before a moment.
+    fn planned_before(&self, run: &Quiet, at: At) -> u64 {
+        at.since(run.first.planned).0.div_ceil(self.interval.0.max(1)).min(run.count)
+    }
+
+    /// How many numbers are missing before and within these samples.
+    pub fn missing(&self, from: At, to: At) -> u64 {
+        let next = |at: At| {
+            let rows = self.rows.partition_point(|row| row.planned < at).checked_sub(1).map_or(0, |i| self.rows[i].n.saturating_add(1));
+            let runs = self.quiet.partition_point(|run| run.first.planned < at).checked_sub(1).map(|i| self.quiet[i]);
+            rows.max(runs.map_or(0, |run| run.first.n + self.planned_before(run, at)))
+        };
+        let here = self.planned(from, to).len() as u64 + self.quietly(from, to);
+        if here == 0 { 0 } else { next(to).saturating_sub(next(from)).saturating_sub(here) }
+    }
+
+    /// Everything, by number.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> {
+        let (mut rows, mut runs) = (self.rows.iter().copied().peekable(), self.quiet.iter().copied().peekable());
+        std::iter::from_fn(move || match (rows.peek(), runs.peek()) {
+            (Some(row), Some(run)) if row.n > run.first.n => runs.next().map(Piece::Run),
+            (None, _) => runs.next().map(Piece::Run),
+            (Some(_), _) => rows.next().map(Piece::Each),
+        })
+    }
+
+    /// When the first sample was due, and the last.
+    pub fn ends(&self) -> Option<(At, At)> {
+        let rows = self.rows.first().zip(self.rows.last()).map(|(a, b)| (a.planned, b.planned));
+        let runs = self.quiet.first().zip(self.quiet.last()).map(|(a, b)| (a.first.planned, b.last.planned));
+        match (rows, runs) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// One more than the highest number there is.
+    pub fn numbers(&self) -> u64 {
+        let row = self.rows.last().map_or(0, |row| row.n.saturating_add(1));
+        row.max(self.quiet.last().map_or(0, |run| run.last.n.saturating_add(1)))
+    }
+}
+
+/// A part of what a probe saw.
+#[derive(Clone, Copy)]
+pub(super) enum Piece<'a> {
+    /// One sample.
+    Each(&'a Sample),
+    /// A run of good ones.
+    Run(&'a Quiet),
 }
 
 /// What a probe must keep to, as the live drill understands it.
@@ -122,19 +179,21 @@ impl<'a> Read<'a> {
             steady_at: None,
             drained: false,
         };
-        let mut rows: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, (Vec<&Sample>, Vec<&Quiet>)> = BTreeMap::new();
         for entry in entries {
-            if let Event::Samples { probe, rows: more } = &entry.event {
-                rows.entry(probe.as_str()).or_default().extend(more);
-            } else {
-                read.item_event(entry);
-                read.run_event(entry);
+            match &entry.event {
+                Event::Samples { probe, rows } => seen.entry(probe.as_str()).or_default().0.extend(rows),
+                Event::Quiet { probe, run } => seen.entry(probe.as_str()).or_default().1.push(run),
+                _ => {
+                    read.item_event(entry);
+                    read.run_event(entry);
+                }
             }
         }
         read.stalls.sort_unstable();
         for (id, probe) in &plan.probes {
-            let rows = rows.remove(id.as_str()).unwrap_or_default();
-            let watch = watch(probe, plan.steady.probes.get(id), rows, &read.stalls);
+            let seen = seen.remove(id.as_str()).unwrap_or_default();
+            let watch = watch(probe, plan.steady.probes.get(id), seen, &read.stalls);
             read.probes.insert(id.as_str(), watch);
         }
         read
@@ -212,15 +271,42 @@ impl<'a> Read<'a> {
     }
 }
 
-fn watch<'a>(plan: &'a ProbePlan, steady: Option<&SteadyBounds>, mut rows: Vec<&'a Sample>, stalls: &[(At, At)]) -> Watch<'a> {
+fn watch<'a>(
+    plan: &'a ProbePlan,
+    steady: Option<&SteadyBounds>,
+    (mut rows, mut quiet): (Vec<&'a Sample>, Vec<&'a Quiet>),
+    stalls: &[(At, At)],
+) -> Watch<'a> {
     rows.sort_by_key(|row| row.n);
     rows.dedup_by_key(|row| row.n);
+    // A damaged journal may hold runs that do not fit: those count as missing.
+    quiet.retain(|run| run.count > 0 && run.first.n.checked_add(run.count - 1) == Some(run.last.n) && run.first.planned <= run.last.planned);
+    quiet.sort_by_key(|run| run.first.n);
+    quiet.dedup_by(|later, earlier| later.first.n <= earlier.last.n);
+    quiet.retain(|run| {
+        let from = rows.partition_point(|row| row.n < run.first.n);
+        rows.get(from).is_none_or(|row| row.n > run.last.n)
+    });
     let interval = plan.rate.interval();
     let point = |row: &&Sample| {
         let point = Point::of(row);
         if point.state == State::Bad && doubtful(row, stalls) { Point { state: State::Unknown, ..point } } else { point }
     };
-    let points = rows.iter().map(point).collect();
-    let series = Series::new(interval, plan.timeout, &bounds_of(steady).quantiles, points);
-    Watch { plan, interval, rows, series }
+    let mut points: Vec<Point> = rows.iter().map(point).collect();
+    let quantiles = bounds_of(steady).quantiles;
+    let mut slow = HashMap::new();
+    for run in &quiet {
+        points.extend(Point::of_run(run, interval));
+        if !quantiles.is_empty() && run.count > 2 {
+            let ends = [&run.first, &run.last];
+            let response = unpack(&run.response);
+            let over = |most: Span| {
+                let all = response.count_between(most.0.saturating_add(1), u64::MAX);
+                all.saturating_sub(ends.iter().filter(|row| row.response() > most).count() as u64)
+            };
+            slow.insert(run.first.n + 1, quantiles.iter().map(|(_, most)| u32::try_from(over(*most)).unwrap_or(u32::MAX)).collect());
+        }
+    }
+    let series = Series::with_slow(interval, plan.timeout, &quantiles, points, &slow);
+    Watch { plan, interval, rows, quiet, series }
 }

@@ -440,3 +440,85 @@ fn a_million_samples_take_seconds() {
     assert_eq!(facts.probes["checkout"].samples.planned, 999_997);
     assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
 }
+
+/// The same journal as the engine writes it for a fast probe.
+fn thinned(entries: &[Entry], interval: Span, timeout: Span) -> (Vec<Entry>, usize) {
+    use crate::fold::thin::{Kept, Thinner};
+    let mut thinner = Thinner::new(interval, timeout).unwrap();
+    let mut out: Vec<Entry> = Vec::new();
+    let mut put = |at: At, event: Event| out.push(Entry { seq: out.len() as u64, at, event });
+    let mut runs = 0;
+    let mut write = |at: At, kept: Vec<Kept>, put: &mut dyn FnMut(At, Event)| {
+        for one in kept {
+            match one {
+                Kept::Each(rows) => put(at, Event::Samples { probe: "checkout".into(), rows }),
+                Kept::Run(run) => {
+                    runs += 1;
+                    put(at, Event::Quiet { probe: "checkout".into(), run });
+                }
+            }
+        }
+    };
+    for entry in entries {
+        match &entry.event {
+            Event::Samples { rows, .. } => write(entry.at, thinner.push(rows.clone()), &mut put),
+            Event::ProbesStopped {} => {
+                write(entry.at, thinner.end(), &mut put);
+                put(entry.at, entry.event.clone());
+            }
+            event => {
+                put(entry.at, event.clone());
+                write(entry.at, thinner.edge(entry.at), &mut put);
+            }
+        }
+    }
+    (out, runs)
+}
+
+#[test]
+fn a_thinned_journal_is_judged_like_the_whole_one() {
+    let jitter = |n: u64| 300_000 + (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 44);
+    for (down, until, undo) in [
+        (vec![(60_001, 67_350)], 250_000, 80_000),
+        (vec![], 250_000, 120_000),
+        (vec![(60_001, 61_000), (61_400, 62_777), (200_003, 200_050)], 280_000, 200_000),
+        (vec![(60_001, 400_000)], 200_000, 150_000),
+        (vec![(20_000, 20_100), (60_001, 60_500)], 250_000, 190_000),
+    ] {
+        let sim = Sim { interval: 2_000_000, timeout: 800_000_000, took: jitter, lag: |n| 40_000 + n % 7_000, ..Sim::ms(&down, until) };
+        let mut plan = plan();
+        plan.probes[0] = crate::plan::ProbePlan { in_flight: 2_000, ..probe_plan("http", 2.0, span(800)) };
+        let claim = &mut plan.claims[0];
+        claim.availability = Some(AvailabilityPlan { min: Percent::of_fraction(0.9).unwrap(), over: Span::secs(123) });
+        let p99 = Some(MaxSpan { max: span(5) });
+        claim.latency = Some(LatencyDecl { p50: None, p90: None, p95: None, p99, p999: None, phase: PhaseName::After });
+        let holds = HoldsPlan {
+            probe: id("checkout"),
+            success: ShareBounds { min: Percent::of_fraction(0.5), max: None },
+            from: Moment { after: Point::Effective(id("lose-primary")), plus: Span(77_777_777_777) },
+            until: None,
+        };
+        claim.holds.insert(id("mostly"), holds);
+        let journal = Journal::new()
+            .samples("checkout", &sim.samples())
+            .fault("lose-primary", 60_000, (60_000, 60_001))
+            .undo("lose-primary", undo)
+            .at(until - 5_000, Event::SettleStarted {})
+            .finish(until + 1_000);
+        let entries = journal.entries();
+        let (fewer, runs) = thinned(&entries, Span::millis(2), span(800));
+        assert!(runs >= 2 || down == [(60_001, 400_000)], "{runs} {down:?}");
+        let (whole, thin) = (super::facts(&plan, &entries), super::facts(&plan, &fewer));
+        assert_eq!((&whole.episodes, &whole.claims, &whole.validity), (&thin.episodes, &thin.claims, &thin.validity), "{down:?}");
+        let (a, b) = (&whole.probes["checkout"], &thin.probes["checkout"]);
+        assert_eq!((&a.outages, &a.samples, &a.served_by, a.valid), (&b.outages, &b.samples, &b.served_by, b.valid), "{down:?}");
+        assert_eq!(a.seconds.len(), b.seconds.len());
+        for (one, other) in a.seconds.iter().zip(&b.seconds) {
+            assert_eq!((one.at, one.ok, one.bad, one.other, one.tainted), (other.at, other.ok, other.bad, other.other, other.tainted));
+        }
+        for (name, phase) in &a.phases {
+            let other = &b.phases[name];
+            assert_eq!((&phase.counts, phase.response, phase.service_ok), (&other.counts, other.response, other.service_ok), "{down:?} {name}");
+        }
+    }
+}

@@ -25,8 +25,10 @@ pub const RESTORE_WITHIN: Span = Span::secs(60);
 pub const RECOVERY_WITHIN: Span = Span::secs(60);
 /// How long the system must stay up to count as recovered.
 pub const STABLE_FOR: Span = Span::secs(10);
-/// The highest rate that this version plans samples at.
-pub const MOST_PER_SECOND: f64 = 2000.0;
+/// The highest rate that samples are planned at.
+pub const MOST_PER_SECOND: f64 = 10_000.0;
+/// The highest rate of a ledger, each of whose writes is kept.
+pub const MOST_WRITES_PER_SECOND: f64 = 2_000.0;
 
 /// The rate of a probe kind that is given none.
 pub fn rate_of_kind(kind: &str) -> Rate {

@@ -33,12 +33,14 @@ pub(super) fn availability(case: &Case<'_>, plan: AvailabilityPlan) -> Availabil
         let (s, m) = down(watch, &case.court.outages[id.as_str()]);
         sure = union([sure, s].concat());
         may = union([may, m].concat());
-        seen = seen.min(watch.rows.last().map_or(from, |row| row.planned + watch.interval));
+        seen = seen.min(watch.ends().map_or(from, |(_, last)| last + watch.interval));
         tainted = tainted.max(case.court.taint.blind_share(id.as_str(), from, to));
         for row in watch.planned(from, to) {
             ok += u64::from(row.verdict == Verdict::Ok);
             all += u64::from(matches!(row.verdict, Verdict::Ok | Verdict::Bad));
         }
+        let quietly = watch.quietly(from, to);
+        (ok, all) = (ok + quietly, all + quietly);
     }
     if let Some((at, _)) = read.abort.as_ref() {
         seen = seen.min(*at);
@@ -90,10 +92,10 @@ pub(super) fn holds(case: &Case<'_>, plan: &HoldsPlan) -> HoldsFacts {
         None => case.item.undo_started,
     };
     let stop = read.abort.as_ref().map_or(read.end, |(at, _)| *at);
-    let seen = watch.rows.last().map_or(At(0), |row| row.planned + watch.interval);
+    let seen = watch.ends().map_or(At(0), |(_, last)| last + watch.interval);
     let to = planned_end.unwrap_or(stop).min(stop);
     let cut = planned_end.is_none_or(|end| end > to) || seen + watch.interval < to;
-    let (mut good, mut bad, mut unknown) = (0u64, 0u64, watch.missing(from, to));
+    let (mut good, mut bad, mut unknown) = (watch.quietly(from, to), 0u64, watch.missing(from, to));
     for row in watch.planned(from, to) {
         match row.verdict {
             Verdict::Ok => good += 1,

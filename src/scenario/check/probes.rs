@@ -1,6 +1,6 @@
 //! What is watched from outside, and the one definition of normal.
 
-use super::super::defaults::{MOST_PER_SECOND, probe_rate, probe_timeout, steady_over};
+use super::super::defaults::{MOST_PER_SECOND, MOST_WRITES_PER_SECOND, probe_rate, probe_timeout, steady_over};
 use super::super::finding::Finding;
 use super::super::known::Known;
 use super::super::model::{MaxSpan, ProbeDecl, Scenario, ServedBy, SteadyBounds};
@@ -14,7 +14,7 @@ pub(super) const FEW: f64 = 5.0;
 pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
     let mut out = Vec::new();
     for (id, probe) in &s.probes {
-        out.extend(pace(id, probe));
+        out.extend(pace(id, probe, is_ledger(probe, known)));
         out.extend(ledger(s, id, probe, known));
         out.extend(served_by(id, probe, known));
     }
@@ -26,20 +26,21 @@ pub(super) fn is_ledger(probe: &ProbeDecl, known: &Known) -> bool {
     known.probe(&probe.what.kind).is_some_and(|kind| kind.ledger)
 }
 
-fn pace(id: &Id, probe: &ProbeDecl) -> Vec<Finding> {
+fn pace(id: &Id, probe: &ProbeDecl, writes: bool) -> Vec<Finding> {
     let mut out = Vec::new();
     let rate = probe_rate(probe);
-    if rate.hz() > MOST_PER_SECOND {
+    let most = if writes { MOST_WRITES_PER_SECOND } else { MOST_PER_SECOND };
+    if rate.hz() > most {
         out.push(
-            Finding::error(at(&["probes", id.as_str(), "rate"]), format!("{rate} is more than this version can plan"), "too often")
-                .help("at most 2000/s in this version; 100/s resolves an outage to 10 ms"),
+            Finding::error(at(&["probes", id.as_str(), "rate"]), format!("{rate} is more than can be planned"), "too often")
+                .help(format!("at most {most}/s{}; 100/s resolves an outage to 10 ms", if writes { " for a ledger" } else { "" })),
         );
     }
     if probe.how.timeout == Some(Span::ZERO) {
         out.push(Finding::error(at(&["probes", id.as_str(), "timeout"]), "a time-out must be above zero", "no time at all"));
     }
     let in_flight = rate.hz() * probe_timeout(probe).as_secs_f64() * 1.2;
-    if in_flight > 4096.0 && rate.hz() <= MOST_PER_SECOND {
+    if in_flight > 4096.0 && rate.hz() <= most {
         out.push(
             Finding::warning(
                 at(&["probes", id.as_str(), "timeout"]),
@@ -188,10 +189,15 @@ mod tests {
     #[test]
     fn rates_have_a_limit() {
         let mut s = scenario();
-        s.probes[0].how.rate = Some("2001/s".parse().unwrap());
-        assert!(refuses(&s, "/probes/checkout/rate", "more than this version").help.unwrap().contains("2000/s"));
+        s.probes[0].how.rate = Some("10001/s".parse().unwrap());
+        assert!(refuses(&s, "/probes/checkout/rate", "more than can be planned").help.unwrap().contains("10000/s"));
         s.probes[0].how.rate = Some("2000/s".parse().unwrap());
         assert_eq!(found(&s), vec![]);
+        let ledger = s.probes.iter().find(|(_, probe)| probe.what.kind.starts_with("ledger.")).map(|(id, _)| id.clone()).unwrap();
+        s.probes[&ledger].how.rate = Some("2001/s".parse().unwrap());
+        let help = refuses(&s, &format!("/probes/{ledger}/rate"), "more than can be planned").help.unwrap();
+        assert!(help.starts_with("at most 2000/s for a ledger"), "{help}");
+        s.probes[&ledger].how.rate = None;
         s.probes[3].how.rate = Some("1000/s".parse().unwrap());
         s.probes[3].how.timeout = Some(Span::secs(5));
         warns(&s, "/probes/write-old/timeout", "6000 samples");

@@ -1,0 +1,32 @@
+//! Good samples that nobody needs one by one.
+
+use serde::{Deserialize, Serialize};
+
+use super::Sample;
+
+/// Consecutive good samples of a fast probe, with nothing near them that could be an edge: each was ok. The first and the last stand as they
+/// were, so that whatever lies beside them keeps its exact bounds; of the others only their distribution is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiet {
+    /// The first.
+    pub first: Sample,
+    /// The last; the same where it is one.
+    pub last: Sample,
+    /// How many: without a gap, `last.n − first.n + 1`.
+    pub count: u64,
+    /// Who answered how often, by first answer; fewer than all where an answer did not say.
+    pub by: Vec<(String, u64)>,
+    /// `response_all`, which is that of good ones here.
+    pub response: Packed,
+    /// `service_ok`.
+    pub service: Packed,
+    /// Woken − planned.
+    pub lag: Packed,
+    /// Sent − woken.
+    pub wait: Packed,
+}
+
+/// A histogram of nanoseconds: HdrHistogram's V2 encoding, deflated, as base64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Packed(pub String);
