@@ -135,6 +135,7 @@ async fn prober_at_work() {
                 latest = rows.iter().map(firedrill::event::Sample::lag).fold(latest, Span::max);
                 numbers.extend(rows.into_iter().map(|sample| sample.n));
             }
+            News::Contended(_) => {}
         }
     }
     numbers.sort_unstable();

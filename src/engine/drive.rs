@@ -95,11 +95,7 @@ pub(super) struct Engine {
     pub(super) claims: BTreeMap<String, Vec<Resource>>,
     pub(super) supports: BTreeMap<String, Support>,
     pub(super) supports_due: At,
-    /// When the folds are read, where samples came that they have not been read for.
-    pub(super) read_due: Option<At>,
-    pub(super) read_at: At,
-    /// How long it took.
-    pub(super) read_took: Span,
+    pub(super) reading: hearing::Reading,
     pub(super) lever: Option<Lever>,
     pub(super) minder: Minder,
     /// A watchdog was lost in this run.
@@ -136,9 +132,7 @@ pub async fn run(setup: Setup) -> Outcome {
         claims: BTreeMap::new(),
         supports: BTreeMap::new(),
         supports_due: At(0),
-        read_due: None,
-        read_at: At(0),
-        read_took: Span::ZERO,
+        reading: hearing::Reading::default(),
         lever: setup.lever,
         minder: setup.minder,
         replacing: false,
@@ -163,7 +157,7 @@ pub async fn run(setup: Setup) -> Outcome {
             engine.leave().await;
             return outcome;
         }
-        let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK).min(engine.read_due.unwrap_or(At(u64::MAX)));
+        let wake = decision.wake.unwrap_or(At(u64::MAX)).min(tick + TICK).min(engine.reading.due.unwrap_or(At(u64::MAX)));
         let had_ended = engine.state.outcome.is_some();
         engine.act_on(decision);
         if engine.state.outcome.is_some() && !had_ended {
@@ -184,7 +178,7 @@ pub async fn run(setup: Setup) -> Outcome {
                 engine.record_at(health::stamp(clock, &event), event);
             }
             engine.on_tick();
-        } else if engine.read_due.is_some_and(|due| clock.now() >= due) {
+        } else if engine.reading.due.is_some_and(|due| clock.now() >= due) {
             engine.read_folds();
         }
     }

@@ -17,6 +17,17 @@ const SHARE: u64 = 20;
 /// Most samples in one line of the journal.
 const LINE: usize = 1000;
 
+/// When the folds are read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Next, where samples came that they have not been read for.
+    pub(super) due: Option<At>,
+    /// Last.
+    at: At,
+    /// How long that took.
+    took: Span,
+}
+
 /// One for each probe whose samples do not all stand in the journal. A ledger's do: each is a write of its own.
 pub(super) fn thinners(plan: &Plan) -> BTreeMap<String, Thinner> {
     let fast = plan.probes.iter().filter(|(_, probe)| !probe.ledger);
@@ -32,6 +43,7 @@ pub(super) fn is_edge(event: &Event) -> bool {
             | Event::Turned { .. }
             | Event::Anchor(_)
             | Event::Stall { .. }
+            | Event::Contended(_)
             | Event::Guard { .. }
             | Event::Note { .. }
             | Event::Calibrated(_)
@@ -48,7 +60,11 @@ impl Engine {
                 if let Some(thinner) = self.thinners.get_mut(&probe) {
                     let kept = thinner.push(rows.clone());
                     // Who looks on sees samples as they come, however they are written.
-                    let _ = self.watch.send(Entry { seq: self.journal.next_seq(), at: now, event: Event::Samples { probe: probe.clone(), rows } });
+                    let _ = self.watch.send(Entry {
+                        seq: self.journal.next_seq(),
+                        at: now,
+                        event: Event::Samples { probe: probe.clone(), rows },
+                    });
                     self.write(&probe, now, kept);
                 } else {
                     self.record(Event::Samples { probe, rows });
@@ -57,14 +73,15 @@ impl Engine {
                     self.record(event);
                 }
                 // A window of seconds is read with each tick; a short one must not wait for it.
-                let pace = Span(self.plan.shortest_window().0 / 10).max(SOONEST).max(self.read_took.times(SHARE));
-                if pace < TICK && now >= self.read_at + pace {
+                let pace = Span(self.plan.shortest_window().0 / 10).max(SOONEST).max(self.reading.took.times(SHARE));
+                if pace < TICK && now >= self.reading.at + pace {
                     self.read_folds();
                 } else if pace < TICK {
-                    self.read_due = Some(self.read_at + pace);
+                    self.reading.due = Some(self.reading.at + pace);
                 }
             }
             Some(News::Stall { from, to }) => self.record(Event::Stall { from, to }),
+            Some(News::Contended(contended)) => self.record(Event::Contended(contended)),
             None => {
                 self.prober = None;
                 self.busy.remove("probes");
@@ -80,16 +97,16 @@ impl Engine {
     /// Reads the folds, unless that was done just now, as measured by how long it took: thousands of samples a second must not keep the loop
     /// from undoing.
     pub(super) fn read_folds_with_tick(&mut self) {
-        if self.cx.clock.now() >= self.read_at + self.read_took.times(SHARE) {
+        if self.cx.clock.now() >= self.reading.at + self.reading.took.times(SHARE) {
             self.read_folds();
         }
     }
 
     pub(super) fn read_folds(&mut self) {
-        self.read_due = None;
-        self.read_at = self.cx.clock.now();
+        self.reading.due = None;
+        self.reading.at = self.cx.clock.now();
         let readings = self.folds.readings(&self.plan, &self.state);
-        self.read_took = self.cx.clock.now().since(self.read_at);
+        self.reading.took = self.cx.clock.now().since(self.reading.at);
         for event in readings {
             self.record(event);
         }

@@ -2,6 +2,7 @@
 //! read. Events must never know who produced them or who reads them.
 
 mod calibrated;
+mod contended;
 mod quiet;
 mod sample;
 mod undo;
@@ -9,6 +10,7 @@ mod undo;
 use serde::{Deserialize, Serialize};
 
 pub use calibrated::Calibrated;
+pub use contended::Contended;
 pub use quiet::{Packed, Quiet};
 pub use sample::{Class, Sample, Verdict};
 pub use undo::{DeclaredUndo, UndoRecord};
@@ -365,6 +367,8 @@ pub enum Event {
         /// First sign of life after.
         to: At,
     },
+    /// The prober's threads waited for a processor.
+    Contended(Contended),
     /// Wall time jumped against the monotonic clock.
     ClockStep {
         /// By how much, in nanoseconds; positive when wall time jumped ahead.

@@ -342,7 +342,14 @@ mod tests {
         let points = (0..40u64).map(|i| {
             let sent = ms(i * 100);
             let took = if (5..15).contains(&i) { 90 } else { 10 };
-            Point { n: i, planned: sent, sent, done: sent + Span::millis(took), state: if i < 5 { State::Bad } else { State::Ok }, stands_for: 1 }
+            Point {
+                n: i,
+                planned: sent,
+                sent,
+                done: sent + Span::millis(took),
+                state: if i < 5 { State::Bad } else { State::Ok },
+                stands_for: 1,
+            }
         });
         let s = Series::new(Span::millis(100), Span::secs(1), &[(0.99, Span::millis(50))], points.collect());
         assert_eq!(stable_up(&[&s], ms(0), Span::secs(1)).when, Interval::new(ms(1400), ms(1510)));

@@ -224,8 +224,10 @@ fn seconds_of(watch: &Watch<'_>, run: &Quiet, tainted: impl Fn(u64) -> bool) -> 
     let at = |q: f64| (!response.is_empty()).then(|| Span(response.value_at_quantile(q).min(response.max())));
     let of = |second: u64| Second {
         at: At(second * SECOND),
-        ok: u32::try_from(watch.quietly(At(second * SECOND).max(run.first.planned), At((second + 1) * SECOND).min(run.last.planned + Span(1))))
-            .unwrap_or(u32::MAX),
+        ok: u32::try_from(
+            watch.quietly(At(second * SECOND).max(run.first.planned), At((second + 1) * SECOND).min(run.last.planned + Span(1))),
+        )
+        .unwrap_or(u32::MAX),
         bad: 0,
         other: 0,
         p50: at(0.5),

@@ -28,6 +28,10 @@ const SECOND: u64 = 1_000_000_000;
 /// A stall shorter than this is felt by less than a hundredth of a second's samples.
 const FELT: Span = Span::millis(10);
 
+/// What a second's threads may wait for a processor before its times are in doubt: a fifth. Samples sent late show it themselves; answers that
+/// were read late show nothing.
+const WAITED: Span = Span::millis(200);
+
 /// Tainted seconds, by number.
 pub(super) struct Taint {
     /// Per probe, with what all probes share.
@@ -99,6 +103,13 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
             Event::ClockStep { by_ns } => {
                 let by = Span(by_ns.unsigned_abs()).human();
                 taint.late(None, entry.at.0 / SECOND, &format!("wall time jumped by {by}"));
+            }
+            Event::Contended(told) if told.waited >= WAITED => {
+                let why = format!("the prober waited {} for a processor", told.waited.human());
+                // Both ends lie somewhere within their second; the wait lies before the second of the end.
+                for second in told.from.0 / SECOND..told.to.0.div_ceil(SECOND) {
+                    taint.late(None, second, &why);
+                }
             }
             Event::Suspended { slept } => taint.add(None, entry.at.0 / SECOND, &format!("the machine slept for {}", slept.human())),
             _ => {}
@@ -177,6 +188,13 @@ pub(super) fn health(read: &Read<'_>, taint: &Taint) -> ProberFacts {
         lag_p99,
         stalls: read.stalls.len() as u64,
         longest_stall: read.stalls.iter().map(|(from, to)| to.since(*from)).max().unwrap_or_default(),
+        waits: of(|e| matches!(e, Event::Contended(_))),
+        longest_wait: read
+            .entries
+            .iter()
+            .filter_map(|e| if let Event::Contended(c) = &e.event { Some(c.waited) } else { None })
+            .max()
+            .unwrap_or_default(),
         clock_steps: of(|e| matches!(e, Event::ClockStep { .. })),
         suspends: of(|e| matches!(e, Event::Suspended { .. })),
         tainted: taint.reasons.iter().map(|(second, why)| (At(second * SECOND), why.clone())).collect(),
@@ -227,7 +245,7 @@ mod tests {
     use super::super::facts::Facts;
     use super::super::sample_journal::*;
     use super::*;
-    use crate::event::{Class, Sample};
+    use crate::event::{Class, Contended, Sample};
 
     fn facts(change: impl FnOnce(&mut Vec<Sample>), events: &[(u64, Event)]) -> Facts {
         let mut rows = Sim::ms(&[], 200_000).samples();
@@ -256,6 +274,14 @@ mod tests {
         assert_eq!(tainted(&late), vec![(20, "checkout: sent 13 ms late")]);
         let grain = facts(|rows| rows.iter_mut().for_each(|r| r.woken = r.planned + Span::millis(2)), &[]);
         assert_eq!((tainted(&grain), grain.prober.lag_p99), (vec![], Some(Span::millis(2))));
+        let waited = |ms| {
+            let span = Span::millis(ms);
+            Event::Contended(Contended { from: self::ms(19_990), to: self::ms(20_995), waited: span, pressed: None })
+        };
+        let short = facts(|_| {}, &[(20_995, waited(40))]);
+        assert_eq!((tainted(&short), short.prober.waits, short.prober.longest_wait), (vec![], 1, Span::millis(40)));
+        let why = "the prober waited 300 ms for a processor";
+        assert_eq!(tainted(&facts(|_| {}, &[(20_995, waited(300))])), vec![(19, why), (20, why)]);
         let step = facts(|_| {}, &[(20_500, Event::ClockStep { by_ns: -70_000_000 })]);
         assert_eq!((tainted(&step), step.prober.clock_steps), (vec![(20, "wall time jumped by 70 ms")], 1));
         let slept = facts(|_| {}, &[(20_500, Event::Suspended { slept: Span::secs(3) })]);

@@ -280,7 +280,8 @@ fn watch<'a>(
     rows.sort_by_key(|row| row.n);
     rows.dedup_by_key(|row| row.n);
     // A damaged journal may hold runs that do not fit: those count as missing.
-    quiet.retain(|run| run.count > 0 && run.first.n.checked_add(run.count - 1) == Some(run.last.n) && run.first.planned <= run.last.planned);
+    quiet
+        .retain(|run| run.count > 0 && run.first.n.checked_add(run.count - 1) == Some(run.last.n) && run.first.planned <= run.last.planned);
     quiet.sort_by_key(|run| run.first.n);
     quiet.dedup_by(|later, earlier| later.first.n <= earlier.last.n);
     quiet.retain(|run| {

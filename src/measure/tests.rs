@@ -518,7 +518,11 @@ fn a_thinned_journal_is_judged_like_the_whole_one() {
         }
         for (name, phase) in &a.phases {
             let other = &b.phases[name];
-            assert_eq!((&phase.counts, phase.response, phase.service_ok), (&other.counts, other.response, other.service_ok), "{down:?} {name}");
+            assert_eq!(
+                (&phase.counts, phase.response, phase.service_ok),
+                (&other.counts, other.response, other.service_ok),
+                "{down:?} {name}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::Poll;
 
 use futures_util::FutureExt;
@@ -21,10 +21,10 @@ use super::kind::Opened;
 use super::pace::{Pace, offset};
 use super::{by_kind, stall};
 use crate::base::{At, Span};
-use crate::event::{Class, Sample, Verdict};
+use crate::event::{Class, Contended, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
 use crate::sys::timer::Timer;
-use crate::sys::{Clock, Cx, files};
+use crate::sys::{Clock, Cx, contention, files};
 
 /// Most threads that probes share.
 const THREADS: usize = 4;
@@ -62,6 +62,8 @@ pub enum News {
         /// First sign of life after.
         to: At,
     },
+    /// The threads of the probes waited for a processor.
+    Contended(Contended),
 }
 
 /// Running probes. Dropping it ends them at once.
@@ -119,6 +121,7 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
     let prober = Prober { news, stop: CancellationToken::new(), kill: cx.cancel.child_token() };
     let batch = Span(plan.shortest_window().0 / 10).clamp(BATCH.0, BATCH.1);
     let alive = Arc::new(());
+    let threads = stall::Threads::default();
     let weak = Arc::downgrade(&alive);
     for (index, jobs) in groups.into_iter().enumerate() {
         let runtime = Builder::new_current_thread()
@@ -128,15 +131,16 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
             .build()
             .map_err(ProbeError::Thread)?;
         let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), batch, cx: cx.clone() };
-        let alive = Arc::clone(&alive);
+        let (alive, threads) = (Arc::clone(&alive), Arc::clone(&threads));
         thread(format!("prober-{index}"), move || {
+            threads.lock().unwrap_or_else(PoisonError::into_inner).push(contention::this_thread());
             conduct(runtime, jobs, &line);
             drop(alive);
         })?;
     }
     let clock = cx.clock;
     let shortest = plan.probes.values().map(|probe| probe.rate.interval()).min().unwrap_or(Span::secs(1));
-    thread("prober-watch".to_owned(), move || stall::watch(clock, stall::grain(shortest), &tell, &weak))?;
+    thread("prober-watch".to_owned(), move || stall::watch(clock, stall::grain(shortest), &threads, &tell, &weak))?;
     Ok(prober)
 }
 

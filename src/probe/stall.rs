@@ -1,19 +1,28 @@
 //! The prober's own watchdog: a thread that does nothing but wake up. When it did not, nobody in this process did, and what seems to be an
 //! outage may be ours.
 
-use std::sync::Weak;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::News;
 use crate::base::{At, Span};
-use crate::sys::{Clock, timer};
+use crate::event::Contended;
+use crate::sys::{Clock, contention, timer};
 
 /// How often it wakes, at least and at most: as often as the shortest interval between samples asks for, since each time costs a little.
 const EVERY: (Span, Span) = (Span::millis(1), Span::millis(5));
 /// So many of its turns missed mean that the process stood still.
 const MISSED: u64 = 4;
+
+/// How often the threads' waiting for a processor is read.
+const ACCOUNT: Span = Span::secs(1);
+/// Less waiting than this, in that time, is not told.
+const NOTABLE: Span = Span::millis(20);
+
+/// The prober's threads, by the kernel's number.
+pub(super) type Threads = Arc<Mutex<Vec<i32>>>;
 
 /// How often to wake for probes whose shortest interval this is.
 pub(super) fn grain(interval: Span) -> Span {
@@ -21,7 +30,8 @@ pub(super) fn grain(interval: Span) -> Span {
 }
 
 /// Watches for as long as somebody holds the other end of `alive`, waking every `every`.
-pub(super) fn watch(clock: Clock, every: Span, news: &Sender<News>, alive: &Weak<()>) {
+pub(super) fn watch(clock: Clock, every: Span, threads: &Threads, news: &Sender<News>, alive: &Weak<()>) {
+    let mut account = Account { at: clock.now(), waited: Vec::new(), pressed: contention::pressed() };
     let stalled = every.times(MISSED);
     let mut last = clock.now();
     let mut untold: Option<(At, At)> = None;
@@ -33,6 +43,12 @@ pub(super) fn watch(clock: Clock, every: Span, news: &Sender<News>, alive: &Weak
             untold = Some((untold.map_or(last, |(from, _)| from), now));
         }
         last = now;
+        if now >= account.at + ACCOUNT
+            && let Some(contended) = account.turn(now, &threads.lock().unwrap_or_else(PoisonError::into_inner))
+            && matches!(news.try_send(News::Contended(contended)), Err(TrySendError::Closed(_)))
+        {
+            return;
+        }
         if let Some((from, to)) = untold.take() {
             match news.try_send(News::Stall { from, to }) {
                 Ok(()) => {}
@@ -40,6 +56,28 @@ pub(super) fn watch(clock: Clock, every: Span, news: &Sender<News>, alive: &Weak
                 Err(TrySendError::Closed(_)) => return,
             }
         }
+    }
+}
+
+/// What had been waited for when it was last read.
+struct Account {
+    at: At,
+    /// By thread.
+    waited: Vec<(i32, Span)>,
+    pressed: Option<Span>,
+}
+
+impl Account {
+    fn turn(&mut self, now: At, threads: &[i32]) -> Option<Contended> {
+        let read: Vec<(i32, Span)> = threads.iter().filter_map(|tid| Some((*tid, contention::waited(*tid)?))).collect();
+        let pressed = contention::pressed();
+        let before = |tid: i32| self.waited.iter().find(|(known, _)| *known == tid).map(|(_, waited)| *waited);
+        let more = |(tid, waited): &(i32, Span)| before(*tid).map(|before| Span(waited.0.saturating_sub(before.0)));
+        let waited = read.iter().filter_map(more).max().unwrap_or_default();
+        let pressed_more = pressed.zip(self.pressed).map(|(now, before)| Span(now.0.saturating_sub(before.0)));
+        let told = (waited > NOTABLE).then_some(Contended { from: self.at, to: now, waited, pressed: pressed_more });
+        *self = Account { at: now, waited: read, pressed };
+        told
     }
 }
 
@@ -55,7 +93,7 @@ mod tests {
         let weak = Arc::downgrade(&alive);
         let clock = Clock::start();
         let start = clock.now();
-        let thread = std::thread::spawn(move || watch(clock, grain(Span::secs(1)), &news, &weak));
+        let thread = std::thread::spawn(move || watch(clock, grain(Span::secs(1)), &Threads::default(), &news, &weak));
         timer::block_until(clock, start + Span::millis(60));
         drop(alive);
         thread.join().unwrap();

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod clock;
+pub mod contention;
 mod detached;
 pub mod env;
 pub mod exec;

@@ -362,6 +362,10 @@ pub struct ProberFacts {
     pub stalls: u64,
     /// Longest one.
     pub longest_stall: Span,
+    /// Seconds in which its threads notably waited for a processor.
+    pub waits: u64,
+    /// The longest such wait within a second.
+    pub longest_wait: Span,
     /// Wall-clock steps.
     pub clock_steps: u64,
     /// Sleeps of the machine.

@@ -15,6 +15,7 @@ pub fn schema() -> Value {
             ("firedrill", text(), "version of firedrill that wrote the journal"),
             ("run", run(), "the run itself"),
             ("validity", validity(), "whether the numbers may be trusted"),
+            ("prober", prober(), "how the prober itself fared"),
             ("subject", subject(), "what exactly was tested"),
             ("steady_after", steady_after(), "steady state after the last undo"),
             ("faults", map_of(fault()), "by fault"),
@@ -154,6 +155,20 @@ fn validity() -> Value {
             ("tainted_seconds", number(), "seconds in which the prober itself was in doubt"),
         ],
         vec![],
+    )
+}
+
+fn prober() -> Value {
+    object(
+        vec![
+            ("stalls", number(), "times it stood still"),
+            ("longest_stall_us", number(), "the longest one"),
+            ("waits", number(), "seconds in which its threads notably waited for a processor"),
+            ("longest_wait_us", number(), "the longest such wait within a second"),
+            ("clock_steps", number(), "steps of the wall clock; durations do not depend on it"),
+            ("suspends", number(), "sleeps of the machine"),
+        ],
+        vec![("lag_p99_us", number(), "when nothing was sent")],
     )
 }
 

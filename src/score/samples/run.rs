@@ -287,6 +287,8 @@ pub(crate) fn facts() -> Facts {
             lag_p99: Some(Span::micros(310)),
             stalls: 1,
             longest_stall: Span::millis(61),
+            waits: 2,
+            longest_wait: Span::millis(57),
             clock_steps: 0,
             suspends: 0,
             tainted: vec![(ms(71_000), "the prober stood still for 61 ms".into())],
