@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use serde_json::{Map, Value};
@@ -33,9 +33,23 @@ impl Failure {
 #[derive(Debug, Default)]
 pub(super) struct Resolving {
     clock: Option<Clock>,
-    busy: AtomicBool,
+    /// The [`Stage`] it is at.
+    at: AtomicU8,
     /// When each [`Leg`] was done, in nanoseconds of the clock; 0 while it is not.
     done: [AtomicU64; LEGS],
+}
+
+/// Where a question is at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its name is being resolved. Before that, zero: nowhere that could be told.
+    Resolving = 1,
+    /// Its connection is being made.
+    Connecting,
+    /// TLS, or the answer, is waited for.
+    Waiting,
+    /// The answer has begun.
+    Reading,
 }
 
 /// A part of a question's way.
@@ -60,8 +74,17 @@ impl Resolving {
         Resolving { clock: Some(clock), ..Resolving::default() }
     }
 
+    fn stands(&self, at: Stage) {
+        self.at.store(at as u8, Ordering::Relaxed);
+    }
+
     /// A leg is done.
     pub(super) fn did(&self, leg: Leg) {
+        self.stands(match leg {
+            Leg::Dns => Stage::Connecting,
+            Leg::Connect | Leg::Tls => Stage::Waiting,
+            Leg::FirstByte => Stage::Reading,
+        });
         if let Some(clock) = self.clock {
             self.done[leg as usize].store(clock.now().0.max(1), Ordering::Relaxed);
         }
@@ -83,11 +106,16 @@ impl Resolving {
 
     /// What a time-out at this moment is.
     pub(super) fn timed_out(&self, limit: Span) -> Failure {
-        if self.busy.load(Ordering::Relaxed) {
+        let at = self.at.load(Ordering::Relaxed);
+        let is = |stage: Stage| at == stage as u8;
+        if is(Stage::Resolving) {
             return Failure::new(Class::Dns, format!("name not resolved within {limit}"));
         }
-        let begun = self.done[Leg::FirstByte as usize].load(Ordering::Relaxed) > 0;
-        let what = if begun { "the answer was not complete" } else { "no full answer" };
+        let what = match at {
+            _ if is(Stage::Connecting) => "no connection",
+            _ if is(Stage::Reading) => "the answer was not complete",
+            _ => "no full answer",
+        };
         Failure::new(Class::Timeout, format!("{what} within {limit}"))
     }
 }
@@ -170,9 +198,8 @@ pub(super) async fn addresses(host: &str, port: u16, resolving: &Resolving) -> R
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    resolving.busy.store(true, Ordering::Relaxed);
+    resolving.stands(Stage::Resolving);
     let found = tokio::net::lookup_host((host, port)).await;
-    resolving.busy.store(false, Ordering::Relaxed);
     resolving.did(Leg::Dns);
     match found {
         Ok(found) => Ok(found.collect()),
@@ -188,6 +215,7 @@ pub(super) async fn dial(host: &str, port: u16, limit: Span, resolving: &Resolvi
 
 /// Connects to the first address that answers, each with an equal share of the limit.
 pub(super) async fn dial_any(addresses: &[SocketAddr], limit: Span, resolving: &Resolving) -> Result<TcpStream, Failure> {
+    resolving.stands(Stage::Connecting);
     let share = Span(limit.0 / addresses.len().max(1) as u64);
     let mut worst = Failure::new(Class::Dns, "name not resolved: no address");
     for (index, address) in addresses.iter().enumerate() {
