@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_platform_verifier::Verifier;
 use serde_json::Value;
 
 use crate::base::Span;
@@ -62,25 +63,32 @@ pub fn provider() -> Arc<CryptoProvider> {
     }))
 }
 
-/// How a client speaks TLS, HTTP/1.1 by ALPN. The host's trust store is read once a process.
+/// How a client speaks TLS, HTTP/1.1 by ALPN.
 ///
 /// # Errors
 /// The trust store or the authorities' file cannot be read.
 pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, HttpError> {
-    static HOST: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| HttpError::Trust(error.to_string()))?;
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier(trust)?).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Resumed sessions would make the first handshake of a drill different from all the others.
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// Who says whether a certificate is trusted. The host's trust store is read once a process.
+///
+/// # Errors
+/// The trust store or the authorities' file cannot be read.
+pub fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, HttpError> {
+    static HOST: OnceLock<Result<Arc<Verifier>, String>> = OnceLock::new();
     match (trust.insecure, &trust.ca_file) {
-        (false, None) => HOST
-            .get_or_init(|| {
-                let builder = builder()?.with_platform_verifier().map_err(|error| error.to_string())?;
-                Ok(finish(builder.with_no_client_auth()))
-            })
-            .clone()
-            .map_err(HttpError::Trust),
-        (true, _) => {
-            let verifier = Arc::new(Anybody(provider()));
-            let builder = builder().map_err(HttpError::Trust)?.dangerous().with_custom_certificate_verifier(verifier);
-            Ok(finish(builder.with_no_client_auth()))
+        (false, None) => {
+            let host = HOST.get_or_init(|| Verifier::new(provider()).map(Arc::new).map_err(|error| error.to_string()));
+            Ok(host.clone().map_err(HttpError::Trust)?)
         }
+        (true, _) => Ok(Arc::new(Anybody(provider()))),
         (false, Some(path)) => {
             let bad = |why: String| HttpError::CaFile { path: path.display().to_string(), why };
             let mut roots = RootCertStore::empty();
@@ -90,20 +98,10 @@ pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, HttpError> {
             if roots.is_empty() {
                 return Err(bad("it holds none".into()));
             }
-            Ok(finish(builder().map_err(HttpError::Trust)?.with_root_certificates(roots).with_no_client_auth()))
+            let made = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+            Ok(made.map_err(|error| bad(error.to_string()))?)
         }
     }
-}
-
-fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
-    ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())
-}
-
-fn finish(mut config: ClientConfig) -> Arc<ClientConfig> {
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Resumed sessions would make the first handshake of a drill different from all the others.
-    config.resumption = rustls::client::Resumption::disabled();
-    Arc::new(config)
 }
 
 /// Accepts any certificate, but still checks that the peer holds its key.
