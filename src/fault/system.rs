@@ -79,6 +79,7 @@ impl Recipe {
             user: self.how.user.clone(),
             limit,
             owner: Some(self.owner.clone()),
+            ..Exec::default()
         }
     }
 

@@ -27,32 +27,43 @@ pub(super) struct CommandSpec {
     cwd: Option<String>,
 }
 
+/// What is wrong with a program and its arguments; `at` is where they stand.
+pub(super) fn check_run(run: &[String], at: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if run.first().is_none_or(String::is_empty) {
+        problems.push(Problem::new(format!("{at}/run"), "a command needs a program").help("for example `[pg_isready, -h, 127.0.0.1]`"));
+    }
+    if let [line] = run
+        && line.contains(' ')
+        && !line.contains('/')
+    {
+        let help = format!("write `[{}]`", line.split_whitespace().collect::<Vec<_>>().join(", "));
+        problems.push(Problem::new(format!("{at}/run/0"), "`run` is a list of words, not a line for a shell").help(help));
+    }
+    problems
+}
+
+/// The fields of a command that ended.
+pub(super) const FIELDS: &[(&str, &str)] = &[
+    ("outcome", "ok (it ended, however) or timeout"),
+    ("exit", "the exit code; 128 and the signal's number when a signal ended it"),
+    ("stdout", "the end of its output, without the last line's end"),
+    ("stderr", "the end of its error output, without the last line's end"),
+    ("json", "its output as JSON"),
+    ("duration", "seconds from start to end"),
+];
+
 impl Probe for Command {
     const KIND: &'static str = "command";
     const ABOUT: &'static str = "Runs a command and looks at its exit code and output.";
     const EXAMPLE: &'static str =
         concat!("command: { run: [pg_isready, -h, 127.0.0.1] }\n", "rate: 1/s\ntimeout: 1s\n", "expect: { exit: { equals: 0 } }\n",);
-    const FIELDS: &'static [(&'static str, &'static str)] = &[
-        ("outcome", "ok (it ended, however) or timeout"),
-        ("exit", "the exit code; 128 and the signal's number when a signal ended it"),
-        ("stdout", "the end of its output, without the last line's end"),
-        ("stderr", "the end of its error output, without the last line's end"),
-        ("json", "its output as JSON"),
-        ("duration", "seconds from start to end"),
-    ];
+    const FIELDS: &'static [(&'static str, &'static str)] = FIELDS;
     const RATE_HZ: f64 = 1.0;
     type Spec = CommandSpec;
 
     fn check(&self, spec: &CommandSpec) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if spec.run.first().is_none_or(String::is_empty) {
-            problems.push(Problem::new("/run", "a command needs a program").help("for example `[pg_isready, -h, 127.0.0.1]`"));
-        }
-        if spec.run.len() == 1 && spec.run[0].contains(' ') && !spec.run[0].contains('/') {
-            let help = format!("write `[{}]`", spec.run[0].split_whitespace().collect::<Vec<_>>().join(", "));
-            problems.push(Problem::new("/run/0", "`run` is a list of words, not a line for a shell").help(help));
-        }
-        problems
+        check_run(&spec.run, "")
     }
 
     fn good(&self, _: &CommandSpec) -> Expect {
@@ -81,7 +92,7 @@ impl Ask for CommandSpec {
     }
 }
 
-fn answer(sent: crate::base::At, done: crate::base::At, output: Output) -> Answer {
+pub(super) fn answer(sent: crate::base::At, done: crate::base::At, output: Output) -> Answer {
     let exit = match output.exit {
         Exit::Code(code) => code,
         Exit::Signal(signal) => 128 + signal,
@@ -95,7 +106,7 @@ fn answer(sent: crate::base::At, done: crate::base::At, output: Output) -> Answe
 }
 
 /// What cannot be run is our own failure, not the target's.
-fn failure(sent: crate::base::At, done: crate::base::At, limit: Span, error: &ExecError) -> Answer {
+pub(super) fn failure(sent: crate::base::At, done: crate::base::At, limit: Span, error: &ExecError) -> Answer {
     match error {
         ExecError::TimedOut { .. } => Answer::failed(sent, done, Class::Timeout, format!("not finished within {limit}")),
         ExecError::Cancelled { .. } => Answer::failed(sent, done, Class::Cancelled, "cancelled"),
@@ -120,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_exit_code_and_output_are_judged() {
-        let ended = |exit, stdout: &str| answer(At(0), At(5), Output { exit, stdout: stdout.into(), stderr: String::new(), took: Span(5) });
+        let ended = |exit, stdout: &str| answer(At(0), At(5), Output { exit, stdout: stdout.into(), stderr: String::new(), took: Span(5), whole: true });
         assert_eq!(judged(json!({}), &ended(Exit::Code(0), "")), (Verdict::Ok, Class::Ok, None));
         assert_eq!(judged(json!({}), &ended(Exit::Code(2), "")), (Verdict::Bad, Class::Status, Some("exit 2".into())));
         assert_eq!(judged(json!({}), &ended(Exit::Signal(9), "")).2.as_deref(), Some("exit 137"));

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
@@ -42,6 +43,8 @@ pub struct Exec {
     pub limit: Span,
     /// The mark it and its children carry.
     pub owner: Option<String>,
+    /// How much of its standard output is kept, where it is more than [`KEPT`] bytes.
+    pub most: usize,
 }
 
 /// How a process ended.
@@ -73,6 +76,8 @@ pub struct Output {
     pub stderr: String,
     /// How long it took.
     pub took: Span,
+    /// Whether its standard output is all there: it was closed, and not longer than what is kept.
+    pub whole: bool,
 }
 
 impl Output {
@@ -250,9 +255,9 @@ pub async fn run(exec: Exec, cx: &Cx) -> Result<Output, ExecError> {
     let mut child = command.spawn().map_err(|error| ExecError::Start { program: program.clone(), why: error.to_string() })?;
     // The command holds the other end of the socket, which must close when the shim dies.
     drop(command);
-    let mut report = Kept::of(Some(listen));
-    let stdout = Kept::of(child.stdout.take());
-    let stderr = Kept::of(child.stderr.take());
+    let mut report = Kept::of(Some(listen), KEPT);
+    let stdout = Kept::of(child.stdout.take(), KEPT.max(exec.most));
+    let stderr = Kept::of(child.stderr.take(), KEPT);
     let why = tokio::select! {
         () = report.ended() => Why::Ended,
         () = clock::sleep(exec.limit) => Why::Late,
@@ -263,7 +268,9 @@ pub async fn run(exec: Exec, cx: &Cx) -> Result<Output, ExecError> {
     }
     let took = Span(clock::mono_ns().saturating_sub(started));
     reap(&mut child, &program).await?;
-    let (report, stdout, stderr) = (report.text().await, stdout.text().await, stderr.text().await);
+    let (report, _) = report.text().await;
+    let (stdout, whole) = stdout.text().await;
+    let (stderr, _) = stderr.text().await;
     let said = |word: &str| report.lines().find_map(|line| line.strip_prefix(word).map(str::trim));
     let (exit, signal, failed) = (said("exit "), said("signal "), said("failed "));
     if exit.or(signal).or(failed).is_none() {
@@ -282,7 +289,7 @@ pub async fn run(exec: Exec, cx: &Cx) -> Result<Output, ExecError> {
         (.., Some(why)) => return Err(ExecError::Start { program, why: why.to_owned() }),
         (None, None, None) => return Err(ExecError::ShimLost { program }),
     };
-    Ok(Output { exit, stdout, stderr, took })
+    Ok(Output { exit, stdout, stderr, took, whole })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -335,36 +342,45 @@ async fn kill_until_none(program: &str, look: impl Fn() -> Vec<ProcessId>) -> Re
 /// The end of a stream, read in the background so that its writer never blocks.
 struct Kept {
     bytes: Arc<Mutex<VecDeque<u8>>>,
+    /// Whether the stream ended and nothing of it was let go.
+    whole: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 impl Kept {
-    fn of(stream: Option<impl AsyncRead + Unpin + Send + 'static>) -> Kept {
-        let bytes = Arc::new(Mutex::new(VecDeque::new()));
-        let shared = Arc::clone(&bytes);
+    fn of(stream: Option<impl AsyncRead + Unpin + Send + 'static>, most: usize) -> Kept {
+        let (bytes, whole) = (Arc::new(Mutex::new(VecDeque::new())), Arc::new(AtomicBool::new(false)));
+        let (shared, ended) = (Arc::clone(&bytes), Arc::clone(&whole));
         let task = tokio::spawn(async move {
             let Some(mut stream) = stream else { return };
             let mut buffer = vec![0_u8; 8192];
-            while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+            let mut let_go = false;
+            loop {
+                let Ok(n) = stream.read(&mut buffer).await else { return };
+                if n == 0 {
+                    ended.store(!let_go, Ordering::Relaxed);
+                    return;
+                }
                 let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.extend(buffer.get(..n).unwrap_or_default());
-                let over = kept.len().saturating_sub(KEPT);
+                let over = kept.len().saturating_sub(most);
                 kept.drain(..over);
+                let_go |= over > 0;
             }
         });
-        Kept { bytes, task }
+        Kept { bytes, whole, task }
     }
 
     async fn ended(&mut self) {
         let _ = (&mut self.task).await;
     }
 
-    async fn text(mut self) -> String {
+    async fn text(mut self) -> (String, bool) {
         if !self.task.is_finished() {
             let _ = tokio::time::timeout(OUTPUT_GRACE.std(), &mut self.task).await;
         }
         let mut kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(kept.make_contiguous()).into_owned()
+        (String::from_utf8_lossy(kept.make_contiguous()).into_owned(), self.whole.load(Ordering::Relaxed))
     }
 }
 
@@ -392,18 +408,22 @@ mod tests {
 
     #[test]
     fn the_summary_is_the_last_line_that_was_written() {
-        let output = Output { exit: Exit::Code(1), stdout: "a\n".into(), stderr: "b\nc \n\n".into(), took: Span::ZERO };
+        let output = Output { exit: Exit::Code(1), stdout: "a\n".into(), stderr: "b\nc \n\n".into(), took: Span::ZERO, whole: true };
         assert_eq!(output.summary(), "exit 1: c");
-        assert_eq!(Output { exit: Exit::Signal(9), stdout: String::new(), stderr: String::new(), took: Span::ZERO }.summary(), "signal 9");
+        assert_eq!(Output { exit: Exit::Signal(9), stdout: String::new(), stderr: String::new(), took: Span::ZERO, whole: true }.summary(), "signal 9");
     }
 
     #[tokio::test]
     async fn only_the_end_of_a_long_output_is_kept() {
         let long = [vec![b'a'; KEPT], b"end".to_vec()].concat();
-        let mut kept = Kept::of(Some(std::io::Cursor::new(long)));
+        let mut kept = Kept::of(Some(std::io::Cursor::new(long.clone())), KEPT);
         kept.ended().await;
-        let text = kept.text().await;
-        assert_eq!(text.len(), KEPT);
+        let (text, whole) = kept.text().await;
+        assert_eq!((text.len(), whole), (KEPT, false));
         assert!(text.ends_with("aend"));
+        let kept = Kept::of(Some(std::io::Cursor::new(long)), KEPT + 3);
+        assert!(kept.text().await.1, "as much as may be kept is whole");
+        let (open, _writer) = tokio::io::duplex(8);
+        assert!(!Kept::of(Some(open), KEPT).text().await.1, "what is still open is not");
     }
 }
