@@ -1,11 +1,11 @@
 //! Paths that a workload names, as the scenario that uses it sees them: relative paths resolve against the file that names them.
 //!
 //! In the spec of a probe or guard of a workload, these keys hold paths, wherever the kind's schema declares them as text: `ca_file`,
-//! `pid_file`, `file` and `cwd`. A kind that takes a `cwd` is given the workload's folder when it names none, so that the program and its
-//! arguments resolve there; where a kind takes no `cwd`, the first word of `run` is a path when it has a slash. Nothing else is touched:
+//! `pid_file`, `file` and `cwd`. Whatever takes a `cwd` beside its `run` is given the workload's folder when it names none, so that the program and
+//! its arguments resolve there; where there is no `cwd`, the first word of `run` is a path when it has a slash. Nothing else is touched:
 //! absolute paths, what begins with `${`, request bodies and texts of other keys stay as they are.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::known::Known;
 use super::model::{Kinded, Observed, Scenario};
@@ -27,19 +27,7 @@ pub fn rebase(workload: &mut Scenario, path: &str, known: &Known) {
     });
     for Kinded { kind, spec } in probes.chain(guards) {
         let Some(kind) = known.probe(kind) else { continue };
-        let takes = |key: &str| kind.schema.pointer(&format!("/properties/{key}")).is_some();
         paths(spec, &kind.schema, &kind.schema, folder);
-        let Some(spec) = spec.as_object_mut().filter(|spec| spec.contains_key("run")) else { continue };
-        if takes("cwd") {
-            let unset = spec.get("cwd").is_none_or(Value::is_null);
-            if unset {
-                spec.insert("cwd".to_owned(), folder.into());
-            }
-        } else if let Some(Value::String(program)) = spec.get_mut("run").and_then(|run| run.get_mut(0))
-            && program.contains('/')
-        {
-            *program = beside(folder, program);
-        }
     }
 }
 
@@ -47,13 +35,14 @@ fn paths(value: &mut Value, schema: &Value, root: &Value, folder: &str) {
     let schema = resolve(schema, root);
     match value {
         Value::Object(map) => {
-            for (key, value) in map {
+            for (key, value) in &mut *map {
                 let Some(schema) = schema.pointer("/properties").and_then(|properties| properties.get(key)) else { continue };
                 match value {
                     Value::String(path) if PATHS.contains(&key.as_str()) => *path = beside(folder, path),
                     _ => paths(value, schema, root, folder),
                 }
             }
+            program(map, schema, folder);
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
@@ -61,6 +50,24 @@ fn paths(value: &mut Value, schema: &Value, root: &Value, folder: &str) {
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Where a program runs, or is, at whatever depth of a spec one is named.
+fn program(map: &mut Map<String, Value>, schema: &Value, folder: &str) {
+    let takes = |key: &str| schema.pointer(&format!("/properties/{key}")).is_some();
+    if !takes("run") || !map.contains_key("run") {
+        return;
+    }
+    if takes("cwd") {
+        let unset = map.get("cwd").is_none_or(Value::is_null);
+        if unset {
+            map.insert("cwd".to_owned(), folder.into());
+        }
+    } else if let Some(Value::String(program)) = map.get_mut("run").and_then(|run| run.get_mut(0))
+        && program.contains('/')
+    {
+        *program = beside(folder, program);
     }
 }
 
@@ -110,7 +117,10 @@ mod tests {
                 KnownKind::plain("http", "", http),
                 KnownKind::plain("command", "", json!({ "type": "object", "properties": { "run": run, "cwd": text } })),
                 KnownKind::plain("list", "", list),
+                KnownKind::plain("ledger", "", json!({ "type": "object", "properties": { "readers": { "type": "array", "items": { "$ref": "#/$defs/R" } } },
+                    "$defs": { "R": { "type": "object", "properties": { "run": run, "cwd": text } } } })),
             ],
+            left_out: &[],
             schemas: Default::default(),
         }
     }
@@ -135,6 +145,13 @@ mod tests {
             assert_eq!(rebased("command", json!({ "run": run, "cwd": stays }), "w/web.yaml"), json!({ "run": run, "cwd": stays }));
         }
         assert_eq!(rebased("command", json!({ "run": run }), "web.yaml"), json!({ "run": run }), "the scenario's own folder");
+    }
+
+    #[test]
+    fn programs_within_a_spec_run_there_as_well() {
+        let readers = json!({ "readers": [{ "run": ["./list.sh"] }, { "run": ["./list.sh"], "cwd": "sub" }] });
+        let there = json!({ "readers": [{ "run": ["./list.sh"], "cwd": "w" }, { "run": ["./list.sh"], "cwd": "w/sub" }] });
+        assert_eq!(rebased("ledger", readers, "w/x.yaml"), there);
     }
 
     #[test]
