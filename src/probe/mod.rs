@@ -5,6 +5,7 @@
 
 mod command;
 mod condition;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod databases;
 mod error;
 mod exchange;
@@ -13,8 +14,10 @@ mod judge;
 mod kind;
 mod ledger;
 mod pace;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod readback;
+#[cfg(feature = "redis")]
 mod redis;
 mod request;
 mod run;
@@ -38,11 +41,27 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
     &http::Http,
     &tcp::Tcp,
     &command::Command,
+    #[cfg(feature = "redis")]
     &redis::Redis,
+    #[cfg(feature = "postgres")]
     &postgres::Postgres,
     &ledger::LedgerHttp,
+    #[cfg(feature = "redis")]
     &redis::LedgerRedis,
+    #[cfg(feature = "postgres")]
     &postgres::LedgerPostgres,
+];
+
+/// The kinds that this build was made without, each with the feature that brings it.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    #[cfg(not(feature = "redis"))]
+    ("redis", "redis"),
+    #[cfg(not(feature = "postgres"))]
+    ("postgres", "postgres"),
+    #[cfg(not(feature = "redis"))]
+    ("ledger.redis", "redis"),
+    #[cfg(not(feature = "postgres"))]
+    ("ledger.postgres", "postgres"),
 ];
 
 /// The kind of that name.

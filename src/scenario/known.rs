@@ -23,6 +23,8 @@ pub struct Known {
     pub faults: Vec<KnownKind>,
     /// What can be observed.
     pub probes: Vec<KnownKind>,
+    /// Probe kinds that this build was made without, each with the feature that brings it.
+    pub left_out: &'static [(&'static str, &'static str)],
     /// The schemas that follow from these.
     pub schemas: Schemas,
 }
@@ -114,6 +116,7 @@ mod tests {
         let known = Known {
             faults: vec![KnownKind::plain("command", "runs a command", json!({}))],
             probes: vec![KnownKind { ledger: true, ..KnownKind::plain("command", "asks a command", json!({})) }],
+            left_out: &[],
             schemas: Default::default(),
         };
         assert!(!known.fault("command").unwrap().ledger);

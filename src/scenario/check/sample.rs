@@ -31,6 +31,7 @@ pub(crate) fn known() -> Known {
             probe_kind("command", &["exit", "stdout", "stderr", "json", "duration"], false),
             probe_kind("ledger.http", &[], true),
         ],
+        left_out: &[],
         schemas: Default::default(),
     }
 }

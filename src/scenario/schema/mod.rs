@@ -362,6 +362,7 @@ mod tests {
                 "type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "additionalProperties": false}),
             )],
             probes: vec![KnownKind::plain("http", "asks", json!({"type": "object"}))],
+            left_out: &[],
             schemas: Default::default(),
         };
         let schema = json_schema(&known());

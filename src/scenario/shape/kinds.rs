@@ -16,6 +16,8 @@ enum Meant<'a> {
     Other(&'static str),
     /// A probe kind that cannot be asked once.
     Ledger,
+    /// A probe kind that this build was made without, by the feature that brings it.
+    LeftOut(&'static str),
     /// Some kind that does not exist.
     Unknown,
 }
@@ -74,6 +76,10 @@ impl<'a> Walk<'a> {
                 .help(format!("here stands one of {}", listed(&kinds))),
             Meant::Ledger => Finding::error(at, format!("`{key}` cannot be asked once"), "is read back at the end")
                 .help(format!("declare it under `probes:`; here stands one of {}", listed(&kinds))),
+            Meant::LeftOut(feature) => {
+                Finding::error(at, format!("this build has no probe kind `{key}`"), format!("needs the feature `{feature}`"))
+                    .help(format!("build firedrill with `--features {feature}`; the default is everything"))
+            }
             Meant::Unknown => {
                 let more = if matches!(sort, "fault" | "probe") { "; `firedrill kinds` says more" } else { "" };
                 Finding::error(at, format!("`{key}` is not {what}"), "unknown kind")
@@ -97,6 +103,9 @@ impl<'a> Walk<'a> {
                 (Some(_), _) => return Some(Meant::Ledger),
                 (None, Some(_)) => return Some(Meant::Other("a fault kind")),
                 (None, None) => {}
+            }
+            if let Some((_, feature)) = self.known.left_out.iter().find(|(kind, _)| *kind == key) {
+                return Some(Meant::LeftOut(feature));
             }
         }
         if has_kind {
