@@ -192,7 +192,11 @@ impl Wanted {
                     return with(Verdict::Bad, Class::Status, Some(format!("{field} {seen}")));
                 }
                 Match::No(why) => return with(Verdict::Bad, Class::Assertion, Some(format!("{field}: {why}"))),
-                Match::NoData(why) => return with(Verdict::Bad, Class::NoData, Some(format!("{field}: {why}"))),
+                Match::NoData(why) => {
+                    // The kind may know better why there is nothing than the matcher that missed it.
+                    let why = answer.note.clone().filter(|_| answer.class == Class::Ok && value.is_none()).unwrap_or(why);
+                    return with(Verdict::Bad, Class::NoData, Some(format!("{field}: {why}")));
+                }
             }
         }
         with(Verdict::Ok, Class::Ok, None)
@@ -275,6 +279,14 @@ mod tests {
         headers.append("Via", HeaderValue::from_static("a"));
         headers.append("VIA", HeaderValue::from_static("b"));
         assert_eq!(answer.field("headers"), Some(json!({"x-node": "a\tb", "via": "a, b"})));
+    }
+
+    #[test]
+    fn why_there_is_nothing_is_told_by_who_knows() {
+        let empty = Answer { note: Some("the result is empty".into()), ..answer(200, "{}") };
+        assert_eq!(say(json!({"value": {"max": 5}}), &empty), (Verdict::Bad, Class::NoData, Some("value: the result is empty".into())));
+        assert_eq!(say(json!({"json": {"path": "$.x", "max": 5}}), &empty).2.as_deref(), Some("json: nothing at $.x"));
+        assert_eq!(say(json!({"value": {"max": 5}}), &answer(200, "{}")).2.as_deref(), Some("value: no such field"));
     }
 
     fn wanted(expect: Value) -> Wanted {
