@@ -7,6 +7,8 @@ mod command;
 mod condition;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod databases;
+#[cfg(feature = "dns")]
+mod dns;
 mod error;
 mod exchange;
 mod http;
@@ -40,6 +42,8 @@ pub use run::{News, Prober, start};
 pub const KINDS: &[&dyn ErasedProbe] = &[
     &http::Http,
     &tcp::Tcp,
+    #[cfg(feature = "dns")]
+    &dns::Dns,
     &command::Command,
     #[cfg(feature = "redis")]
     &redis::Redis,
@@ -54,6 +58,8 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
 
 /// The kinds that this build was made without, each with the feature that brings it.
 pub const LEFT_OUT: &[(&str, &str)] = &[
+    #[cfg(not(feature = "dns"))]
+    ("dns", "dns"),
     #[cfg(not(feature = "redis"))]
     ("redis", "redis"),
     #[cfg(not(feature = "postgres"))]
