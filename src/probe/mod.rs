@@ -25,6 +25,8 @@ mod request;
 mod run;
 mod stall;
 mod tcp;
+#[cfg(feature = "tls-inspect")]
+mod tls;
 mod wire;
 
 #[cfg(test)]
@@ -42,6 +44,8 @@ pub use run::{News, Prober, start};
 pub const KINDS: &[&dyn ErasedProbe] = &[
     &http::Http,
     &tcp::Tcp,
+    #[cfg(feature = "tls-inspect")]
+    &tls::Tls,
     #[cfg(feature = "dns")]
     &dns::Dns,
     &command::Command,
@@ -58,6 +62,8 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
 
 /// The kinds that this build was made without, each with the feature that brings it.
 pub const LEFT_OUT: &[(&str, &str)] = &[
+    #[cfg(not(feature = "tls-inspect"))]
+    ("tls", "tls-inspect"),
     #[cfg(not(feature = "dns"))]
     ("dns", "dns"),
     #[cfg(not(feature = "redis"))]
