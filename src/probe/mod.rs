@@ -11,6 +11,8 @@ mod databases;
 mod dns;
 mod error;
 mod exchange;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod judge;
 mod kind;
@@ -48,6 +50,8 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
     &tls::Tls,
     #[cfg(feature = "dns")]
     &dns::Dns,
+    #[cfg(feature = "grpc")]
+    &grpc::GrpcHealth,
     &command::Command,
     #[cfg(feature = "redis")]
     &redis::Redis,
@@ -66,6 +70,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("tls", "tls-inspect"),
     #[cfg(not(feature = "dns"))]
     ("dns", "dns"),
+    #[cfg(not(feature = "grpc"))]
+    ("grpc.health", "grpc"),
     #[cfg(not(feature = "redis"))]
     ("redis", "redis"),
     #[cfg(not(feature = "postgres"))]
