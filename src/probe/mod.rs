@@ -20,6 +20,7 @@ mod ledger;
 mod pace;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod prometheus;
 mod readback;
 #[cfg(feature = "redis")]
 mod redis;
@@ -53,6 +54,7 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
     #[cfg(feature = "grpc")]
     &grpc::GrpcHealth,
     &command::Command,
+    &prometheus::Prometheus,
     #[cfg(feature = "redis")]
     &redis::Redis,
     #[cfg(feature = "postgres")]
