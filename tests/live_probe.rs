@@ -104,6 +104,74 @@ async fn commands_are_watched_like_anything_else() {
     assert_eq!((judged.verdict, judged.class, judged.note.as_deref()), (Verdict::Bad, Class::Status, Some("exit 1")));
 }
 
+/// A ledger of files: one is made for each key, by this script, and another lists them.
+fn ledger(put: &str, list: &str) -> Value {
+    json!({ "write": { "run": ["sh", "-c", put, "put", "${key}"] }, "readers": [{ "run": ["sh", "-c", list] }] })
+}
+
+#[tokio::test]
+async fn a_write_by_a_command_is_known_to_be_there_or_never_started_or_neither() {
+    let world = World::new();
+    let kind = probe::by_kind("ledger.command").unwrap_or_else(|| panic!("the kind is registered"));
+    let write = async |put: &str, acknowledged: Value| {
+        let mut spec = ledger(put, "true");
+        spec["acknowledged_when"] = acknowledged;
+        let opened = kind.open(&spec, &Expect::new(), None, &world.cx).unwrap_or_else(|why| panic!("{why}"));
+        let answer = opened.ask.ask(7, Span::millis(600), &world.cx).await;
+        let judged = opened.wanted.judge(&answer, None);
+        (judged.verdict, judged.class)
+    };
+    assert_eq!(write("touch $1", json!({})).await, (Verdict::Ok, Class::Ok));
+    let key = probe::key_of(&world.cx.run, "w1", 7);
+    assert!(world.dir.path().join(key).exists());
+    // However it ends otherwise, it may have written: none of these classes means that it has not.
+    assert_eq!(write("exit 3", json!({})).await, (Verdict::Bad, Class::Status));
+    assert_eq!(write("kill -9 $$", json!({})).await, (Verdict::Bad, Class::Status));
+    assert_eq!(write("sleep 5", json!({})).await, (Verdict::Bad, Class::Timeout));
+    let stored = json!({ "stdout": { "equals": "stored" } });
+    assert_eq!(write("echo stored; exit 1", stored.clone()).await, (Verdict::Ok, Class::Ok));
+    assert_eq!(write("echo queued", stored).await, (Verdict::Bad, Class::Assertion));
+}
+
+#[tokio::test]
+async fn a_ledger_of_commands_is_read_back_whole_or_not_at_all() {
+    let world = World::new();
+    let of = |list: &str| {
+        let probe = json!({
+            "kind": "ledger.command", "spec": ledger("touch $1", list), "rate": "10/s", "timeout": "1s", "expect": {}, "served_by": null,
+            "control": false, "in_flight": 12, "ledger": true,
+        });
+        serde_json::from_value(probe).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let key = |n| probe::key_of(&world.cx.run, "w1", n);
+    let read = async |list: &str, written| match probe::read_ledger("orders", &of(list), written, &world.cx).await.remove(0) {
+        firedrill::event::Event::LedgerRead { found, duplicated, unexpected, error, settled, .. } => {
+            (serde_json::json!([found, duplicated]), unexpected, error, settled)
+        }
+        other => panic!("{other:?}"),
+    };
+    let none = read("true", 5).await;
+    assert_eq!((none.0, none.1, none.2, none.3), (json!([[], []]), 0, None, true));
+    let some = read(&format!("echo {}; echo; echo ' {} '; echo {}; echo {}", key(0), key(1), key(1), key(9)), 3).await;
+    assert_eq!((some.0, some.1, some.2), (json!([[[0, 1]], [1]]), 1, None));
+    // More than a probe would keep of an output.
+    let last = 5_000;
+    let many = read(&format!("seq -f '{}%.0f' 0 {last}", key(0).trim_end_matches('0')), last + 1).await;
+    assert_eq!((many.0, many.2), (json!([[[0, last]], []]), None));
+    for (list, why) in [
+        ("echo no such store >&2; exit 1", "exit 1: no such store"),
+        ("no-such-program", "exit 127: "),
+        // Somebody still holds the output: what is missing of it would look lost.
+        ("sleep 3 & echo x", "read the whole list: "),
+    ] {
+        let (_, _, error, settled) = read(list, 5).await;
+        assert!(!settled && error.as_deref().is_some_and(|error| error.starts_with(why)), "{list}: {error:?}");
+    }
+    assert!(probe::check_ledger_empty("orders", &of("true"), &world.cx).await.is_ok());
+    let there = probe::check_ledger_empty("orders", &of(&format!("echo {}", key(3))), &world.cx).await;
+    assert!(there.is_err_and(|why| why.contains("already lists 1 keys of this run")));
+}
+
 /// The process that the test below stops: a prober at work, which then tells how it was.
 #[tokio::test]
 #[ignore = "started by `a_stopped_process_shows_as_a_stall`"]

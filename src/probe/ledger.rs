@@ -93,19 +93,30 @@ async fn read(reader: &Reader, limit: Span, cx: &Cx) -> Result<BTreeMap<String, 
     let trust = reader.tls.trust(cx).map_err(|why| why.to_string())?;
     let client = control_client(&trust).map_err(|error| error.to_string())?;
     let whole = get_json(&client, &url, &headers, LARGEST, limit).await.map_err(|error| error.to_string())?;
-    let path = serde_json_path::JsonPath::parse(&reader.ids).map_err(|error| error.to_string())?;
+    keys_in(&whole, &reader.ids)
+}
+
+/// The keys at an RFC 9535 path, with how often each is listed.
+pub(super) fn keys_in(whole: &Value, ids: &str) -> Result<BTreeMap<String, u64>, String> {
+    let path = serde_json_path::JsonPath::parse(ids).map_err(|error| error.to_string())?;
     // An empty ledger may list nothing, but it must look like a list: anything else is somebody's error page.
-    let parent = reader.ids.strip_suffix("[*]").filter(|parent| !parent.is_empty());
+    let parent = ids.strip_suffix("[*]").filter(|parent| !parent.is_empty());
     if let Some(parent) = parent
-        && !matches!(pick(&whole, Some(parent)), Some(Value::Array(_) | Value::Object(_)))
+        && !matches!(pick(whole, Some(parent)), Some(Value::Array(_) | Value::Object(_)))
     {
         return Err(format!("find a list at {parent}"));
     }
     let mut keys = BTreeMap::new();
-    for key in path.query(&whole).all() {
+    for key in path.query(whole).all() {
         *keys.entry(plain(key)).or_insert(0) += 1;
     }
     Ok(keys)
+}
+
+/// What is wrong with a path to keys; `at` is where it stands.
+pub(super) fn check_ids(ids: &str, at: &str) -> Option<Problem> {
+    let error = serde_json_path::JsonPath::parse(ids).err()?;
+    Some(Problem::new(at, format!("`{ids}` is not an RFC 9535 path: {error}")).help("for example `$.ids[*]`"))
 }
 
 impl Source for Reader {
@@ -118,6 +129,17 @@ impl Source for Reader {
 pub(super) fn check_writer(writer: &str) -> Option<Problem> {
     let named = !writer.is_empty() && writer.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     (!named).then(|| Problem::new("/writer", "a writer's name is lower-case letters and digits"))
+}
+
+/// What is wrong with what an acknowledgement looks like; `what` is what has these fields.
+pub(super) fn check_acknowledgement(wanted: &Expect, what: &str, fields: &[(&str, &str)]) -> Vec<Problem> {
+    let offered: Vec<String> = fields.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let unknown = wanted.keys().filter(|field| !fields.iter().any(|(name, _)| name == field));
+    let problem = |field: &String| {
+        let text = format!("{what} has no `{field}`");
+        Problem::new(format!("/acknowledged_when/{field}"), text).help(format!("it has {}", offered.join(", ")))
+    };
+    unknown.map(problem).collect()
 }
 
 /// What is wrong with who is the authority among readers.
@@ -148,10 +170,7 @@ impl LedgerSpec {
             if reader.url.contains("${key}") {
                 problems.push(Problem::new(format!("{at}/url"), "a reader lists every key, not one"));
             }
-            if let Err(error) = serde_json_path::JsonPath::parse(&reader.ids) {
-                let text = format!("`{}` is not an RFC 9535 path: {error}", reader.ids);
-                problems.push(Problem::new(format!("{at}/ids"), text).help("for example `$.ids[*]`"));
-            }
+            problems.extend(check_ids(&reader.ids, &format!("{at}/ids")));
             problems.extend(check_headers(&reader.headers, &at));
         }
         problems
@@ -179,11 +198,7 @@ impl Probe for LedgerHttp {
             problems.push(Problem::new("/write", "a ledger without unique keys cannot be read back").help(help));
         }
         problems.extend(check_writer(&spec.writer));
-        for field in spec.acknowledged_when.keys().filter(|field| !FIELDS.iter().any(|(name, _)| name == field)) {
-            let offered: Vec<String> = FIELDS.iter().map(|(name, _)| format!("`{name}`")).collect();
-            let text = format!("an HTTP answer has no `{field}`");
-            problems.push(Problem::new(format!("/acknowledged_when/{field}"), text).help(format!("it has {}", offered.join(", "))));
-        }
+        problems.extend(check_acknowledgement(&spec.acknowledged_when, "an HTTP answer", FIELDS));
         problems.extend(spec.check_readers());
         problems
     }

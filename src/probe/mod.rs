@@ -17,6 +17,7 @@ mod http;
 mod judge;
 mod kind;
 mod ledger;
+mod ledger_command;
 mod pace;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -60,6 +61,7 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
     #[cfg(feature = "postgres")]
     &postgres::Postgres,
     &ledger::LedgerHttp,
+    &ledger_command::LedgerCommand,
     #[cfg(feature = "redis")]
     &redis::LedgerRedis,
     #[cfg(feature = "postgres")]

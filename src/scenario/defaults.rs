@@ -32,7 +32,7 @@ pub const MOST_WRITES_PER_SECOND: f64 = 2_000.0;
 
 /// The rate of a probe kind that is given none.
 pub fn rate_of_kind(kind: &str) -> Rate {
-    let hz = if ["command", "prometheus"].contains(&kind) { 1.0 } else { 20.0 };
+    let hz = if ["command", "ledger.command", "prometheus"].contains(&kind) { 1.0 } else { 20.0 };
     Rate::per_second(hz).unwrap_or_else(|| unreachable!("a constant above zero"))
 }
 
