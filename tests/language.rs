@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use firedrill::base::Span;
 use firedrill::cli::known::known;
+use firedrill::scenario::known::{Known, KnownKind};
 use firedrill::scenario::model::{HoldDecl, Observed, Scenario, When};
 use firedrill::scenario::{Diagnostic, Finding, Read, check, json_schema, read, render_all};
 use firedrill::sys::clock;
 use indexmap::IndexMap;
 use proptest::prelude::*;
+use serde_json::json;
 
 const FULL: &str = include_str!("language/full.yaml");
 
@@ -91,6 +93,21 @@ fn the_command_line_wins_over_declared_vars() {
     let read = read(FULL.as_bytes(), "s", known(), &given, &no_files).unwrap();
     assert_eq!(read.scenario.vars["api"], "https://shop");
     assert_eq!(read.scenario.probes["checkout"].what.spec["url"], "https://shop/orders");
+}
+
+#[test]
+fn a_kind_that_this_build_lacks_names_its_feature() {
+    let known = Known { probes: vec![KnownKind::plain("http", "asks", json!({}))], left_out: &[("dns", "dns")], ..Known::default() };
+    let text = "firedrill: 1\ntitle: x\ntabletop: true\nprobes:\n  name: { dns: { name: a }, rate: 1/s }\nsteady_state: { probes: { name: { success: { min: 99% } } } }\n";
+    let found = read(text.as_bytes(), "x.yaml", &known, &IndexMap::new(), &no_files).err().unwrap_or_default();
+    let said = render_all(&found, false);
+    assert!(said.contains("this build has no probe kind `dns`") && said.contains("build firedrill with `--features dns`"), "{said}");
+    assert_eq!(found.len(), 1, "{said}");
+}
+
+#[test]
+fn every_kind_of_the_shipped_schema_is_in_a_full_build() {
+    assert!(firedrill::probe::LEFT_OUT.is_empty());
 }
 
 #[test]

@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn an_exit_code_and_output_are_judged() {
-        let ended = |exit, stdout: &str| answer(At(0), At(5), Output { exit, stdout: stdout.into(), stderr: String::new(), took: Span(5), whole: true });
+        let ended = |exit, stdout: &str| {
+            answer(At(0), At(5), Output { exit, stdout: stdout.into(), stderr: String::new(), took: Span(5), whole: true })
+        };
         assert_eq!(judged(json!({}), &ended(Exit::Code(0), "")), (Verdict::Ok, Class::Ok, None));
         assert_eq!(judged(json!({}), &ended(Exit::Code(2), "")), (Verdict::Bad, Class::Status, Some("exit 2".into())));
         assert_eq!(judged(json!({}), &ended(Exit::Signal(9), "")).2.as_deref(), Some("exit 137"));

@@ -136,9 +136,12 @@ impl Probe for Dns {
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         (
             "outcome",
-            "ok, dns (no such name, no such record, or the server cannot say), refused, reset, timeout or error; what else is named counts only when the outcome is as wanted",
+            "ok, dns (no such name, no such record, or the server cannot say: name this outcome to look at the fields of such an answer), refused, reset, timeout or error",
         ),
-        ("records", "the records of that type as a sorted list of texts, at the end of the aliases; empty when there is no such name or record"),
+        (
+            "records",
+            "the records of that type as a sorted list of texts, at the end of the aliases; empty when there is no such name or record",
+        ),
         ("code", "the response code: NOERROR, NXDOMAIN, SERVFAIL, REFUSED …"),
         ("ttl", "the lowest time to live among the records and the aliases to them, in seconds"),
         ("server", "the name server that answered"),
@@ -159,7 +162,8 @@ impl Probe for Dns {
             && let Err(why) = server_of(&without_templates(server))
             && !server.starts_with("${")
         {
-            let help = "write `IP` or `IP:PORT`, for example `10.0.0.2` or `[2001:db8::2]:53`: a name server cannot be asked where it is itself";
+            let help =
+                "write `IP` or `IP:PORT`, for example `10.0.0.2` or `[2001:db8::2]:53`: a name server cannot be asked where it is itself";
             problems.push(Problem::new("/server", why).help(help));
         }
         problems

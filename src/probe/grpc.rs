@@ -301,7 +301,10 @@ mod tests {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
-    async fn respond(request: Request<Incoming>, script: Script) -> Result<Response<http_body_util::combinators::BoxBody<Bytes, Infallible>>, Infallible> {
+    async fn respond(
+        request: Request<Incoming>,
+        script: Script,
+    ) -> Result<Response<http_body_util::combinators::BoxBody<Bytes, Infallible>>, Infallible> {
         let (head, body) = request.into_parts();
         assert_eq!((head.uri.path(), head.method.as_str()), (PATH, "POST"));
         assert!(head.headers["content-type"] == "application/grpc" && head.headers["te"] == "trailers");
@@ -377,11 +380,31 @@ mod tests {
             (|_, _| (vec![GRPC], Vec::new(), Vec::new()), None, "the answer has no gRPC status"),
             (|_, _| (vec![("content-type", "text/html")], b"<html>".to_vec(), Vec::new()), None, "the answer is not gRPC: HTTP status 200"),
             (|_, _| (vec![GRPC], Vec::new(), vec![("grpc-status", "0")]), Some("OK"), "the answer holds no message"),
-            (|_, _| (vec![GRPC], vec![1, 0, 0, 0, 0], vec![("grpc-status", "0")]), Some("OK"), "the answer is compressed, which nobody asked for"),
-            (|_, _| (vec![GRPC], vec![0, 255, 255, 255, 255, 8, 1], vec![("grpc-status", "0")]), Some("OK"), "the message in the answer is cut short"),
-            (|_, _| (vec![GRPC], vec![0xff; 300], vec![("grpc-status", "0")]), Some("OK"), "the answer is compressed, which nobody asked for"),
-            (|_, _| (vec![GRPC], vec![0, 0, 0, 0, 2, 0x0f, 0xff], vec![("grpc-status", "0")]), Some("OK"), "the message in the answer is not one of the health service"),
-            (|_, _| (vec![GRPC], vec![0, 0, 0, 0, 2, 8, 77], vec![("grpc-status", "0")]), Some("OK"), "the health service says what nobody knows"),
+            (
+                |_, _| (vec![GRPC], vec![1, 0, 0, 0, 0], vec![("grpc-status", "0")]),
+                Some("OK"),
+                "the answer is compressed, which nobody asked for",
+            ),
+            (
+                |_, _| (vec![GRPC], vec![0, 255, 255, 255, 255, 8, 1], vec![("grpc-status", "0")]),
+                Some("OK"),
+                "the message in the answer is cut short",
+            ),
+            (
+                |_, _| (vec![GRPC], vec![0xff; 300], vec![("grpc-status", "0")]),
+                Some("OK"),
+                "the answer is compressed, which nobody asked for",
+            ),
+            (
+                |_, _| (vec![GRPC], vec![0, 0, 0, 0, 2, 0x0f, 0xff], vec![("grpc-status", "0")]),
+                Some("OK"),
+                "the message in the answer is not one of the health service",
+            ),
+            (
+                |_, _| (vec![GRPC], vec![0, 0, 0, 0, 2, 8, 77], vec![("grpc-status", "0")]),
+                Some("OK"),
+                "the health service says what nobody knows",
+            ),
             (|_, _| (vec![GRPC], vec![0; LARGEST + 1], vec![("grpc-status", "0")]), None, "the answer is larger than 64 KiB"),
         ] {
             let (answer, judged) = asked(json!({"address": server(script).await}), json!({})).await;

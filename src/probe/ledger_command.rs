@@ -71,7 +71,8 @@ struct ReaderSpec {
 
 impl Probe for LedgerCommand {
     const KIND: &'static str = "ledger.command";
-    const ABOUT: &'static str = "Runs a program for each numbered write, and others that list them all after recovery: measures what was lost.";
+    const ABOUT: &'static str =
+        "Runs a program for each numbered write, and others that list them all after recovery: measures what was lost.";
     const EXAMPLE: &'static str = concat!(
         "ledger.command:\n",
         "  write: { run: [./put.sh, \"${key}\"] }\n",

@@ -56,7 +56,10 @@ impl Probe for Prometheus {
     );
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("outcome", "ok (a result, also an empty one), refused, reset, timeout, dns, tls or error (also what Prometheus says is one)"),
-        ("value", "the number, of a scalar or of exactly one series; no data when there is none, there are several, or it is NaN or infinite"),
+        (
+            "value",
+            "the number, of a scalar or of exactly one series; no data when there is none, there are several, or it is NaN or infinite",
+        ),
         ("values", "every series as a list of its `labels` and its `value`, for a `path`"),
         ("series", "how many series there are"),
         ("json", "the whole answer as JSON"),
@@ -251,7 +254,12 @@ mod tests {
             (vector(&[("a", "1e999")]), "value: the result is no finite number"),
             (vector(&[("a", "many")]), "value: the result is no finite number"),
         ] {
-            for wanted in [json!({}), json!({"value": {"max": 5}}), json!({"value": {"min": 0}}), json!({"outcome": {"equals": "ok"}, "value": {"max": 5}})] {
+            for wanted in [
+                json!({}),
+                json!({"value": {"max": 5}}),
+                json!({"value": {"min": 0}}),
+                json!({"outcome": {"equals": "ok"}, "value": {"max": 5}}),
+            ] {
                 let judged = asked(&body, wanted).await.1;
                 assert_eq!((judged.verdict, judged.class, judged.note.as_deref()), (Verdict::Bad, Class::NoData, Some(note)), "{body}");
             }
@@ -275,9 +283,21 @@ mod tests {
         assert_eq!((judged.verdict, judged.class), (Verdict::Bad, Class::Error));
         assert_eq!(judged.note.as_deref(), Some("bad_data: parse error: unclosed left parenthesis"));
         let matrix = json!({"status": "success", "data": {"resultType": "matrix", "result": []}}).to_string();
-        assert_eq!(asked(&matrix, json!({})).await.1.note.as_deref(), Some("the query gives a matrix: ask for an instant vector or a scalar"));
+        assert_eq!(
+            asked(&matrix, json!({})).await.1.note.as_deref(),
+            Some("the query gives a matrix: ask for an instant vector or a scalar")
+        );
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        for body in ["", "<html>502</html>", "[]", "{}", "null", "{\"status\":\"success\"}", "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":7}}", &deep] {
+        for body in [
+            "",
+            "<html>502</html>",
+            "[]",
+            "{}",
+            "null",
+            "{\"status\":\"success\"}",
+            "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":7}}",
+            &deep,
+        ] {
             let judged = told("502 Bad Gateway", body, json!({})).await.1;
             assert_eq!((judged.verdict, judged.class), (Verdict::Bad, Class::Error), "{judged:?}");
         }

@@ -57,17 +57,17 @@ pub(super) struct TlsProbeSpec {
 impl Probe for Tls {
     const KIND: &'static str = "tls";
     const ABOUT: &'static str = "Connects, shakes hands by TLS and looks at the certificates.";
-    const EXAMPLE: &'static str = concat!(
-        "tls: { address: \"shop.example.com:443\" }\n",
-        "rate: 1/s\ntimeout: 2s\n",
-        "expect: { expires_in: { min: 14d } }\n",
-    );
+    const EXAMPLE: &'static str =
+        concat!("tls: { address: \"shop.example.com:443\" }\n", "rate: 1/s\ntimeout: 2s\n", "expect: { expires_in: { min: 14d } }\n",);
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         (
             "outcome",
             "ok (the certificate is for this name, valid now and trusted, unless `insecure`), refused, reset, timeout, dns, tls or error",
         ),
-        ("expires_in", "seconds until the certificate expires, or a duration such as `14d`; negative when it has; known of untrusted ones as well"),
+        (
+            "expires_in",
+            "seconds until the certificate expires, or a duration such as `14d`; negative when it has; known of untrusted ones as well",
+        ),
         ("chain_expires_in", "the same for whichever expires first of all certificates that the server shows"),
         ("subject", "whom the certificate is for, as in RFC 4514"),
         ("issuer", "who signed it"),
@@ -87,7 +87,9 @@ impl Probe for Tls {
         if let Some(name) = &spec.server_name
             && ServerName::try_from(without_templates(name)).is_err()
         {
-            problems.push(Problem::new("/server_name", format!("`{name}` cannot stand in a certificate")).help("write a host's name or an address"));
+            problems.push(
+                Problem::new("/server_name", format!("`{name}` cannot stand in a certificate")).help("write a host's name or an address"),
+            );
         }
         if spec.insecure && spec.ca_file.is_some() {
             problems.push(Problem::new("/ca_file", "`ca_file` has no meaning beside `insecure: true`"));

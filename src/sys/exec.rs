@@ -410,7 +410,10 @@ mod tests {
     fn the_summary_is_the_last_line_that_was_written() {
         let output = Output { exit: Exit::Code(1), stdout: "a\n".into(), stderr: "b\nc \n\n".into(), took: Span::ZERO, whole: true };
         assert_eq!(output.summary(), "exit 1: c");
-        assert_eq!(Output { exit: Exit::Signal(9), stdout: String::new(), stderr: String::new(), took: Span::ZERO, whole: true }.summary(), "signal 9");
+        assert_eq!(
+            Output { exit: Exit::Signal(9), stdout: String::new(), stderr: String::new(), took: Span::ZERO, whole: true }.summary(),
+            "signal 9"
+        );
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ pub struct ProbeDecl {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeHow {
-    /// How often, open loop: due times by arithmetic. Default `20/s`, for `command` `1/s`.
+    /// How often, open loop: due times by arithmetic. Default `20/s`; `1/s` for `command`, `ledger.command` and `prometheus`.
     #[serde(default)]
     pub rate: Option<Rate>,
     /// How long one sample may take. Default `1s`.
