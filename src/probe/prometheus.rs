@@ -169,8 +169,9 @@ fn read(data: &Value) -> Result<(Map<String, Value>, Option<String>), String> {
 
 /// The number of `[time, "text"]`; none for what is not finite, as JSON has no word for it.
 fn number(sample: &Value) -> Option<Value> {
-    let number: f64 = sample.get(1)?.as_str()?.parse().ok()?;
-    serde_json::Number::from_f64(number).map(Value::Number)
+    let text = sample.get(1)?.as_str()?;
+    let whole = text.parse::<i64>().ok().map(Value::from);
+    whole.or_else(|| serde_json::Number::from_f64(text.parse().ok()?).map(Value::Number))
 }
 
 #[cfg(test)]
@@ -230,7 +231,7 @@ mod tests {
         let above = asked(&vector(&[("a", "5.1")]), json!({"value": {"max": 5}})).await.1;
         assert_eq!((above.verdict, above.note.as_deref()), (Verdict::Bad, Some("value: 5.1 is above 5")));
         let scalar = json!({"status": "success", "data": {"resultType": "scalar", "result": [1.5, "-3"]}}).to_string();
-        assert_eq!(asked(&scalar, json!({})).await.0.fields["value"], json!(-3.0));
+        assert_eq!(asked(&scalar, json!({})).await.0.fields["value"], json!(-3));
     }
 
     #[tokio::test]
