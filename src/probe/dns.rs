@@ -368,6 +368,42 @@ fn code_word(code: ResponseCode) -> String {
     word.to_owned()
 }
 
+/// The name server that a text names.
+pub(super) fn name_server(text: &str) -> Result<SocketAddr, String> {
+    server_of(text)
+}
+
+/// Addresses of a host, IPv4 before IPv6, and for how many seconds the name server lets them be kept. An address stands for itself, for ever.
+pub(super) async fn addresses(host: &str, server: Option<SocketAddr>, limit: Span) -> Result<(Vec<IpAddr>, u32), Failure> {
+    if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse() {
+        return Ok((vec![ip], u32::MAX));
+    }
+    let mut found = Vec::new();
+    let mut lowest = u32::MAX;
+    let mut refusal = None;
+    for (sort, record_type) in [(Sort::A, RecordType::A), (Sort::Aaaa, RecordType::AAAA)] {
+        let name = name_of(host, sort).map_err(|why| Failure::new(Class::Dns, why))?;
+        let questions = Questions { name, sort: record_type, server, transport: Transport::Udp };
+        // Whatever befell the question, it is the name that was not found out; but what is our own trouble stays so.
+        let lost = |failure: Failure| match failure.class {
+            Class::Local => failure,
+            _ => Failure::new(Class::Dns, format!("name not resolved: {}", failure.note)),
+        };
+        let answer = questions.ask_any(limit, &AtomicU32::new(0)).await.map_err(lost)?;
+        let code = answer.message.metadata.response_code;
+        let (records, ttl) = questions.records(&answer.message.answers);
+        if !matches!(code, ResponseCode::NoError) {
+            refusal.get_or_insert(format!("name not resolved: {}", code_word(code)));
+        }
+        found.extend(records.iter().filter_map(|text| text.parse::<IpAddr>().ok()));
+        lowest = lowest.min(ttl.unwrap_or(u32::MAX));
+    }
+    if found.is_empty() {
+        return Err(Failure::new(Class::Dns, refusal.unwrap_or_else(|| "name not resolved: no address".to_owned())));
+    }
+    Ok((found, lowest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -638,5 +674,53 @@ mod tests {
         let (_, judged) = of(script, json!({})).await;
         assert_eq!(judged.verdict, Verdict::Bad);
         assert_eq!(of(script, json!({"transport": "tcp"})).await.1.class, Class::Error);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_kept_for_as_long_as_its_server_says() {
+        use std::sync::atomic::AtomicUsize;
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let script: Script = |question, _| {
+            let mut message = reply(question, ResponseCode::NoError);
+            if question.queries[0].query_type == RecordType::A {
+                // Each answer may be kept for a second; the first leads nowhere.
+                let last = if ASKED.fetch_add(1, Ordering::SeqCst) == 0 { 2 } else { 1 };
+                let data = RData::A(A::new(127, 0, 0, last));
+                message.add_answer(Record::from_rdata(question.queries[0].name.clone(), 1, data));
+            }
+            vec![message.to_vec().unwrap()]
+        };
+        let server = server(script).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    crate::probe::testing::request(&mut stream).await;
+                    let _ = stream.write_all(&crate::probe::testing::reply("200 OK", "", "ok")).await;
+                });
+            }
+        });
+        let spec = json!({"url": format!("http://orders.test:{port}/"), "resolve": "ttl", "name_server": server.to_string()});
+        let cx = cx();
+        let opened = by_kind("http").unwrap().open(&spec, &expect(json!({})), None, &cx).unwrap();
+        let mut classes = Vec::new();
+        let begin = cx.clock.now();
+        let mut back = None;
+        while back.is_none() && cx.clock.now().since(begin) < Span::secs(4) {
+            let class = opened.ask.ask(0, Span::millis(500), &cx).await.class;
+            classes.push(class);
+            if class == Class::Ok {
+                back = Some(cx.clock.now().since(begin));
+            }
+            crate::sys::clock::sleep(Span::millis(20)).await;
+        }
+        assert!(classes[0] == Class::Refused && classes.len() > 5, "{classes:?}");
+        assert!(back.is_some_and(|back| back >= Span::millis(900)), "kept for its second, and then asked anew: {back:?}");
+        assert_eq!(ASKED.load(Ordering::SeqCst), 2);
+        let silent = json!({"url": "http://orders.test/", "resolve": "ttl", "name_server": "127.0.0.1:1"});
+        let opened = by_kind("http").unwrap().open(&silent, &expect(json!({})), None, &cx).unwrap();
+        let answer = opened.ask.ask(0, Span::millis(300), &cx).await;
+        assert_eq!(answer.class, Class::Dns, "{answer:?}");
     }
 }

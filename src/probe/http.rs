@@ -41,6 +41,10 @@ pub(super) struct HttpSpec {
     /// When the host's name is resolved.
     #[serde(default)]
     pub(super) resolve: Resolve,
+    /// The name server for `resolve: ttl`: `IP` or `IP:PORT`. Default: those of `/etc/resolv.conf`.
+    #[cfg(feature = "dns")]
+    #[serde(default)]
+    pub(super) name_server: Option<String>,
     /// How TLS is spoken, for `https`.
     #[serde(default)]
     pub(super) tls: TlsSpec,
@@ -70,6 +74,9 @@ pub(super) enum Resolve {
     /// For each connection.
     #[default]
     Each,
+    /// As long as the name server lets it be kept. It is asked itself: neither the hosts file nor a cache of the host's has a say.
+    #[cfg(feature = "dns")]
+    Ttl,
     /// Once, for the whole run.
     Once,
 }
@@ -131,6 +138,17 @@ pub(super) fn check_request(spec: &HttpSpec, at: &str, keyed: bool) -> Vec<Probl
     }
     if spec.tls.insecure && spec.tls.ca_file.is_some() {
         problems.push(Problem::new(format!("{at}/tls/ca_file"), "`ca_file` has no meaning beside `insecure: true`"));
+    }
+    #[cfg(feature = "dns")]
+    if let Some(server) = &spec.name_server {
+        let place = format!("{at}/name_server");
+        if spec.resolve != Resolve::Ttl {
+            problems.push(Problem::new(place, "`name_server` has a meaning beside `resolve: ttl` alone"));
+        } else if let Err(why) = super::dns::name_server(&without_templates(server))
+            && !server.starts_with("${")
+        {
+            problems.push(Problem::new(place, why).help("write `IP` or `IP:PORT`, for example `10.0.0.2`"));
+        }
     }
     if !keyed && let Some(place) = place_of_key(spec) {
         let help = "`${key}` numbers the writes of a ledger: use `ledger.http`, or write `$${key}` for the text itself";

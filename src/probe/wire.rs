@@ -74,6 +74,11 @@ impl Resolving {
         Resolving { clock: Some(clock), ..Resolving::default() }
     }
 
+    /// The name is being resolved.
+    pub(super) fn begins(&self) {
+        self.stands(Stage::Resolving);
+    }
+
     fn stands(&self, at: Stage) {
         self.at.store(at as u8, Ordering::Relaxed);
     }
@@ -198,7 +203,7 @@ pub(super) async fn addresses(host: &str, port: u16, resolving: &Resolving) -> R
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    resolving.stands(Stage::Resolving);
+    resolving.begins();
     let found = tokio::net::lookup_host((host, port)).await;
     resolving.did(Leg::Dns);
     match found {
