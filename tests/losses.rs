@@ -39,6 +39,7 @@ probes:
       readers:
         - {{ url: \"http://127.0.0.1:{port}/dump\", ids: \"$.ids[*]\", authority: true }}
         - {{ url: \"http://127.0.0.1:{port}/replica\", ids: \"$.ids[*]\" }}
+      clean_up: {{ method: DELETE, url: \"http://127.0.0.1:{port}/w/${{key.prefix}}\" }}
     rate: 50/s
     timeout: 200ms
   up: {{ http: {{ url: \"http://127.0.0.1:{port}/\" }}, rate: 20/s, timeout: 200ms }}
@@ -58,6 +59,8 @@ recovery: {{ within: 20s, stable_for: 300ms }}
     );
     let done = place.run(&["run", "s.yaml", "--yes", "--output", "json"], 120);
     let run = place.runs().pop().unwrap_or_else(|| panic!("{}", done.stderr));
+    let undone = place.journal(&run).iter().any(|entry| entry["event"]["type"] == "undone" && entry["event"]["id"] == "ledger/orders");
+    assert!(undone, "what was written is still owed: {}", done.stderr);
     let told = std::fs::read_to_string(Path::new(&run).join("truth/truth.jsonl")).unwrap();
     (done.json()["ledgers"]["orders"].take(), told.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }

@@ -31,6 +31,7 @@ fn of_fault(kind: &'static dyn ErasedFault) -> KnownKind {
         reads_back: kind.reads_back(),
         fields: Vec::new(),
         ledger: false,
+        cleans_up: Box::new(|_| false),
     }
 }
 
@@ -44,5 +45,6 @@ fn of_probe(kind: &'static dyn ErasedProbe) -> KnownKind {
         reads_back: true,
         fields: kind.fields().iter().map(|(name, _)| (*name).to_owned()).collect(),
         ledger: kind.ledger(),
+        cleans_up: Box::new(|spec| kind.cleans_up(spec)),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use super::ledgers;
 use crate::base::{At, Id, Interval, Span};
 use crate::event::{DeclaredUndo, Event, Role, UndoRecord};
 use crate::fault::system::Recipe;
@@ -102,6 +103,7 @@ impl Act {
     pub async fn start(&self, item: &str) {
         let (kind, id) = match item.split_once('/') {
             Some(("system", id)) => ("system.process", id),
+            Some(("ledger", id)) => (ledgers::KIND, id),
             Some((_, id)) => ("system.proxy", id),
             None => return self.refuse(format!("start {item}: no such item")),
         };
@@ -190,7 +192,7 @@ impl Act {
     }
 
     pub(super) async fn prepare(&self, kind: &str, spec: &Value) -> Result<(&'static dyn ErasedFault, Prepared<Value>), String> {
-        let fault = fault::by_kind(kind).ok_or_else(|| format!("find the fault kind {kind}"))?;
+        let fault = ledgers::by_kind(kind).ok_or_else(|| format!("find the fault kind {kind}"))?;
         let scene = Scene { cx: &self.cx, plan: &self.plan };
         let found = within(STEP_LIMIT, fault.prepare(spec, scene)).await.map_err(|error| error.to_string())?;
         if found.targets.is_empty() {

@@ -14,7 +14,7 @@ pub const UNDO_ATTEMPTS: u32 = 5;
 /// Something to be done. Each has a key; a key that is busy is not asked for again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Prepare, arm and start a `system:` process or a proxy, and wait until it is ready.
+    /// Prepare, arm and start a `system:` process or a proxy, and wait until it is ready; or arm the removal of what a ledger is about to write.
     Start(String),
     /// Look for a fault's targets without touching anything.
     Preview(Id),
@@ -110,6 +110,11 @@ pub fn proxy_item(id: &Id) -> String {
     format!("proxy/{id}")
 }
 
+/// The item of what a ledger writes.
+pub fn ledger_item(id: &Id) -> String {
+    format!("ledger/{id}")
+}
+
 /// What to do next. `busy` holds the keys of effects under way.
 pub fn decide(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At) -> Decision {
     let mut decision = Decision::default();
@@ -134,12 +139,10 @@ fn begin(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, decisi
     if state.steady_missed {
         return close(plan, state, busy, now, Outcome::NotSteady, decision);
     }
-    let supports = plan.proxies.keys().map(proxy_item).chain(plan.system.keys().map(system_item));
-    for id in supports {
-        let ready = state.items.get(&id).is_some_and(|item| item.phase == ItemPhase::Active && item.effective.is_some());
-        if !ready {
-            return decision.act(busy, Effect::Start(id));
-        }
+    let ready = |id: &String| state.items.get(id).is_some_and(|item| item.phase == ItemPhase::Active && item.effective.is_some());
+    let mut supports = plan.proxies.keys().map(proxy_item).chain(plan.system.keys().map(system_item));
+    if let Some(id) = supports.find(|id| !ready(id)) {
+        return decision.act(busy, Effect::Start(id));
     }
     if plan.mode == Mode::Normal {
         let unseen = plan.faults.keys().find(|id| !state.previews.contains_key(id.as_str()));
@@ -150,6 +153,11 @@ fn begin(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, decisi
     let unchecked = !state.ledgers_checked && plan.probes.values().any(|probe| probe.ledger);
     if state.subjects_before < plan.subject.len() || unchecked {
         return decision.act(busy, Effect::Subjects("before"));
+    }
+    // Seen to be empty, and owed before the first write.
+    let mut ledgers = plan.probes.iter().filter(|(_, probe)| probe.clean_up).map(|(id, _)| ledger_item(id));
+    if let Some(id) = ledgers.find(|id| !ready(id)) {
+        return decision.act(busy, Effect::Start(id));
     }
     match state.baseline_at {
         None => decision.act(busy, Effect::StartProbes),
@@ -333,7 +341,7 @@ fn close(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, outcom
         return;
     }
     let mut owed = state.owed().filter(|(_, item)| item.role == Role::Support).rev().peekable();
-    let starting = busy.iter().any(|key| key.starts_with("system/") || key.starts_with("proxy/"));
+    let starting = busy.iter().any(|key| ["system/", "proxy/", "ledger/"].iter().any(|family| key.starts_with(family)));
     if owed.peek().is_none() && starting {
         return;
     }

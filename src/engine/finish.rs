@@ -15,7 +15,7 @@ use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
 use crate::plan::{Plan, SecretRef};
-use crate::state::{Illegal, ItemPhase, RunState};
+use crate::state::{Illegal, Item, ItemPhase, RunState};
 use crate::sys::{Clock, Cx, Secret, clock, process};
 
 /// What can go wrong before anything is undone: reads after "failed to".
@@ -118,7 +118,8 @@ fn look(run_dir: &Path) -> Result<Found, FinishError> {
 /// The undo of a fault may start again what the drill had started and stopped already: that is owed once more, and stopped last again.
 fn stopped_too_soon(state: &RunState, unknown: &BTreeSet<String>) -> Vec<Event> {
     let fault_owed = state.owed().any(|(_, item)| item.role == Role::Fault) || !unknown.is_empty();
-    let stopped = state.items.iter().filter(|(_, item)| fault_owed && item.role == Role::Support && !item.phase.owes());
+    let started = |(id, item): &(&String, &Item)| item.role == Role::Support && !id.starts_with("ledger/");
+    let stopped = state.items.iter().filter(|both| fault_owed && started(both) && !both.1.phase.owes());
     stopped
         .map(|(id, item)| Event::Armed {
             id: id.clone(),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::act::Act;
+use super::ledgers;
 use crate::event::{Entry, Event, Role, UndoRecord};
 use crate::plan::Plan;
 use crate::sys::Cx;
@@ -19,7 +20,11 @@ pub(super) async fn armed(id: &str, entries: &[Entry], plan: &Arc<Plan>, cx: &Cx
     let (targets, by_hand) = previewed(id, entries);
     let summary = "the line that says how to undo it is damaged".to_owned();
     if let Some((family, name)) = id.split_once('/') {
-        let kind = if family == "proxy" { "system.proxy" } else { "system.process" };
+        let kind = match family {
+            "proxy" => "system.proxy",
+            "ledger" => ledgers::KIND,
+            _ => "system.process",
+        };
         if let Ok((fault, found)) = act.prepare(kind, &json!({ "id": name })).await {
             let by_hand = fault.by_hand(&found.undo).unwrap_or(by_hand);
             let undo = UndoRecord { kind: kind.into(), detail: found.undo, by_hand, declared: None };

@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod hearing;
 mod holding;
+mod ledgers;
 mod lost;
 pub mod minder;
 mod orders;

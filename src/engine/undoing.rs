@@ -1,9 +1,10 @@
 //! One undo attempt: look, act, look until somebody agrees. The only caller of `undo`.
 
 use super::act::{Act, VERIFY_EVERY, VERIFY_WITHIN, within};
+use super::ledgers;
 use crate::base::{At, Interval};
 use crate::event::{DeclaredUndo, Event, UndoRecord};
-use crate::fault::{self, STEP_LIMIT};
+use crate::fault::STEP_LIMIT;
 use crate::plan::Condition;
 use crate::probe;
 use crate::sys::{clock, exec};
@@ -44,7 +45,7 @@ impl Act {
             }
             Some(DeclaredUndo { left_to: Some(_), .. }) => Ok(()),
             _ => {
-                let fault = fault::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
+                let fault = ledgers::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
                 within(STEP_LIMIT, fault.undo(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))
             }
         }
@@ -56,7 +57,7 @@ impl Act {
             let looked = probe::look(&condition, None, &self.cx).await;
             return Ok((looked.holds == probe::Holds::Yes).then(|| format!("`done_when` holds: {}", looked.seen)));
         }
-        let fault = fault::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
+        let fault = ledgers::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
         let verified = within(STEP_LIMIT, fault.verify(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))?;
         Ok(verified.then(|| "verified".to_owned()))
     }
@@ -84,7 +85,7 @@ impl Act {
 /// A declared command is the only witness where the kind cannot be read back and the scenario names no condition.
 fn by_exit_alone(record: &UndoRecord) -> bool {
     let declared = record.declared.as_ref().is_some_and(|declared| declared.run.is_some() && declared.done_when.is_none());
-    declared && fault::by_kind(&record.kind).is_some_and(|kind| !kind.reads_back())
+    declared && ledgers::by_kind(&record.kind).is_some_and(|kind| !kind.reads_back())
 }
 
 fn done_when(record: &UndoRecord) -> Result<Option<Condition>, String> {

@@ -93,6 +93,7 @@ pub(super) fn probe_plan(kind: &str, interval_ms: f64, timeout: Span) -> ProbePl
         control: false,
         in_flight: 32,
         ledger: kind.starts_with("ledger."),
+        clean_up: false,
     }
 }
 

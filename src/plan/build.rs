@@ -137,6 +137,7 @@ fn probe_plan(probe: &ProbeDecl, known: &Known) -> ProbePlan {
         control: probe.how.control,
         in_flight: in_flight.max(4),
         ledger: known.probe(&probe.what.kind).is_some_and(|kind| kind.ledger),
+        clean_up: known.probe(&probe.what.kind).is_some_and(|kind| kind.ledger && (kind.cleans_up)(&probe.what.spec)),
     }
 }
 

@@ -169,6 +169,9 @@ pub struct ProbePlan {
     pub in_flight: usize,
     /// A ledger: its samples are numbered writes.
     pub ledger: bool,
+    /// What it writes is removed at the end, and owed like a fault.
+    #[serde(default)]
+    pub clean_up: bool,
 }
 
 /// The one definition of normal.

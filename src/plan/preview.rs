@@ -161,7 +161,8 @@ fn probes(plan: &Plan) -> Vec<String> {
             notes.push("control: bad here means it was us".into());
         }
         if probe.ledger {
-            notes.push("ledger: read back after recovery".into());
+            let then = if probe.clean_up { "then removed, owed like a fault" } else { "and what it wrote stays" };
+            notes.push(format!("ledger: read back after recovery, {then}"));
         }
         rows.push(vec![
             id.to_string(),

@@ -50,6 +50,40 @@ pub trait Probe: Send + Sync + 'static {
     fn read_back(&self, _: Self::Spec) -> Option<ReadBack> {
         None
     }
+    /// How what it wrote is removed at the end; none where it stays. Touches no network.
+    fn clean_up(&self, _: Self::Spec) -> Option<CleanUp> {
+        None
+    }
+}
+
+/// How what a ledger wrote is removed.
+pub struct CleanUp {
+    /// The writer's name within the keys.
+    pub writer: String,
+    /// Where it is removed, and what that place is called. Each is tried: after a fail-over one of them may take no writes.
+    pub removers: Vec<(String, Arc<dyn Remove>)>,
+    /// Where none may be left, and what that place is called.
+    pub sources: Vec<(String, Arc<dyn Source>)>,
+}
+
+/// A removal on its way, or why there was none.
+pub type Removed<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// Something that removes the keys of one writer of one run, and nothing else.
+pub trait Remove: Send + Sync {
+    /// Removes every key that begins with `keys`; done within `limit`. Safe to repeat.
+    fn remove<'a>(&'a self, keys: &'a str, limit: Span, cx: &'a Cx) -> Removed<'a>;
+    /// What a person types in its place.
+    fn by_hand(&self, keys: &str, cx: &Cx) -> Typed;
+}
+
+/// A command for a person. `${secret:…}` may stand in every word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typed {
+    /// Variables set for it alone.
+    pub env: Vec<(String, String)>,
+    /// Program and arguments.
+    pub argv: Vec<String>,
 }
 
 /// How a ledger is read back.
@@ -127,6 +161,13 @@ pub trait ErasedProbe: Send + Sync {
     /// # Errors
     /// The spec does not decode, or nothing of this kind is read back.
     fn read_back(&self, spec: &Value, cx: &Cx) -> Result<ReadBack, String>;
+    /// Whether what it writes is removed at the end; false for a spec that does not decode.
+    fn cleans_up(&self, spec: &Value) -> bool;
+    /// See [`Probe::clean_up`].
+    ///
+    /// # Errors
+    /// The spec does not decode.
+    fn clean_up(&self, spec: &Value, cx: &Cx) -> Result<Option<CleanUp>, String>;
     /// See [`Probe::RATE_HZ`].
     fn rate_hz(&self) -> f64;
     /// Makes it ready to ask.
@@ -164,6 +205,13 @@ impl<P: Probe> ErasedProbe for P {
     fn read_back(&self, spec: &Value, cx: &Cx) -> Result<ReadBack, String> {
         let spec: P::Spec = serde_json::from_value(cx.fill_value(spec)).map_err(|error| error.to_string())?;
         Probe::read_back(self, spec).ok_or_else(|| format!("{} writes nothing that could be read back", P::KIND))
+    }
+    fn cleans_up(&self, spec: &Value) -> bool {
+        serde_json::from_value(spec.clone()).is_ok_and(|spec| Probe::clean_up(self, spec).is_some())
+    }
+    fn clean_up(&self, spec: &Value, cx: &Cx) -> Result<Option<CleanUp>, String> {
+        let spec: P::Spec = serde_json::from_value(cx.fill_value(spec)).map_err(|error| error.to_string())?;
+        Ok(Probe::clean_up(self, spec))
     }
     fn rate_hz(&self) -> f64 {
         P::RATE_HZ

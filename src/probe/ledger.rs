@@ -12,7 +12,7 @@ use super::error::Why;
 use super::exchange::Client;
 use super::http::{FIELDS, HttpSpec, TlsSpec, check_headers, check_request, place_of_key, success};
 use super::judge::{pick, plain};
-use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, without_templates};
+use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Source, without_templates};
 use super::request::{Template, target_of};
 use crate::base::{Problem, Span};
 use crate::plan::Expect;
@@ -39,6 +39,12 @@ pub(super) struct LedgerSpec {
     /// The writer's name within the keys. Default `w1`.
     #[serde(default = "w1")]
     pub(super) writer: String,
+    /// The request that removes what this writer wrote in this run; `${key.prefix}` is what its keys begin with. Default: it stays.
+    #[serde(default)]
+    pub(super) clean_up: Option<HttpSpec>,
+    /// What is written stays, and nobody needs to be told so.
+    #[serde(default)]
+    pub(super) keep: bool,
 }
 
 pub(super) fn w1() -> String {
@@ -67,6 +73,11 @@ pub(super) struct Reader {
 /// The key of write `n` of this run.
 pub fn key_of(run: &str, writer: &str, n: u64) -> String {
     format!("{}-{writer}-{n}", run.to_ascii_lowercase())
+}
+
+/// What every key of this run and writer begins with, and no other key.
+pub fn keys_of(run: &str, writer: &str) -> String {
+    format!("{}-{writer}-", run.to_ascii_lowercase())
 }
 
 /// The number in a key of this run and writer, as [`key_of`] writes it; none for any other text.
@@ -177,6 +188,26 @@ impl LedgerSpec {
     }
 }
 
+impl LedgerSpec {
+    fn check_clean_up(&self) -> Vec<Problem> {
+        let Some(request) = &self.clean_up else { return Vec::new() };
+        let mut problems = check_request(request, "/clean_up", false);
+        if ["GET", "HEAD", "OPTIONS"].contains(&request.method.as_str()) {
+            let text = format!("a `{}` removes nothing", request.method);
+            problems.push(Problem::new("/clean_up/method", text).help("write for example `method: DELETE`"));
+        }
+        let text = serde_json::to_string(request).unwrap_or_default();
+        if !text.contains("${key.prefix}") && !text.contains("${run.id}") {
+            let help = "name them by `${key.prefix}`, which all keys of this run and writer begin with, or by `${run.id}`";
+            problems.push(Problem::new("/clean_up", "this may remove more than the drill has written").help(help));
+        }
+        if self.keep {
+            problems.push(Problem::new("/keep", "what is written is removed, or it stays").help("remove `keep` or `clean_up`"));
+        }
+        problems
+    }
+}
+
 impl Probe for LedgerHttp {
     const KIND: &'static str = "ledger.http";
     const ABOUT: &'static str = "Writes numbered records over HTTP and reads them all back after recovery: measures what was lost.";
@@ -199,6 +230,7 @@ impl Probe for LedgerHttp {
         }
         problems.extend(check_writer(&spec.writer));
         problems.extend(check_acknowledgement(&spec.acknowledged_when, "an HTTP answer", FIELDS));
+        problems.extend(spec.check_clean_up());
         problems.extend(spec.check_readers());
         problems
     }
@@ -220,6 +252,13 @@ impl Probe for LedgerHttp {
     fn read_back(&self, spec: LedgerSpec) -> Option<ReadBack> {
         let one = |reader: Reader| (reader.url.clone(), reader.authority, Arc::new(reader) as Arc<dyn Source>);
         Some(ReadBack::of(spec.writer, spec.readers.into_iter().map(one)))
+    }
+
+    fn clean_up(&self, spec: LedgerSpec) -> Option<CleanUp> {
+        let request = spec.clean_up?;
+        let removers = vec![(request.url.clone(), Arc::new(request) as Arc<dyn Remove>)];
+        let one = |reader: Reader| (reader.url.clone(), Arc::new(reader) as Arc<dyn Source>);
+        Some(CleanUp { writer: spec.writer, removers, sources: spec.readers.into_iter().map(one).collect() })
     }
 }
 
@@ -275,6 +314,23 @@ mod tests {
         assert_eq!(check(json!({"write": write, "readers": [bad], "writer": "a-b"})), ["/writer", "/readers/0/url", "/readers/0/ids"]);
         let acknowledged = json!({"write": write, "readers": [reader(true)], "acknowledged_when": {"exit": {"equals": 0}}});
         assert_eq!(check(acknowledged), ["/acknowledged_when/exit"]);
+    }
+
+    #[test]
+    fn a_removal_removes_no_more_than_was_written() {
+        let check = |clean_up: Value, keep: bool| {
+            let spec = json!({
+                "write": {"url": "http://h/${key}"}, "readers": [{"url": "http://h/l", "ids": "$.ids[*]"}], "clean_up": clean_up, "keep": keep,
+            });
+            by_kind("ledger.http").unwrap().check(&spec).into_iter().map(|p| p.at).collect::<Vec<_>>()
+        };
+        let by_keys = json!({"method": "DELETE", "url": "http://h/l?prefix=${key.prefix}"});
+        assert!(check(by_keys.clone(), false).is_empty());
+        assert!(check(json!({"method": "POST", "url": "http://h/purge", "json": {"run": "${run.id}"}}), false).is_empty());
+        assert!(check(Value::Null, true).is_empty());
+        assert_eq!(check(by_keys, true), ["/keep"]);
+        assert_eq!(check(json!({"method": "DELETE", "url": "http://h/l"}), false), ["/clean_up"]);
+        assert_eq!(check(json!({"url": "http://h/l/${key.prefix}"}), false), ["/clean_up/method"]);
     }
 
     #[tokio::test]

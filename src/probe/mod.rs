@@ -3,6 +3,7 @@
 //!
 //! This room must never know the engine, the journal or faults.
 
+mod cleanup;
 mod command;
 mod condition;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -25,6 +26,7 @@ mod prometheus;
 mod readback;
 #[cfg(feature = "redis")]
 mod redis;
+mod removers;
 mod request;
 mod run;
 mod stall;
@@ -36,10 +38,11 @@ mod wire;
 #[cfg(test)]
 mod testing;
 
+pub use cleanup::{Removal, removal};
 pub use condition::{Holds, Looked, NotHeld, look, read_text, wait_for};
 pub use error::{ProbeError, Why};
 pub use judge::{Answer, Judged, Wanted};
-pub use kind::{Ask, Asked, ErasedProbe, Opened, Probe};
+pub use kind::{Ask, Asked, ErasedProbe, Opened, Probe, Typed};
 pub use ledger::{key_of, number_of_key};
 pub use readback::{check_ledger_empty, read_ledger};
 pub use run::{News, Prober, start};

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::databases::{self, Named, Reader};
 use super::error::Why;
 use super::judge::Answer;
-use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, expect_one, without_templates};
+use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Source, expect_one, without_templates};
 use super::ledger::key_of;
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
@@ -84,6 +84,9 @@ pub(super) struct LedgerSpec {
     /// The writer's name within the keys. Default `w1`.
     #[serde(default = "super::ledger::w1")]
     pub(super) writer: String,
+    /// The rows stay where they are. Default: they are removed at the end, as a fault is undone.
+    #[serde(default)]
+    pub(super) keep: bool,
 }
 
 fn table() -> String {
@@ -104,7 +107,7 @@ impl Named for ServerSpec {
 }
 
 impl ServerSpec {
-    fn open(&self, cx: &Cx) -> Result<Server, Why> {
+    pub(super) fn open(&self, cx: &Cx) -> Result<Server, Why> {
         let (host, port) = tcp::split(&cx.reveal(&self.address, None)?).map_err(Why::Spec)?;
         let mut config = Config::new();
         config.user(cx.reveal(&self.user, None)?).application_name("firedrill");
@@ -119,7 +122,7 @@ impl ServerSpec {
 }
 
 /// A server that can be asked.
-struct Server {
+pub(super) struct Server {
     host: String,
     port: u16,
     config: Config,
@@ -160,7 +163,7 @@ impl Server {
         Ok(Connected { client, _driver: AbortOnDropHandle::new(driver) })
     }
 
-    async fn ask(&self, query: &str, limit: Span, cx: &Cx) -> Answer {
+    pub(super) async fn ask(&self, query: &str, limit: Span, cx: &Cx) -> Answer {
         let resolving = Resolving::default();
         let sent = cx.clock.now();
         let asking = async {
@@ -291,12 +294,22 @@ impl Probe for LedgerPostgres {
         };
         Some(ReadBack::of(spec.writer, spec.readers.into_iter().map(one)))
     }
+
+    fn clean_up(&self, spec: LedgerSpec) -> Option<CleanUp> {
+        (!spec.keep).then(|| {
+            let table = spec.table;
+            databases::clean_up(spec.write, spec.readers, spec.writer, |server| {
+                let table = Arc::new(Table { server, table: table.clone() });
+                (table.server.address.clone(), Arc::clone(&table) as Arc<dyn Remove>, table as Arc<dyn Source>)
+            })
+        })
+    }
 }
 
 /// The table at one reader.
-struct Table {
-    server: ServerSpec,
-    table: String,
+pub(super) struct Table {
+    pub(super) server: ServerSpec,
+    pub(super) table: String,
 }
 
 impl Table {

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::databases::{self, Named, Reader};
 use super::error::Why;
 use super::judge::Answer;
-use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, expect_one, without_templates};
+use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Source, expect_one, without_templates};
 use super::ledger::key_of;
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
@@ -88,6 +88,9 @@ pub(super) struct LedgerSpec {
     /// The writer's name within the keys. Default `w1`.
     #[serde(default = "super::ledger::w1")]
     pub(super) writer: String,
+    /// The entries stay where they are. Default: they are removed at the end, as a fault is undone.
+    #[serde(default)]
+    pub(super) keep: bool,
 }
 
 /// How long the list of a run stays at most when nobody removes it.
@@ -111,7 +114,7 @@ impl Named for ServerSpec {
 }
 
 impl ServerSpec {
-    fn open(&self, cx: &Cx) -> Result<Server, Why> {
+    pub(super) fn open(&self, cx: &Cx) -> Result<Server, Why> {
         let (host, port) = tcp::split(&cx.reveal(&self.address, None)?).map_err(Why::Spec)?;
         // Each question is a connection of its own: nothing is told about us that nobody asked for.
         let mut info = RedisConnectionInfo::default().set_db(self.db).set_skip_set_lib_name();
@@ -126,7 +129,7 @@ impl ServerSpec {
 }
 
 /// A server that can be asked.
-struct Server {
+pub(super) struct Server {
     host: String,
     port: u16,
     info: RedisConnectionInfo,
@@ -150,7 +153,11 @@ fn of_redis(error: &RedisError) -> Failure {
 }
 
 impl Server {
-    async fn connect(&self, limit: Span, resolving: &Resolving) -> Result<(MultiplexedConnection, AbortOnDropHandle<()>), Failure> {
+    pub(super) async fn connect(
+        &self,
+        limit: Span,
+        resolving: &Resolving,
+    ) -> Result<(MultiplexedConnection, AbortOnDropHandle<()>), Failure> {
         let stream = dial(&self.host, self.port, limit, resolving).await?;
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let made = MultiplexedConnection::new_with_config(&self.info, stream, config);
@@ -298,17 +305,27 @@ impl Probe for LedgerRedis {
         };
         Some(ReadBack::of(spec.writer, spec.readers.into_iter().map(one)))
     }
+
+    fn clean_up(&self, spec: LedgerSpec) -> Option<CleanUp> {
+        (!spec.keep).then(|| {
+            let list = spec.list;
+            databases::clean_up(spec.write, spec.readers, spec.writer, |server| {
+                let list = Arc::new(List { server, list: list.clone() });
+                (list.server.address.clone(), Arc::clone(&list) as Arc<dyn Remove>, list as Arc<dyn Source>)
+            })
+        })
+    }
 }
 
 /// The list that is named, or one of this run alone.
-fn list_of(named: Option<&str>, cx: &Cx) -> String {
+pub(super) fn list_of(named: Option<&str>, cx: &Cx) -> String {
     named.map_or_else(|| format!("firedrill:{}", cx.run.to_ascii_lowercase()), str::to_owned)
 }
 
 /// The list at one reader.
-struct List {
-    server: ServerSpec,
-    list: Option<String>,
+pub(super) struct List {
+    pub(super) server: ServerSpec,
+    pub(super) list: Option<String>,
 }
 
 impl List {

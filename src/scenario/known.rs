@@ -65,6 +65,8 @@ pub struct KnownKind {
     pub fields: Vec<String>,
     /// Numbered writes that are read back after recovery.
     pub ledger: bool,
+    /// Whether what is written so is removed at the end. False for everything else.
+    pub cleans_up: AskSpec,
 }
 
 impl fmt::Debug for KnownKind {
@@ -90,6 +92,7 @@ impl KnownKind {
             reads_back: true,
             fields: Vec::new(),
             ledger: false,
+            cleans_up: Box::new(|_| false),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::node::{Entry, Node, Place, Raw};
 use super::parse::Slip;
 
 /// Templates that are filled later, by whoever runs the drill.
-const LATE: [&str; 4] = ["run.dir", "run.id", "firedrill", "key"];
+const LATE: [&str; 5] = ["run.dir", "run.id", "firedrill", "key", "key.prefix"];
 
 /// Most bytes that vars may bring into a file.
 const MOST_FILLED: usize = 4 << 20;

@@ -169,7 +169,7 @@ impl Server {
         response
     }
 
-    /// `POST /w/KEY` keeps a key, `GET /dump` and `GET /replica` list them, everything else is `up`.
+    /// `POST /w/KEY` keeps a key, `DELETE /w/PREFIX` removes those that begin with it, `GET /dump` and `GET /replica` list them, everything else is `up`.
     fn done(&self, request: &Request<Incoming>, acknowledged: bool) -> Response<Full<Bytes>> {
         let listed = |behind: usize| json!({ "ids": self.store.borrow().keys(behind) }).to_string();
         match (request.method(), request.uri().path()) {
@@ -180,6 +180,12 @@ impl Server {
                 }
                 None => self.respond(StatusCode::NOT_FOUND, "no such path"),
             },
+            (&Method::DELETE, path) => {
+                // What begins with nothing is everything.
+                let prefix = path.strip_prefix("/w/").filter(|prefix| !prefix.is_empty());
+                prefix.inspect(|prefix| self.store.borrow_mut().remove(prefix));
+                self.respond(if prefix.is_some() { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }, "")
+            }
             (_, "/dump") => self.respond(StatusCode::OK, listed(0)),
             (_, "/replica") => self.respond(StatusCode::OK, listed(self.replica_lag)),
             _ => self.respond(StatusCode::OK, "up"),

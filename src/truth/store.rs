@@ -26,6 +26,11 @@ impl Store {
         lost
     }
 
+    /// Removes the keys that begin with this.
+    pub(super) fn remove(&mut self, prefix: &str) {
+        self.keys.retain(|(key, _)| !key.starts_with(prefix));
+    }
+
     /// All keys but the last `behind`.
     pub(super) fn keys(&self, behind: usize) -> Vec<&str> {
         self.keys.iter().take(self.keys.len().saturating_sub(behind)).map(|(key, _)| key.as_str()).collect()
@@ -47,5 +52,8 @@ mod tests {
         assert_eq!(store.keys(0), ["a", "c"]);
         assert_eq!(store.lose(9), ["a"]);
         assert!(store.keys(9).is_empty());
+        store.keep("b-1", true);
+        store.remove("b-");
+        assert_eq!(store.keys(0), ["c"]);
     }
 }

@@ -170,8 +170,8 @@ fn owing(state: &RunState) -> String {
         let again = if item.failed_undos > 0 { format!(", attempt {}", item.failed_undos + 1) } else { String::new() };
         return format!("undoing {id}{again}");
     }
-    let last = state.owed().next_back();
-    last.map_or_else(|| "nothing is owed any more".to_owned(), |(id, _)| format!("stopping {}", name(id)))
+    let Some((id, _)) = state.owed().next_back() else { return "nothing is owed any more".to_owned() };
+    id.strip_prefix("ledger/").map_or_else(|| format!("stopping {}", name(id)), |ledger| format!("removing what {ledger} wrote"))
 }
 
 fn settling(plan: &Plan, state: &RunState, now: At) -> String {

@@ -128,6 +128,7 @@ mod tests {
             control: false,
             in_flight: 4,
             ledger: false,
+            clean_up: false,
         };
         Pulse::new(&plan)
     }

@@ -231,7 +231,11 @@ impl Story {
     fn support(&mut self, entry: &Entry) -> Option<Line> {
         let at = entry.at;
         let told = match &entry.event {
+            Event::Effective { id, .. } if id.starts_with("ledger/") => return None,
             Event::Effective { id, .. } => line(at, "system", Mood::Plain, format!("{} is ready", name(id))),
+            Event::Undone { id, .. } if id.starts_with("ledger/") => {
+                line(at, "ledger", Mood::Plain, format!("nothing is left of what {} wrote, verified", id.trim_start_matches("ledger/")))
+            }
             Event::Undone { id, .. } => {
                 self.stopped.push(name(id));
                 return None;

@@ -25,6 +25,7 @@ pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
         out.extend(subject.pick.as_ref().and_then(|pick| matchers::json_path(&place, pick)));
     }
     out.extend(keys(s, known));
+    out.extend(prefixes(s, known));
     out
 }
 
@@ -130,6 +131,21 @@ fn keys(s: &Scenario, known: &Known) -> Vec<Finding> {
         .collect()
 }
 
+/// `${key.prefix}` is what all keys of a ledger begin with; only what removes them needs it.
+fn prefixes(s: &Scenario, known: &Known) -> Vec<Finding> {
+    let ledgers = s.probes.iter().filter(|(_, probe)| known.probe(&probe.what.kind).is_some_and(|kind| kind.ledger));
+    let removals: Vec<String> = ledgers.map(|(id, probe)| at(&["probes", id.as_str(), &probe.what.kind, "clean_up"])).collect();
+    texts(s)
+        .into_iter()
+        .filter(|text| text.text.contains("${key.prefix}") && !removals.iter().any(|place| text.at.starts_with(place.as_str())))
+        .map(|text| {
+            Finding::error(text.at, "`${key.prefix}` has a value only in a ledger's `clean_up`", "has no value here")
+                .part("${key.prefix}")
+                .help("it is what all keys of a ledger begin with; to write it as it stands, use `$${key.prefix}`")
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample::{condition, found, id, refuses, scenario, warns};
@@ -206,6 +222,18 @@ mod tests {
         confirm.how.within = Some(Span::secs(2));
         s.faults[0].confirm = Some(confirm);
         warns(&s, "/faults/lose-primary/confirm/every", "asked only once");
+    }
+
+    #[test]
+    fn only_what_removes_keys_knows_what_they_begin_with() {
+        let mut s = scenario();
+        s.probes[1].what.spec["clean_up"] = json!({ "method": "DELETE", "url": "http://h/l/${key.prefix}" });
+        assert!(found(&s).is_empty());
+        s.probes[1].what.spec["clean_up"] = json!({ "method": "DELETE", "url": "http://h/l/${key}" });
+        refuses(&s, "/probes/orders/ledger.http/clean_up/url", "only in a ledger's `write`");
+        s.probes[1].what.spec["clean_up"] = json!(null);
+        s.probes[0].what.spec["url"] = json!("http://h/${key.prefix}");
+        refuses(&s, "/probes/checkout/http/url", "only in a ledger's `clean_up`");
     }
 
     #[test]

@@ -191,6 +191,7 @@ mod tests {
     fn production_needs_an_owner() {
         let mut s = scenario();
         s.environment = Environment::Production;
+        s.probes[1].what.spec["keep"] = serde_json::json!(true);
         assert_eq!(found(&s), vec![]);
         s.owner = None;
         warns(&s, "/environment", "no owner");

@@ -3,7 +3,7 @@
 use super::super::defaults::{MOST_PER_SECOND, MOST_WRITES_PER_SECOND, probe_rate, probe_timeout, steady_over};
 use super::super::finding::Finding;
 use super::super::known::Known;
-use super::super::model::{MaxSpan, ProbeDecl, Scenario, ServedBy, SteadyBounds};
+use super::super::model::{Environment, MaxSpan, ProbeDecl, Scenario, ServedBy, SteadyBounds};
 use super::places::texts;
 use super::{PROBE, at, matchers, names, unknown};
 use crate::base::{Id, Span};
@@ -16,6 +16,7 @@ pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
     for (id, probe) in &s.probes {
         out.extend(pace(id, probe, is_ledger(probe, known)));
         out.extend(ledger(s, id, probe, known));
+        out.extend(left_behind(s, id, probe, known));
         out.extend(served_by(id, probe, known));
     }
     out.extend(steady(s, known));
@@ -179,6 +180,19 @@ fn window(place: &str, probe: &ProbeDecl, bounds: &SteadyBounds, over: Span) -> 
     out
 }
 
+/// What is written into a store that others use should not stay there unasked.
+fn left_behind(s: &Scenario, id: &Id, probe: &ProbeDecl, known: &Known) -> Option<Finding> {
+    let spec = &probe.what.spec;
+    let shared = matches!(s.environment, Environment::Staging | Environment::Production);
+    let removable = spec.pointer("/write/url").is_some() && spec.get("keep") != Some(&true.into());
+    if !shared || !removable || known.probe(&probe.what.kind).is_none_or(|kind| !kind.ledger || (kind.cleans_up)(spec)) {
+        return None;
+    }
+    let place = at(&["probes", id.as_str(), &probe.what.kind]);
+    let help = "add `clean_up: { method: DELETE, url: \"…${key.prefix}\" }`, or `keep: true` when it is meant to stay";
+    Some(Finding::warning(place, format!("what `{id}` writes stays in its store"), "is never removed").on_key().help(help))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample::{found, id, refuses, scenario, warns};
@@ -203,6 +217,18 @@ mod tests {
         warns(&s, "/probes/write-old/timeout", "6000 samples");
         s.probes[3].how.timeout = Some(Span::ZERO);
         refuses(&s, "/probes/write-old/timeout", "above zero");
+    }
+
+    #[test]
+    fn what_is_written_does_not_stay_in_a_store_of_others_unasked() {
+        let mut s = scenario();
+        s.environment = crate::scenario::model::Environment::Staging;
+        assert!(warns(&s, "/probes/orders/ledger.http", "stays in its store").help.unwrap().contains("${key.prefix}"));
+        s.probes[1].what.spec["keep"] = json!(true);
+        assert!(found(&s).is_empty());
+        s.probes[1].what.spec["keep"] = json!(false);
+        s.environment = crate::scenario::model::Environment::Test;
+        assert!(found(&s).is_empty());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::super::model::{Scenario, SecretRef};
 use super::places::{Use, secrets_in, texts};
 use super::{PROXY, SECRET, SYSTEM, Sort, TARGET, at, names, unknown};
 
-pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
-    let mut out = secrets(s);
+pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
+    let mut out = secrets(s, known);
     for (id, fault) in &s.faults {
         let kind = fault.what.kind.as_str();
         let rules: [(&str, &Sort, Vec<&str>); 3] =
@@ -39,7 +39,21 @@ pub(super) fn named<'a>(spec: &'a Value, key: &str) -> Vec<(String, &'a str)> {
     }
 }
 
-fn secrets(s: &Scenario) -> Vec<Finding> {
+/// What is needed to remove what ledgers wrote: the request and the readers, or, where the kind finds out by itself, all of its spec.
+fn removals(s: &Scenario, known: &Known) -> Vec<String> {
+    let cleans_up = |kind: &str, spec: &Value| known.probe(kind).is_some_and(|known| (known.cleans_up)(spec));
+    let ledgers = s.probes.iter().filter(|(_, probe)| cleans_up(&probe.what.kind, &probe.what.spec));
+    ledgers
+        .flat_map(|(id, probe)| {
+            let declared = probe.what.spec.get("clean_up").is_some();
+            let parts: &[&str] = if declared { &["/clean_up", "/readers"] } else { &[""] };
+            parts.iter().map(move |part| format!("{}{part}", at(&["probes", id.as_str(), &probe.what.kind])))
+        })
+        .collect()
+}
+
+fn secrets(s: &Scenario, known: &Known) -> Vec<Finding> {
+    let removals = removals(s, known);
     let mut out = Vec::new();
     let hit: BTreeSet<&str> = s.faults.values().flat_map(|fault| named(&fault.what.spec, "system")).map(|(_, name)| name).collect();
     for text in texts(s) {
@@ -51,7 +65,8 @@ fn secrets(s: &Scenario) -> Vec<Finding> {
             let undoes = match &text.used {
                 Use::Undo => true,
                 Use::System(id) => hit.contains(id.as_str()),
-                Use::Told | Use::Other => false,
+                Use::Told => false,
+                Use::Other => removals.iter().any(|place| text.at.strip_prefix(place.as_str()).is_some_and(|rest| rest.starts_with('/'))),
             };
             match secret {
                 SecretRef::SsmParameter(_) if text.used != Use::Told => out.push(
@@ -160,6 +175,17 @@ mod tests {
         s.faults[0].undo = None;
         s.system[0].how.env.insert("PASSWORD".into(), "${secret:token}".into());
         assert_eq!(only(&s).at, "/system/primary/env/PASSWORD");
+    }
+
+    #[test]
+    fn what_removes_keys_should_not_need_the_environment() {
+        let mut s = scenario();
+        s.secrets.insert(id("token"), SecretRef::Env("TOKEN".into()));
+        s.probes[1].what.spec["write"]["headers"] = json!({ "x": "${secret:token}" });
+        assert!(super::super::sample::found(&s).is_empty(), "to write takes no fresh process");
+        s.probes[1].what.spec["clean_up"] =
+            json!({ "method": "DELETE", "url": "http://h/${key.prefix}", "headers": { "x": "${secret:token}" } });
+        assert_eq!(only(&s).at, "/probes/orders/ledger.http/clean_up/headers/x");
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(crate) fn id(text: &str) -> Id {
 
 fn probe_kind(name: &str, fields: &[&str], ledger: bool) -> KnownKind {
     let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-    KnownKind { fields, ledger, ..KnownKind::plain(name, "observes", json!({})) }
+    let cleans_up: super::super::known::AskSpec = Box::new(|spec: &Value| spec.get("clean_up").is_some());
+    KnownKind { fields, ledger, cleans_up, ..KnownKind::plain(name, "observes", json!({})) }
 }
 
 pub(crate) fn known() -> Known {
