@@ -10,7 +10,12 @@
 
 mod drill;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use drill::{Done, Place, case, free_ports, has_program, side_by_side, until_it_says_something};
 
@@ -26,8 +31,77 @@ fn programs() -> Option<PathBuf> {
     found.pop()
 }
 
+/// What was seen of the two servers from outside, by asking them.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether the lost leader might be rejoined, asked while it led.
+    fenced_before: Option<(Option<i32>, String)>,
+    /// The same, after it was rejoined.
+    fenced_after: Option<(Option<i32>, String)>,
+    /// Afterwards: whether each is in recovery, how many follow the new leader, and whether both have the same rows.
+    follows: Option<(String, String, String, bool)>,
+}
+
+struct Pair<'a> {
+    bin: &'a Path,
+    a: u16,
+    b: u16,
+    data: &'a Path,
+}
+
+impl Pair<'_> {
+    fn ask(&self, port: u16, query: &str) -> String {
+        let mut command = Command::new(self.bin.join("psql"));
+        command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "firedrill", "-d", "postgres", "-Atqc", query]);
+        drill::text(&command.output().unwrap()).trim().to_owned()
+    }
+
+    fn fenced(&self) -> (Option<i32>, String) {
+        let script = format!("{}/scenarios/postgres/fenced.sh", env!("CARGO_MANIFEST_DIR"));
+        let (a, b) = (self.a.to_string(), self.b.to_string());
+        let output = Command::new(script).args([self.bin.to_str().unwrap(), "a", &a, &b, self.data.to_str().unwrap()]).output().unwrap();
+        (output.status.code(), drill::text(&output))
+    }
+
+    fn look(&self, seen: &mut Seen, place: &Place) {
+        let Some(run) = place.runs().pop() else { return };
+        let events: Vec<String> =
+            place.journal(&run).iter().map(|entry| entry["event"]["type"].as_str().unwrap_or_default().to_owned()).collect();
+        let has = |word: &str| events.iter().any(|event| event == word);
+        if has("baseline_started") && seen.fenced_before.is_none() {
+            seen.fenced_before = Some(self.fenced());
+        }
+        if has("restored") && !has("probes_stopped") && !seen.follows.as_ref().is_some_and(|(.., same)| *same) {
+            seen.fenced_after.get_or_insert_with(|| self.fenced());
+            let recovering = "select pg_is_in_recovery()";
+            let streaming = "select count(*) from pg_stat_replication where state = 'streaming' and application_name = 'standby'";
+            // What is written goes on: the standby has every row that the leader had a moment before.
+            let rows = "select coalesce(string_agg(key, ' '), '') from firedrill_ledger";
+            let (at_b, at_a) = (self.ask(self.b, rows), self.ask(self.a, rows));
+            let kept: BTreeSet<&str> = at_a.split(' ').collect();
+            // And nothing that the leader has not: what was never sent was taken back.
+            let led = self.ask(self.b, rows);
+            let leads: BTreeSet<&str> = led.split(' ').collect();
+            let same = at_b.split(' ').all(|key| kept.contains(key)) && kept.iter().all(|key| leads.contains(key));
+            seen.follows = Some((self.ask(self.a, recovering), self.ask(self.b, recovering), self.ask(self.b, streaming), same));
+        }
+    }
+}
+
+/// The old leader was made a standby of the new one by the guarded step, and by nothing else.
+fn assert_rejoined(report: &serde_json::Value, seen: &Seen) {
+    let rejoin = &report["restore"]["rejoin"];
+    assert_eq!(rejoin["result"], "done", "{rejoin}");
+    assert!(rejoin["detail"].as_str().unwrap().contains("a was taken back with pg_rewind and follows"), "{rejoin}");
+    let (code, why) = seen.fenced_before.as_ref().unwrap();
+    assert!(*code == Some(1) && why.contains("not fenced"), "a leader that lives is not to be touched: {seen:?}");
+    assert_eq!(seen.fenced_after.as_ref().unwrap().0, Some(1), "{seen:?}");
+    let (a, b, streaming, same) = seen.follows.as_ref().expect("nobody looked between the step and the end");
+    assert_eq!((a.as_str(), b.as_str(), streaming.as_str(), *same), ("t", "f", "1", true), "{seen:?}");
+}
+
 /// Runs a shipped scenario on free ports and data of its own; none where something is not installed.
-fn run(name: &str) -> Option<((Place, PathBuf), Done)> {
+fn run(name: &str) -> Option<((Place, PathBuf, Seen), Done)> {
     let (Some(bin), Some(haproxy)) = (programs(), has_program("haproxy")) else {
         println!("SKIPPED {name}: postgresql or haproxy is not installed (apt-get install postgresql haproxy); nothing was shown");
         return None;
@@ -45,13 +119,27 @@ fn run(name: &str) -> Option<((Place, PathBuf), Done)> {
     let file = format!("{}/scenarios/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let mut args = vec!["run", &file, "--yes", "--output", "json"];
     vars.iter().for_each(|var| args.extend(["--var", var.as_str()]));
-    let done = place.run(&args, 240);
-    Some(((place, data), done))
+    let (seen, over) = (Mutex::new(Seen::default()), AtomicBool::new(false));
+    let pair = Pair { bin: &bin, a, b, data: &data };
+    let done = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                pair.look(&mut seen.lock().unwrap(), &place);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let done = place.run(&args, 240);
+        over.store(true, Ordering::SeqCst);
+        done
+    });
+    let seen = seen.into_inner().unwrap();
+    Some(((place, data, seen), done))
 }
 
 fn synchronous() {
-    let Some(((place, data), done)) = until_it_says_something(|| run("postgres-synchronous")) else { return };
+    let Some(((place, data, seen), done)) = until_it_says_something(|| run("postgres-synchronous")) else { return };
     let report = done.expect(0).json();
+    assert_rejoined(&report, &seen);
     let claim = &report["claims"]["no-order-is-lost"];
     assert_eq!((&claim["rto"]["verdict"], &claim["rpo"]["verdict"]), (&"passed".into(), &"passed".into()), "{claim:#}");
     // The script waits for three answers that do not come before it promotes.
@@ -63,8 +151,9 @@ fn synchronous() {
 }
 
 fn asynchronous() {
-    let Some(((place, data), done)) = until_it_says_something(|| run("postgres-asynchronous")) else { return };
+    let Some(((place, data, seen), done)) = until_it_says_something(|| run("postgres-asynchronous")) else { return };
     let report = done.expect(30).json();
+    assert_rejoined(&report, &seen);
     let claim = &report["claims"]["no-order-is-lost"];
     assert_eq!((&claim["rto"]["verdict"], &claim["rpo"]["verdict"]), (&"passed".into(), &"failed".into()), "{claim:#}");
     let ledger = &report["ledgers"]["orders"];
