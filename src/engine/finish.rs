@@ -275,3 +275,30 @@ pub async fn finish_in(
     }
     Ok(Finished { owed_before, owed_after, outcome, unwritten: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::UndoRecord;
+
+    #[test]
+    fn a_late_undo_starts_processes_again_and_writes_nothing() {
+        let mut state = RunState::default();
+        let mut seq = 0;
+        let mut tell = |event| {
+            state.apply(&Entry { seq, at: At(seq), event }).unwrap();
+            seq += 1;
+        };
+        for (id, role) in [("system/a", Role::Support), ("ledger/orders", Role::Support), ("broken", Role::Fault)] {
+            let undo = UndoRecord { kind: "x".into(), detail: serde_json::Value::Null, by_hand: "true".into(), declared: None };
+            tell(Event::Armed { id: id.into(), role, undo, targets: Vec::new(), summary: String::new() });
+            tell(Event::Undoing { id: id.into(), attempt: 1, why: String::new() });
+            if role == Role::Support {
+                tell(Event::Undone { id: id.into(), when: crate::base::Interval::exact(At(0)), seen: String::new() });
+            }
+        }
+        let again = stopped_too_soon(&state, &BTreeSet::new());
+        let ids: Vec<_> = again.iter().map(|event| if let Event::Armed { id, .. } = event { id.as_str() } else { "" }).collect();
+        assert_eq!(ids, ["system/a"]);
+    }
+}
