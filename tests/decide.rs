@@ -35,7 +35,9 @@ fn plan(faults: &[(&str, serde_json::Value, serde_json::Value)]) -> Plan {
         "system": { "s": { "how": { "run": ["true"] }, "ready": null } },
         "proxies": { "q": { "listen": "a", "upstream": "b" } },
         "probes": { "p": { "kind": "http", "spec": {}, "rate": "20/s", "timeout": "1s", "expect": {}, "served_by": null, "control": false,
-                           "in_flight": 24, "ledger": false } },
+                           "in_flight": 24, "ledger": false },
+                    "l": { "kind": "ledger.http", "spec": {}, "rate": "20/s", "timeout": "1s", "expect": {}, "served_by": null, "control": false,
+                           "in_flight": 24, "ledger": true, "clean_up": true } },
         "steady": { "over": "10s", "probes": {} }, "guards": {}, "faults": faults, "restore": {}, "claims": {}, "subject": {},
         "baseline_within": "60s", "settle_within": "60s", "reset": null, "not_judged": [], "carried": {},
     });
@@ -151,7 +153,9 @@ impl World {
             }
             Effect::StopProbes => self.record(Event::ProbesStopped {}),
             Effect::Finish(outcome) => self.record(Event::RunFinished { outcome }),
-            Effect::Restore(_) | Effect::Subjects(_) | Effect::ReadLedgers => unreachable!("not in these plans"),
+            Effect::Subjects(_) => self.record(Event::LedgersChecked {}),
+            Effect::ReadLedgers => self.record(Event::LedgersRead {}),
+            Effect::Restore(_) => unreachable!("not in these plans"),
         }
     }
 
@@ -205,6 +209,17 @@ fn judge(world: &World) {
             let armed = world.log[..at].iter().any(|before| matches!(&before.event, Event::Armed { id: other, .. } if other == id));
             assert!(armed, "{id} was injected without an undo");
         }
+    }
+    // What is written is owed before it is, and removed while what was started still runs.
+    let first = |is: &dyn Fn(&Event) -> bool| world.log.iter().position(|entry| is(&entry.event));
+    let undone = |of: &'static str| first(&move |event| matches!(event, Event::Undone { id, .. } if id == of));
+    if let Some(began) = first(&|event| matches!(event, Event::BaselineStarted {})) {
+        assert!(first(&|event| matches!(event, Event::Armed { id, .. } if id == "ledger/l")).is_some_and(|armed| armed < began));
+    }
+    if let (Some(stopped), true) = (undone("system/s"), world.log.iter().any(|entry| matches!(entry.event, Event::BaselineStarted {})))
+        && world.trouble.undo_fails < UNDO_ATTEMPTS
+    {
+        assert!(undone("ledger/l").is_some_and(|removed| removed < stopped), "the system was stopped first");
     }
 }
 
@@ -267,7 +282,11 @@ fn an_untroubled_drill_completes_and_undoes_in_order() {
             _ => None,
         })
         .collect();
-    assert_eq!(undone, ["a", "b", "system/s", "proxy/q"], "faults first, then what was started, last first");
+    assert_eq!(
+        undone,
+        ["a", "b", "ledger/l", "system/s", "proxy/q"],
+        "faults first, then what was written, then what was started, last first"
+    );
 }
 
 #[test]
