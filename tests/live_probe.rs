@@ -238,3 +238,27 @@ async fn a_stopped_process_shows_as_a_stall() {
     assert!(number("lag") >= 250, "what was due meanwhile was sent late and says so: {told}");
     assert!(number("samples") >= 110, "what was due meanwhile was sent at all: {told}");
 }
+
+#[tokio::test]
+async fn what_a_program_wrote_is_removed_and_nothing_else() {
+    let world = World::new();
+    let store = world.dir.path().join("store");
+    let key = |writer| probe::key_of(&world.cx.run, writer, 7);
+    let spec = json!({
+        "write": {"run": ["tee", "-a", "store"]}, "readers": [{"run": ["cat", "store"]}],
+        "clean_up": {"run": ["sed", "-i", "/^${key.prefix}/d", "store"]},
+    });
+    let all = format!("{}\nsomebody-else\n{}\n", key("w1"), key("w2"));
+    let others = format!("somebody-else\n{}\n", key("w2"));
+    let now = || std::fs::read_to_string(&store).unwrap_or_default();
+    std::fs::write(&store, &all).unwrap_or_else(|error| panic!("{error}"));
+    let removal = probe::removal("ledger.command", &spec, &world.cx);
+    let removal = removal.ok().flatten().unwrap_or_else(|| panic!("it can be removed"));
+    assert_eq!(removal.is_done(&world.cx).await, Ok(false));
+    let typed = removal.by_hand(&world.cx).remove(0);
+    assert!(std::process::Command::new(&typed.argv[0]).args(&typed.argv[1..]).status().is_ok_and(|status| status.success()));
+    assert_eq!(now(), others, "what a person types does the same");
+    std::fs::write(&store, &all).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(removal.remove(&world.cx).await, Ok(()));
+    assert_eq!((removal.is_done(&world.cx).await, now()), (Ok(true), others));
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{FIELDS, answer, check_run, failure};
 use super::error::Why;
 use super::judge::Answer;
-use super::kind::{Ask, Asked, Keys, Probe, ReadBack, Source, expect_one};
+use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Removed, Source, Typed, expect_one};
 use super::ledger::{check_acknowledgement, check_authorities, check_ids, check_writer, key_of, keys_in};
 use crate::base::{Problem, Span};
 use crate::event::Class;
@@ -24,6 +24,8 @@ pub(super) struct LedgerCommand;
 const LARGEST: usize = 64 << 20;
 /// Where the number of a write stands.
 const KEY: &str = "${key}";
+/// Stands for what all keys of a run and writer begin with.
+const PREFIX: &str = "${key.prefix}";
 
 /// What a scenario writes under `ledger.command:`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,9 +41,15 @@ pub(super) struct LedgerSpec {
     /// The writer's name within the keys. Default `w1`.
     #[serde(default = "super::ledger::w1")]
     writer: String,
+    /// The program that removes what this writer wrote in this run; `${key.prefix}` is what its keys begin with. Default: it stays.
+    #[serde(default)]
+    clean_up: Option<WriteSpec>,
+    /// What is written stays, and nobody needs to be told so.
+    #[serde(default)]
+    keep: bool,
 }
 
-/// A program that writes.
+/// A program that writes, or removes what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WriteSpec {
@@ -96,6 +104,7 @@ impl Probe for LedgerCommand {
         }
         problems.extend(check_writer(&spec.writer));
         problems.extend(check_acknowledgement(&spec.acknowledged_when, "a command", FIELDS));
+        problems.extend(spec.check_clean_up());
         let authorities: Vec<bool> = spec.readers.iter().map(|reader| reader.authority).collect();
         problems.extend(check_authorities(&authorities));
         for (index, reader) in spec.readers.iter().enumerate() {
@@ -124,6 +133,51 @@ impl Probe for LedgerCommand {
     fn read_back(&self, spec: LedgerSpec) -> Option<ReadBack> {
         let one = |reader: ReaderSpec| (reader.run.join(" "), reader.authority, Arc::new(reader) as Arc<dyn Source>);
         Some(ReadBack::of(spec.writer, spec.readers.into_iter().map(one)))
+    }
+
+    fn clean_up(&self, spec: LedgerSpec) -> Option<CleanUp> {
+        let program = spec.clean_up?;
+        let removers = vec![(program.run.join(" "), Arc::new(program) as Arc<dyn Remove>)];
+        let one = |reader: ReaderSpec| (reader.run.join(" "), Arc::new(reader) as Arc<dyn Source>);
+        Some(CleanUp { writer: spec.writer, removers, sources: spec.readers.into_iter().map(one).collect() })
+    }
+}
+
+impl LedgerSpec {
+    fn check_clean_up(&self) -> Vec<Problem> {
+        let Some(program) = &self.clean_up else { return Vec::new() };
+        let mut problems = check_run(&program.run, "/clean_up");
+        if !program.run.iter().any(|word| word.contains(PREFIX) || word.contains("${run.id}")) {
+            let help = "name them by `${key.prefix}`, which all keys of this run and writer begin with, or by `${run.id}`";
+            problems.push(Problem::new("/clean_up/run", "this may remove more than the drill has written").help(help));
+        }
+        if self.keep {
+            problems.push(Problem::new("/keep", "what is written is removed, or it stays").help("remove `keep` or `clean_up`"));
+        }
+        problems
+    }
+}
+
+impl WriteSpec {
+    fn for_keys(&self, keys: &str) -> Vec<String> {
+        self.run.iter().map(|word| word.replace(PREFIX, keys)).collect()
+    }
+}
+
+impl Remove for WriteSpec {
+    fn remove<'a>(&'a self, keys: &'a str, limit: Span, cx: &'a Cx) -> Removed<'a> {
+        Box::pin(async move {
+            let exec = Exec { argv: self.for_keys(keys), cwd: self.cwd.as_ref().map(Into::into), limit, ..Exec::default() };
+            let output = run(exec, cx).await.map_err(|error| error.to_string())?;
+            if output.ok() { Ok(()) } else { Err(output.summary()) }
+        })
+    }
+
+    fn by_hand(&self, keys: &str, cx: &Cx) -> Typed {
+        // A program stands relative to the scenario, from wherever the line is typed.
+        let place = cx.base_dir.join(self.cwd.as_deref().unwrap_or(""));
+        let argv = ["env", "-C", &place.display().to_string()].map(str::to_owned).into_iter().chain(self.for_keys(keys)).collect();
+        Typed { env: Vec::new(), argv }
     }
 }
 
@@ -223,6 +277,19 @@ mod tests {
         assert_eq!(of(json!([{"run": ["./list.sh", "a"]}])), [("./list.sh a".to_owned(), true)]);
         let two = of(json!([{"run": ["./list.sh", "a"]}, {"run": ["./list.sh", "b"], "authority": true}]));
         assert_eq!(two, [("./list.sh a".to_owned(), false), ("./list.sh b".to_owned(), true)]);
+    }
+
+    #[test]
+    fn what_removes_keys_names_them() {
+        let check = |clean_up: Value, keep: bool| {
+            check(json!({
+                "write": {"run": ["./put.sh", "${key}"]}, "readers": [{"run": ["./list.sh"]}], "clean_up": clean_up, "keep": keep,
+            }))
+        };
+        assert!(check(json!({"run": ["./remove.sh", "${key.prefix}"]}), false).is_empty());
+        assert_eq!(check(json!({"run": ["./remove.sh", "${key.prefix}"]}), true), ["/keep"]);
+        assert_eq!(check(json!({"run": ["./remove.sh", "all"]}), false), ["/clean_up/run"]);
+        assert_eq!(check(json!({"run": []}), false), ["/clean_up/run", "/clean_up/run"]);
     }
 
     #[tokio::test]

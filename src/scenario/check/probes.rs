@@ -184,12 +184,14 @@ fn window(place: &str, probe: &ProbeDecl, bounds: &SteadyBounds, over: Span) -> 
 fn left_behind(s: &Scenario, id: &Id, probe: &ProbeDecl, known: &Known) -> Option<Finding> {
     let spec = &probe.what.spec;
     let shared = matches!(s.environment, Environment::Staging | Environment::Production);
-    let removable = spec.pointer("/write/url").is_some() && spec.get("keep") != Some(&true.into());
+    let program = spec.pointer("/write/run").is_some();
+    let removable = (program || spec.pointer("/write/url").is_some()) && spec.get("keep") != Some(&true.into());
     if !shared || !removable || known.probe(&probe.what.kind).is_none_or(|kind| !kind.ledger || (kind.cleans_up)(spec)) {
         return None;
     }
     let place = at(&["probes", id.as_str(), &probe.what.kind]);
-    let help = "add `clean_up: { method: DELETE, url: \"…${key.prefix}\" }`, or `keep: true` when it is meant to stay";
+    let how = if program { "run: [./remove.sh, \"${key.prefix}\"]" } else { "method: DELETE, url: \"…${key.prefix}\"" };
+    let help = format!("add `clean_up: {{ {how} }}`, or `keep: true` when it is meant to stay");
     Some(Finding::warning(place, format!("what `{id}` writes stays in its store"), "is never removed").on_key().help(help))
 }
 
