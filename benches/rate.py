@@ -421,7 +421,7 @@ def report(tools, rounds):
             print(f"  {'lag ' + name:44} {us(statistics.median(exact)):>11} {us(median('canary', FAST, f'{name}_us')):>11} {'':>8}   no bar")
     valid = sum(one["valid"] for one in mine)
     outages, tainted = sum(one["outages"] for one in mine), sum(one["tainted_seconds"] for one in mine)
-    print(f"  {'drills that were valid':44} {valid:>5} of {len(mine):<2}   no bar     {tainted} tainted seconds, {outages} outages that were ours")
+    print(f"  {'drills that were valid':44} {valid:>5} of {len(mine):<2}   no bar     {tainted} tainted seconds, {outages} outages of a server that was never down")
 
     print(f"beside others: CPU per request, and how long an answer took\n  {'':32} {'firedrill':>11} {'oha':>11} {'ratio':>8} {'bar':>5}")
     for rate in RATES:
