@@ -62,6 +62,18 @@ pub struct Thinner {
     second: Option<Run>,
 }
 
+/// Samples told one by one and next to each other, as one: an outage would otherwise take a line of the journal for each.
+fn joined(kept: Vec<Kept>) -> Vec<Kept> {
+    let mut out: Vec<Kept> = Vec::with_capacity(kept.len());
+    for one in kept {
+        match (out.last_mut(), one) {
+            (Some(Kept::Each(before)), Kept::Each(rows)) => before.extend(rows),
+            (_, one) => out.push(one),
+        }
+    }
+    out
+}
+
 /// A run that is still growing.
 #[derive(Debug)]
 struct Run {
@@ -106,7 +118,7 @@ impl Thinner {
         }
         self.settle(self.newest.minus(self.around + self.timeout), &mut out);
         self.release(&mut out);
-        out
+        joined(out)
     }
 
     /// Something happened to the drill.

@@ -1,6 +1,7 @@
 //! Reading a journal: a torn tail is what a crash leaves and is dropped; damage before the tail is an error.
 
-use std::io::{Read as _, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _, Seek, SeekFrom};
 use std::path::Path;
 
 use super::{FILE, JournalError};
@@ -48,27 +49,33 @@ fn entry_of(line: &[u8], previous: &str, seq: u64) -> Result<(Entry, String), St
 /// The file cannot be read, or a line before the last is damaged.
 pub fn read(run_dir: &Path) -> Result<Read, JournalError> {
     let path = run_dir.join(FILE);
-    let bytes = std::fs::read(&path).map_err(|source| JournalError::os("read", &path, source))?;
+    let os = |source| JournalError::os("read", &path, source);
+    // Line by line: a day of a fast probe is some hundred megabytes.
+    let mut file = BufReader::new(File::open(&path).map_err(os)?);
     let mut out = Read::default();
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { break };
-        match entry_of(&rest[..end], &out.sum, out.entries.len() as u64) {
-            Ok((entry, sum)) => {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let length = file.read_until(b'\n', &mut line).map_err(os)? as u64;
+        if length == 0 {
+            return Ok(out);
+        }
+        let whole = line.pop_if(|byte| *byte == b'\n').is_some();
+        match entry_of(&line, &out.sum, out.entries.len() as u64) {
+            Ok((entry, sum)) if whole => {
                 out.entries.push(entry);
                 out.sum = sum;
-                out.good += end as u64 + 1;
-                rest = &rest[end + 1..];
+                out.good += length;
             }
-            Err(why) if rest[end + 1..].is_empty() => {
-                let _ = why;
-                break;
+            Err(why) if whole && !file.fill_buf().map_err(os)?.is_empty() => {
+                return Err(JournalError::Damaged { path, line: out.entries.len() + 1, why });
             }
-            Err(why) => return Err(JournalError::Damaged { path, line: out.entries.len() + 1, why }),
+            Ok(_) | Err(_) => {
+                out.torn = length;
+                return Ok(out);
+            }
         }
     }
-    out.torn = rest.len() as u64;
-    Ok(out)
 }
 
 /// How many bytes the journal of a run directory has.
@@ -92,7 +99,7 @@ pub fn ended_well(run_dir: &Path) -> bool {
 /// The end of a file as text.
 fn tail(path: &Path) -> Option<String> {
     const ENOUGH: u64 = 1024;
-    let mut file = std::fs::File::open(path).ok()?;
+    let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH))).ok()?;
     let mut bytes = Vec::new();

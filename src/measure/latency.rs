@@ -106,7 +106,7 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
             quietly(&mut counts, run.count);
             for (into, packed) in [(&mut response, &run.response), (&mut service, &run.service), (&mut lag, &run.lag)] {
                 // One that grows takes whatever another holds.
-                let _ = into.add(&unpack(packed));
+                let _ = into.add(unpack(packed));
             }
         }
         let missing = watch.missing(from, to);

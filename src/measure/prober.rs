@@ -211,7 +211,7 @@ fn lag_p99(read: &Read<'_>) -> Option<Span> {
     lags.iter().for_each(|lag| record(&mut all, *lag));
     for run in read.probes.values().flat_map(|watch| &watch.quiet) {
         // One that grows takes whatever another holds.
-        let _ = all.add(&unpack(&run.lag));
+        let _ = all.add(unpack(&run.lag));
     }
     Some(Span(all.value_at_quantile(0.99)))
 }

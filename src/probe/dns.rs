@@ -53,7 +53,7 @@ pub(super) struct DnsSpec {
 /// A sort of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
-enum Sort {
+pub(super) enum Sort {
     #[default]
     A,
     Aaaa,
@@ -68,7 +68,7 @@ enum Sort {
 }
 
 impl Sort {
-    fn record_type(self) -> RecordType {
+    pub(super) fn record_type(self) -> RecordType {
         match self {
             Sort::A => RecordType::A,
             Sort::Aaaa => RecordType::AAAA,
@@ -87,14 +87,14 @@ impl Sort {
 /// How a name server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Transport {
+pub(super) enum Transport {
     #[default]
     Udp,
     Tcp,
 }
 
 /// The name that is asked for.
-fn name_of(text: &str, sort: Sort) -> Result<Name, String> {
+pub(super) fn name_of(text: &str, sort: Sort) -> Result<Name, String> {
     match text.parse::<IpAddr>() {
         Ok(ip) if sort == Sort::Ptr => return Ok(Name::from(ip)),
         Ok(_) => return Err(format!("`{text}` is an address, not a name")),
@@ -109,7 +109,7 @@ fn name_of(text: &str, sort: Sort) -> Result<Name, String> {
 }
 
 /// Where a name server listens.
-fn server_of(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn server_of(text: &str) -> Result<SocketAddr, String> {
     let with_port = text.parse::<SocketAddr>().ok().filter(|address| address.port() > 0);
     let without = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, PORT));
     with_port.or(without).ok_or_else(|| format!("`{text}` is not an address"))
@@ -181,16 +181,16 @@ impl Probe for Dns {
     }
 }
 
-struct Questions {
-    name: Name,
-    sort: RecordType,
-    server: Option<SocketAddr>,
-    transport: Transport,
+pub(super) struct Questions {
+    pub(super) name: Name,
+    pub(super) sort: RecordType,
+    pub(super) server: Option<SocketAddr>,
+    pub(super) transport: Transport,
 }
 
 /// An answer to our question.
-struct Found {
-    message: Message,
+pub(super) struct Found {
+    pub(super) message: Message,
     server: SocketAddr,
     transport: &'static str,
 }
@@ -220,7 +220,7 @@ fn silent(limit: Span, ignored: &AtomicU32) -> Failure {
 }
 
 impl Questions {
-    async fn ask_any(&self, limit: Span, ignored: &AtomicU32) -> Result<Found, Failure> {
+    pub(super) async fn ask_any(&self, limit: Span, ignored: &AtomicU32) -> Result<Found, Failure> {
         let servers = match self.server {
             Some(server) => vec![server],
             // Read anew for each question: a drill may change it.
@@ -282,7 +282,7 @@ impl Questions {
     }
 
     /// The records at the end of the aliases, as texts, and the lowest time to live on the way.
-    fn records(&self, answers: &[Record]) -> (Vec<String>, Option<u32>) {
+    pub(super) fn records(&self, answers: &[Record]) -> (Vec<String>, Option<u32>) {
         let mut owner = &self.name;
         let mut ttls = Vec::new();
         for _ in 0..ALIASES {
@@ -354,7 +354,7 @@ async fn over_tcp(server: SocketAddr, question: &Message, limit: Span) -> Result
 }
 
 /// A response code as everybody writes it.
-fn code_word(code: ResponseCode) -> String {
+pub(super) fn code_word(code: ResponseCode) -> String {
     let word = match code {
         ResponseCode::NoError => "NOERROR",
         ResponseCode::FormErr => "FORMERR",
@@ -366,42 +366,6 @@ fn code_word(code: ResponseCode) -> String {
         other => return format!("RCODE{}", u16::from(other)),
     };
     word.to_owned()
-}
-
-/// The name server that a text names.
-pub(super) fn name_server(text: &str) -> Result<SocketAddr, String> {
-    server_of(text)
-}
-
-/// Addresses of a host, IPv4 before IPv6, and for how many seconds the name server lets them be kept. An address stands for itself, for ever.
-pub(super) async fn addresses(host: &str, server: Option<SocketAddr>, limit: Span) -> Result<(Vec<IpAddr>, u32), Failure> {
-    if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse() {
-        return Ok((vec![ip], u32::MAX));
-    }
-    let mut found = Vec::new();
-    let mut lowest = u32::MAX;
-    let mut refusal = None;
-    for (sort, record_type) in [(Sort::A, RecordType::A), (Sort::Aaaa, RecordType::AAAA)] {
-        let name = name_of(host, sort).map_err(|why| Failure::new(Class::Dns, why))?;
-        let questions = Questions { name, sort: record_type, server, transport: Transport::Udp };
-        // Whatever befell the question, it is the name that was not found out; but what is our own trouble stays so.
-        let lost = |failure: Failure| match failure.class {
-            Class::Local => failure,
-            _ => Failure::new(Class::Dns, format!("name not resolved: {}", failure.note)),
-        };
-        let answer = questions.ask_any(limit, &AtomicU32::new(0)).await.map_err(lost)?;
-        let code = answer.message.metadata.response_code;
-        let (records, ttl) = questions.records(&answer.message.answers);
-        if !matches!(code, ResponseCode::NoError) {
-            refusal.get_or_insert(format!("name not resolved: {}", code_word(code)));
-        }
-        found.extend(records.iter().filter_map(|text| text.parse::<IpAddr>().ok()));
-        lowest = lowest.min(ttl.unwrap_or(u32::MAX));
-    }
-    if found.is_empty() {
-        return Err(Failure::new(Class::Dns, refusal.unwrap_or_else(|| "name not resolved: no address".to_owned())));
-    }
-    Ok((found, lowest))
 }
 
 #[cfg(test)]

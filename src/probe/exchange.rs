@@ -26,14 +26,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::error::Why;
 use super::http::{Connection, HttpSpec, Resolve};
 use super::judge::{Answer, Head};
+#[cfg(feature = "dns")]
+use super::names::Names;
 use super::request::{Filled, Target};
 use super::wire::{Failure, Leg, Resolving, addresses, dial, dial_any, of_hyper, of_io};
 use crate::base::Span;
 use crate::event::Class;
 use crate::sys::Cx;
 use crate::sys::http::client_config;
-#[cfg(feature = "dns")]
-use crate::{base::At, sys::Clock};
 
 /// Largest body that is read, in bytes.
 const BODY: usize = 1 << 20;
@@ -244,39 +244,6 @@ impl Client {
             return Err(Failure::new(Class::Tls, "TLS: the server does not offer HTTP/2"));
         }
         Ok(Stream::Tls(Box::new(stream)))
-    }
-}
-
-/// What a name stands for, kept for as long as its name server says.
-#[cfg(feature = "dns")]
-struct Names {
-    server: Option<SocketAddr>,
-    clock: Clock,
-    /// With the moment from which on it is asked for anew. Whoever finds it outdated asks, while the others wait within their own limits.
-    kept: tokio::sync::Mutex<Option<(Vec<SocketAddr>, At)>>,
-}
-
-#[cfg(feature = "dns")]
-impl Names {
-    fn new(spec: &HttpSpec, cx: &Cx) -> Result<Names, Why> {
-        let server = spec.name_server.as_deref().map(|server| cx.reveal(server, None)).transpose()?;
-        let server = server.map(|server| super::dns::name_server(&server)).transpose().map_err(Why::Spec)?;
-        Ok(Names { server, clock: cx.clock, kept: tokio::sync::Mutex::default() })
-    }
-
-    async fn addresses(&self, host: &str, port: u16, limit: Span) -> Result<Vec<SocketAddr>, Failure> {
-        let mut kept = self.kept.lock().await;
-        if let Some((known, until)) = kept.as_ref()
-            && self.clock.now() < *until
-        {
-            return Ok(known.clone());
-        }
-        // It counts from the question: by the time the answer is here, it may have been kept for a while already.
-        let asked = self.clock.now();
-        let (found, seconds) = super::dns::addresses(host, self.server, limit).await?;
-        let found: Vec<SocketAddr> = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-        *kept = Some((found.clone(), asked + Span::secs(u64::from(seconds))));
-        Ok(found)
     }
 }
 

@@ -144,7 +144,7 @@ pub(super) fn check_request(spec: &HttpSpec, at: &str, keyed: bool) -> Vec<Probl
         let place = format!("{at}/name_server");
         if spec.resolve != Resolve::Ttl {
             problems.push(Problem::new(place, "`name_server` has a meaning beside `resolve: ttl` alone"));
-        } else if let Err(why) = super::dns::name_server(&without_templates(server))
+        } else if let Err(why) = super::dns::server_of(&without_templates(server))
             && !server.starts_with("${")
         {
             problems.push(Problem::new(place, why).help("write `IP` or `IP:PORT`, for example `10.0.0.2`"));

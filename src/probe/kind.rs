@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::error::Why;
 use super::judge::{Answer, Wanted};
 use crate::base::{Problem, Span};
+use crate::event::{Class, Sample};
 use crate::plan::{Expect, Matcher, ServedBy};
 use crate::sys::Cx;
 
@@ -138,6 +139,28 @@ pub struct Opened {
     pub ask: Arc<dyn Ask>,
     /// Judges.
     pub wanted: Arc<Wanted>,
+}
+
+impl Opened {
+    /// Asks a question and judges the answer; `first` keeps the fields of the first good one, where a matcher compares with it.
+    pub(super) async fn question(self, draft: Sample, timeout: Span, first: Arc<OnceLock<Value>>, cx: Cx) -> Sample {
+        let answer = self.ask.ask(draft.n, timeout, &cx).await;
+        let first = if self.wanted.compares() {
+            if answer.class == Class::Ok { Some(first.get_or_init(|| Value::Object(answer.all_fields()))) } else { first.get() }
+        } else {
+            None
+        };
+        let judged = self.wanted.judge(&answer, first);
+        Sample {
+            sent: answer.sent,
+            done: answer.done,
+            verdict: judged.verdict,
+            class: judged.class,
+            by: judged.by,
+            note: judged.note,
+            ..draft
+        }
+    }
 }
 
 /// A probe kind whose types are erased.

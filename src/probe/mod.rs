@@ -19,6 +19,8 @@ mod judge;
 mod kind;
 mod ledger;
 mod ledger_command;
+#[cfg(feature = "dns")]
+mod names;
 mod pace;
 #[cfg(feature = "postgres")]
 mod postgres;

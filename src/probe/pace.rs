@@ -18,6 +18,11 @@ impl Pace {
         Pace { first, every: Span(every.0.max(1)), next: 0 }
     }
 
+    /// The time between two.
+    pub fn every(&self) -> Span {
+        self.every
+    }
+
     /// When sample `n` is due.
     pub fn due(&self, n: u64) -> At {
         self.first + self.every.times(n)

@@ -42,6 +42,10 @@ const LOOKUPS: usize = 2048;
 
 /// Answers that one probe takes before the others on its thread have their turn.
 const TURN: u32 = 16;
+/// So many intervals late, a probe first takes what is there …
+const BEHIND: u64 = 4;
+/// … up to so many answers.
+const READY: u32 = 64;
 /// Turns after which the thread looks for what has come from outside.
 const TURNS: u32 = 8;
 
@@ -217,7 +221,11 @@ impl Watch {
         let mut answers = 0_u32;
         while !self.deaf {
             let due = self.job.pace.next_due();
-            if clock.now() >= due {
+            let now = clock.now();
+            if now >= due {
+                if now.since(due) > self.job.pace.every().times(BEHIND) {
+                    self.take_ready();
+                }
                 self.plan_due().await;
             }
             let flush = self.flush_due();
@@ -237,6 +245,17 @@ impl Watch {
             }
         }
         self.drain(clock, &kill).await;
+    }
+
+    /// Takes answers that are there already. Who is behind and only sends finds no connection idle, makes a new one for each question, and falls
+    /// behind further.
+    fn take_ready(&mut self) {
+        for _ in 0..READY {
+            match self.asked.next().now_or_never() {
+                Some(Some(ended)) => self.took(ended),
+                Some(None) | None => break,
+            }
+        }
     }
 
     /// Sends every sample that is due: each keeps its own due time, however late the wake-up was.
@@ -259,7 +278,7 @@ impl Watch {
                 self.hold(Sample { note: Some(format!("{} in flight", self.job.in_flight)), ..draft });
             } else {
                 let question =
-                    question(self.job.opened.clone(), draft.clone(), self.job.timeout, Arc::clone(&self.first), self.line.cx.clone());
+                    self.job.opened.clone().question(draft.clone(), self.job.timeout, Arc::clone(&self.first), self.line.cx.clone());
                 self.open.insert(n, draft);
                 self.ask(n, question).await;
             }
@@ -373,17 +392,6 @@ async fn wait_if(clock: Clock, at: Option<At>) {
         Some(at) => clock.sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-async fn question(opened: Opened, draft: Sample, timeout: Span, first: Arc<OnceLock<Value>>, cx: Cx) -> Sample {
-    let answer = opened.ask.ask(draft.n, timeout, &cx).await;
-    let first = if opened.wanted.compares() {
-        if answer.class == Class::Ok { Some(first.get_or_init(|| Value::Object(answer.all_fields()))) } else { first.get() }
-    } else {
-        None
-    };
-    let judged = opened.wanted.judge(&answer, first);
-    Sample { sent: answer.sent, done: answer.done, verdict: judged.verdict, class: judged.class, by: judged.by, note: judged.note, ..draft }
 }
 
 #[cfg(test)]
