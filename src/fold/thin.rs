@@ -1,7 +1,7 @@
 //! Which samples of a fast probe stand in the journal one by one, and which only as their distribution.
 //!
 //! At most [`EACH`] a second are all kept. Of a faster probe, those near an edge are: an edge is a sample that is not good, or anything that
-//! happened to the drill. The rest are good, and become [`Quiet`] runs of up to [`LONGEST`]. Which it is can be said only once no edge can come
+//! happened to the drill. The rest are good, and become [`Quiet`] runs of up to ten seconds. Which it is can be said only once no edge can come
 //! near any more; until then samples are held back.
 
 use std::collections::BTreeMap;

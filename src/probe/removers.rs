@@ -6,10 +6,14 @@ use serde_json::Value;
 use super::exchange::Client;
 use super::http::HttpSpec;
 use super::kind::{Remove, Removed, Typed};
+#[cfg(feature = "postgres")]
 use super::postgres::Table;
+#[cfg(feature = "redis")]
 use super::redis::{List, list_of};
 use super::request::Template;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 use super::tcp;
+#[cfg(feature = "redis")]
 use super::wire::Resolving;
 use crate::base::Span;
 use crate::event::Class;
@@ -17,6 +21,7 @@ use crate::sys::Cx;
 
 /// Puts everything of a list back but the entries that begin with the argument, in their order, for as long as the list was to last. In one step, so that no entry
 /// of somebody else is lost; removing them one by one would take the square of their number.
+#[cfg(feature = "redis")]
 const REMOVE: &str = "local keep,n={},0 \
     for _,k in ipairs(redis.call('LRANGE',KEYS[1],0,-1)) do \
     if string.sub(k,1,#ARGV[1])==ARGV[1] then n=n+1 else keep[#keep+1]=k end end \
@@ -25,11 +30,13 @@ const REMOVE: &str = "local keep,n={},0 \
     if left>0 and #keep>0 then redis.call('PEXPIRE',KEYS[1],left) end end return n";
 
 /// Host and port as a program takes them; what does not come apart is handed on as it is.
+#[cfg(any(feature = "postgres", feature = "redis"))]
 fn host_and_port(address: &str) -> (String, String) {
     let parts = tcp::split(address).map(|(host, port)| (host.trim_matches(['[', ']']).to_owned(), port.to_string()));
     parts.unwrap_or_else(|_| (address.to_owned(), String::new()))
 }
 
+#[cfg(feature = "redis")]
 impl Remove for List {
     fn remove<'a>(&'a self, keys: &'a str, limit: Span, cx: &'a Cx) -> Removed<'a> {
         Box::pin(async move {
@@ -56,6 +63,7 @@ impl Remove for List {
     }
 }
 
+#[cfg(feature = "postgres")]
 impl Table {
     /// Letters, digits and dashes alone: nothing in it can end the text, or stands for anything.
     fn removal(&self, keys: &str) -> String {
@@ -63,6 +71,7 @@ impl Table {
     }
 }
 
+#[cfg(feature = "postgres")]
 impl Remove for Table {
     fn remove<'a>(&'a self, keys: &'a str, limit: Span, cx: &'a Cx) -> Removed<'a> {
         Box::pin(async move {
