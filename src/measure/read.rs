@@ -10,6 +10,9 @@ use crate::fold::packed::unpack;
 use crate::fold::steady::{Bounds, Point, Series, State};
 use crate::plan::{Plan, ProbePlan, SteadyBounds};
 
+/// Longer than any run of good samples that is written.
+const LONGEST_RUN: Span = Span::secs(60);
+
 /// A journal, read.
 pub(super) struct Read<'a> {
     /// The plan.
@@ -271,6 +274,14 @@ impl<'a> Read<'a> {
     }
 }
 
+/// Whether a run can be one: numbers without a gap, and no longer than any that is written, so that nobody counts its seconds for ever.
+fn fits(run: &Quiet) -> bool {
+    let length = run.last.planned.0.checked_sub(run.first.planned.0);
+    run.last.n < u64::MAX
+        && run.last.n.checked_sub(run.first.n).map(|more| more + 1) == Some(run.count)
+        && length.is_some_and(|length| Span(length) <= LONGEST_RUN)
+}
+
 fn watch<'a>(
     plan: &'a ProbePlan,
     steady: Option<&SteadyBounds>,
@@ -280,8 +291,7 @@ fn watch<'a>(
     rows.sort_by_key(|row| row.n);
     rows.dedup_by_key(|row| row.n);
     // A damaged journal may hold runs that do not fit: those count as missing.
-    quiet
-        .retain(|run| run.count > 0 && run.first.n.checked_add(run.count - 1) == Some(run.last.n) && run.first.planned <= run.last.planned);
+    quiet.retain(|run| fits(run));
     quiet.sort_by_key(|run| run.first.n);
     quiet.dedup_by(|later, earlier| later.first.n <= earlier.last.n);
     quiet.retain(|run| {

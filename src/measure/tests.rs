@@ -526,3 +526,35 @@ fn a_thinned_journal_is_judged_like_the_whole_one() {
         }
     }
 }
+
+#[test]
+fn a_run_that_cannot_be_one_is_missing_and_takes_no_time() {
+    use crate::event::{Packed, Quiet};
+    let rows = Sim::ms(&[], 10_000).samples();
+    let none = || Packed("x".into());
+    let whole = Quiet {
+        first: rows[100].clone(),
+        last: rows[109].clone(),
+        count: 10,
+        by: vec![],
+        response: none(),
+        service: none(),
+        lag: none(),
+        wait: none(),
+    };
+    let far = |n: u64, at: u64| Sample { n, planned: At(at), woken: At(at), sent: At(at), done: At(at), ..rows[109].clone() };
+    let (most, last) = (u64::MAX, rows[109].planned.0);
+    for (run, missing) in [
+        (whole.clone(), 0),
+        (Quiet { count: 11, ..whole.clone() }, 10),
+        (Quiet { last: far(109, most), ..whole.clone() }, 10),
+        (Quiet { last: far(109, 0), ..whole.clone() }, 10),
+        (Quiet { last: far(most, last), count: most - 99, ..whole.clone() }, 10),
+        (Quiet { last: rows[0].clone(), ..whole.clone() }, 10),
+    ] {
+        let others: Vec<Sample> = rows.iter().filter(|row| !(100..110).contains(&row.n)).cloned().collect();
+        let journal = Journal::new().samples("checkout", &others).at(9_000, Event::Quiet { probe: "checkout".into(), run: Box::new(run) });
+        let samples = journal.finish(11_000).facts(&plan()).probes["checkout"].samples.clone();
+        assert_eq!((samples.planned, samples.local), (rows.len() as u64, missing), "{samples:?}");
+    }
+}
