@@ -188,6 +188,19 @@ impl LedgerSpec {
     }
 }
 
+/// What is wrong with how a ledger's writes are removed, given all that is said of it; `at` is where their names belong.
+pub(super) fn check_removal(said: &str, at: &str, keep: bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !said.contains("${key.prefix}") && !said.contains("${run.id}") {
+        let help = "name them by `${key.prefix}`, which all keys of this run and writer begin with, or by `${run.id}`";
+        problems.push(Problem::new(at, "this may remove more than the drill has written").help(help));
+    }
+    if keep {
+        problems.push(Problem::new("/keep", "what is written is removed, or it stays").help("remove `keep` or `clean_up`"));
+    }
+    problems
+}
+
 impl LedgerSpec {
     fn check_clean_up(&self) -> Vec<Problem> {
         let Some(request) = &self.clean_up else { return Vec::new() };
@@ -196,14 +209,7 @@ impl LedgerSpec {
             let text = format!("a `{}` removes nothing", request.method);
             problems.push(Problem::new("/clean_up/method", text).help("write for example `method: DELETE`"));
         }
-        let text = serde_json::to_string(request).unwrap_or_default();
-        if !text.contains("${key.prefix}") && !text.contains("${run.id}") {
-            let help = "name them by `${key.prefix}`, which all keys of this run and writer begin with, or by `${run.id}`";
-            problems.push(Problem::new("/clean_up", "this may remove more than the drill has written").help(help));
-        }
-        if self.keep {
-            problems.push(Problem::new("/keep", "what is written is removed, or it stays").help("remove `keep` or `clean_up`"));
-        }
+        problems.extend(check_removal(&serde_json::to_string(request).unwrap_or_default(), "/clean_up", self.keep));
         problems
     }
 }

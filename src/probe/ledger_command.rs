@@ -10,7 +10,7 @@ use super::command::{FIELDS, answer, check_run, failure};
 use super::error::Why;
 use super::judge::Answer;
 use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Removed, Source, Typed, expect_one};
-use super::ledger::{check_acknowledgement, check_authorities, check_ids, check_writer, key_of, keys_in};
+use super::ledger::{check_acknowledgement, check_authorities, check_ids, check_removal, check_writer, key_of, keys_in};
 use crate::base::{Problem, Span};
 use crate::event::Class;
 use crate::plan::{Expect, Matcher};
@@ -147,13 +147,7 @@ impl LedgerSpec {
     fn check_clean_up(&self) -> Vec<Problem> {
         let Some(program) = &self.clean_up else { return Vec::new() };
         let mut problems = check_run(&program.run, "/clean_up");
-        if !program.run.iter().any(|word| word.contains(PREFIX) || word.contains("${run.id}")) {
-            let help = "name them by `${key.prefix}`, which all keys of this run and writer begin with, or by `${run.id}`";
-            problems.push(Problem::new("/clean_up/run", "this may remove more than the drill has written").help(help));
-        }
-        if self.keep {
-            problems.push(Problem::new("/keep", "what is written is removed, or it stays").help("remove `keep` or `clean_up`"));
-        }
+        problems.extend(check_removal(&program.run.join(" "), "/clean_up/run", self.keep));
         problems
     }
 }
