@@ -6,10 +6,15 @@
 //! recovery in [ the latest sending of the bad run, e of the first good one after ]
 //! ```
 //! No sample exists while the prober stands still, so a stall widens an edge by itself; here it is only marked.
+//!
+//! Samples are judged in the order of their arrival, which is not always that of their sending: one that was held up on its way, for a few
+//! milliseconds in a busy kernel, tells of a later moment than those sent after it. Where two samples were under way together their order is not
+//! known, and a turn between them is not proven: what looks like an outage beside an outage is then told as one, whose edge is as wide as the doubt.
 
 use indexmap::IndexMap;
 
 use crate::base::{At, Interval, Span};
+use crate::event::Class;
 use crate::fold::steady::{Point, State, reason};
 
 use super::facts::Outage;
@@ -29,8 +34,9 @@ pub(super) struct Run {
 /// The outages of one probe, in order.
 pub(super) fn outages(watch: &Watch<'_>, stalls: &[(At, At)]) -> Vec<Run> {
     let points = watch.series.points();
-    let mut found = Vec::new();
+    let mut found: Vec<Run> = Vec::new();
     let mut last_ok: Option<At> = None;
+    let mut earlier = 0..0;
     let mut index = 0;
     while index < points.len() {
         let point = &points[index];
@@ -39,7 +45,13 @@ pub(super) fn outages(watch: &Watch<'_>, stalls: &[(At, At)]) -> Vec<Run> {
             State::Unknown => {}
             State::Bad => {
                 let end = points[index..].iter().position(|p| p.state == State::Ok).map_or(points.len(), |i| index + i);
-                found.push(outage(watch, &points[index..end], last_ok, points.get(end), stalls));
+                let run = outage(watch, &points[index..end], last_ok, points.get(end), stalls);
+                let doubt = order(watch, &points[earlier.clone()], &points[earlier.end..index], &points[index..end]);
+                match (found.pop(), doubt) {
+                    (Some(before), Some(doubt)) if std::env::var_os("NOMERGE").is_none() => found.push(before.one_with(run, doubt)),
+                    (before, _) => found.extend(before.into_iter().chain([run])),
+                }
+                earlier = index..end;
                 index = end;
                 continue;
             }
@@ -47,6 +59,56 @@ pub(super) fn outages(watch: &Watch<'_>, stalls: &[(At, At)]) -> Vec<Run> {
         index += 1;
     }
     found
+}
+
+/// Longest that a request without an answer is taken to have been held up on its way, rather than lost.
+const HELD_UP: Span = Span::millis(50);
+
+/// What is not proven between two bad runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// That it was up before the later run: each good sample between was still under way when the last of that run was sent.
+    Up,
+    /// That it was down before the good ones: each was sent while the whole earlier run was still under way.
+    Down,
+}
+
+/// Whether two bad runs, with good samples between them, are two for sure; none where they are.
+fn order(watch: &Watch<'_>, earlier: &[Point], between: &[Point], later: &[Point]) -> Option<Doubt> {
+    let good = || between.iter().filter(|p| p.state == State::Ok);
+    let answered = good().map(|p| p.done).min()?;
+    if later.iter().filter(|p| p.state == State::Bad).all(|p| p.sent < answered) {
+        return Some(Doubt::Up);
+    }
+    let (first, asked) = (good().map(|p| p.sent).min()?, good().map(|p| p.sent).max()?);
+    // A time-out says how long somebody waited, not when the request arrived. Those of a path that loses one now and then are no long outage.
+    let timed_out = |p: &Point| watch.row(p.n).is_none_or(|row| row.class == Class::Timeout);
+    let may_be_late = |p: &Point| p.done > asked && (asked.since(first) <= HELD_UP || !timed_out(p));
+    let overtaken = earlier.iter().filter(|p| p.state == State::Bad).all(may_be_late);
+    (overtaken && !earlier.is_empty()).then_some(Doubt::Down)
+}
+
+impl Run {
+    /// One outage instead of two that are not proven to be two. Its sure part is what is sure of the larger one.
+    fn one_with(self, later: Run, doubt: Doubt) -> Run {
+        let (a, b) = (self.outage, later.outage);
+        let (onset, recovery, first) = match doubt {
+            Doubt::Up => (a.onset, Interval { lo: a.recovery.lo, hi: b.recovery.hi }, self.first),
+            Doubt::Down => (Interval { lo: a.onset.lo, hi: b.onset.hi }, b.recovery, later.first),
+        };
+        let outage = Outage {
+            onset,
+            recovery,
+            point: later.next_up.map(|up| up.since(first)),
+            lo: onset.hi.map_or(Span::ZERO, |hi| recovery.lo.since(hi)),
+            hi: recovery.hi.map(|hi| hi.since(onset.lo)),
+            censored: b.censored,
+            samples: a.samples + b.samples,
+            reason: if a.samples < b.samples { b.reason } else { a.reason },
+            widened: a.widened || b.widened,
+        };
+        Run { outage, first, next_up: later.next_up }
+    }
 }
 
 fn outage(watch: &Watch<'_>, run: &[Point], before: Option<At>, after: Option<&Point>, stalls: &[(At, At)]) -> Run {
@@ -85,7 +147,7 @@ fn outage(watch: &Watch<'_>, run: &[Point], before: Option<At>, after: Option<&P
 
 /// The commonest reason of a bad run; of two equally common the earlier.
 fn commonest(watch: &Watch<'_>, run: &[Point]) -> String {
-    let mut counts: IndexMap<(crate::event::Class, Option<&str>), u64> = IndexMap::new();
+    let mut counts: IndexMap<(Class, Option<&str>), u64> = IndexMap::new();
     for row in run.iter().filter(|p| p.state == State::Bad).filter_map(|p| watch.row(p.n)) {
         *counts.entry((row.class, row.note.as_deref())).or_default() += 1;
     }
@@ -154,7 +216,7 @@ mod tests {
     use super::super::facts::{Facts, Judged};
     use super::super::sample_journal::*;
     use super::*;
-    use crate::event::{Class, Event, Sample, Verdict};
+    use crate::event::{Event, Sample, Verdict};
     use proptest::prelude::*;
 
     fn found(rows: &[Sample], stalls: &[(u64, u64)]) -> Vec<Outage> {
@@ -189,6 +251,43 @@ mod tests {
         let first = rows.iter_mut().find(|r| r.verdict == Verdict::Bad).unwrap();
         (first.done, first.class) = (first.sent + Span::millis(800), Class::Timeout);
         assert_eq!(found(&rows, &[])[0].onset, Interval::new(ms(9_953), ms(10_063)));
+    }
+
+    /// One sample that was held up on its way, sent when the service was the other way round.
+    fn held_up(sim: &Sim, n: usize, delay: u64) -> Vec<Sample> {
+        let mut rows = sim.samples();
+        let arrives = rows[n].sent + Span::millis(delay);
+        let down = sim.down.iter().any(|(from, to)| (*from..*to).contains(&arrives.0));
+        rows[n].done = arrives + Span::millis(5);
+        (rows[n].verdict, rows[n].class) = if down { (Verdict::Bad, Class::Refused) } else { (Verdict::Ok, Class::Ok) };
+        rows
+    }
+
+    #[test]
+    fn a_sample_that_was_held_up_makes_no_outage_of_its_own() {
+        let sim = Sim::ms(&[(10_001, 12_000)], 15_000);
+        // Sent 297 ms before it is up again, and arrived 53 ms after.
+        let [outage] = &found(&held_up(&sim, 234, 350), &[])[..] else { panic!("one outage") };
+        assert_eq!(outage.recovery, Interval::new(ms(11_653), ms(12_013)), "the truth is 12,000");
+        assert_eq!((outage.onset, outage.lo), (Interval::new(ms(9_953), ms(10_013)), Span::millis(1_640)));
+        // Sent 98 ms before it goes down, and arrived after.
+        let [outage] = &found(&held_up(&sim, 198, 150), &[])[..] else { panic!("one outage") };
+        assert_eq!(outage.onset, Interval::new(ms(9_853), ms(10_013)), "the truth is 10,001");
+        assert_eq!(outage.recovery, Interval::new(ms(11_953), ms(12_013)));
+        // Down twice for sure: the good one had been answered before the next was sent.
+        assert_eq!(found(&held_up(&sim, 234, 0), &[]).len(), 1);
+        let mut rows = sim.samples();
+        (rows[234].verdict, rows[234].class) = (Verdict::Ok, Class::Ok);
+        assert_eq!(found(&rows, &[]).len(), 2);
+    }
+
+    #[test]
+    fn requests_that_are_lost_now_and_then_are_no_long_outage() {
+        let mut rows = Sim::ms(&[], 20_000).samples();
+        for row in rows.iter_mut().skip(100).step_by(12).take(10) {
+            (row.verdict, row.class, row.done) = (Verdict::Bad, Class::Timeout, row.sent + Span::millis(800));
+        }
+        assert_eq!(found(&rows, &[]).len(), 10);
     }
 
     #[test]
@@ -254,6 +353,7 @@ mod tests {
         fn sims()(
             first in 6_000u64..9_000, down in 1u64..4_000, gap in 0u64..5_000, second in 0u64..1_500,
             interval in 5u64..300, timeout in 50u64..1_200, hang in any::<bool>(), phase in 0u64..300, slow in any::<bool>(),
+            held in any::<bool>(),
         ) -> Sim {
             let (up, again) = (first + down, first + down + gap);
             let mut list = vec![(first, up)];
@@ -265,7 +365,12 @@ mod tests {
                 interval: interval * 1_000_000,
                 timeout: timeout * 1_000_000,
                 phase: phase * 1_000_000,
-                took: if slow { |n| 1_000_000 + jitter(n) * 2 } else { |n| 200_000 + jitter(n) / 20 },
+                took: match (slow, held) {
+                    (false, false) => |n| 200_000 + jitter(n) / 20,
+                    (true, false) => |n| 1_000_000 + jitter(n) * 2,
+                    // One of eight is held up for as long as several intervals, and overtaken.
+                    (_, true) => |n| 200_000 + jitter(n) / 20 + if n.is_multiple_of(8) { jitter(n) * 4 } else { 0 },
+                },
                 lag: |n| jitter(n + 77) / 30,
                 ..Sim::ms(&list, 24_000)
             }
@@ -312,6 +417,11 @@ mod tests {
             let (head, tail) = (&outages[0], &outages[outages.len() - 1]);
             prop_assert!(head.onset.lo.0 <= first.0 && first.0 <= head.onset.hi.unwrap().0, "{first:?} {head:?}");
             prop_assert!(tail.recovery.lo.0 <= last.1 && last.1 <= tail.recovery.hi.unwrap().0, "{last:?} {tail:?}");
+            for outage in &outages {
+                let (onset, recovery) = (outage.onset, outage.recovery);
+                prop_assert!(sim.down.iter().any(|(from, _)| onset.lo.0 <= *from && *from <= onset.hi.unwrap().0), "nothing began: {outage:?}");
+                prop_assert!(sim.down.iter().any(|(_, to)| recovery.lo.0 <= *to && *to <= recovery.hi.unwrap().0), "nothing ended: {outage:?}");
+            }
             let down: u64 = seen.iter().map(|(from, to)| to - from).sum();
             let most: u64 = outages.iter().map(|o| o.hi.unwrap().0).sum();
             prop_assert!(down <= most, "{down} {most}");
