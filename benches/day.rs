@@ -6,8 +6,9 @@
 //! batches as the prober tells them and with an edge wherever the engine has one, and the journal's writer writes what it says. The plan is built from a
 //! scenario like any other. An answer takes about a millisecond, log-normally; for 7 seconds after the fault's effect there is none.
 //!
-//! A day has 864 million samples. Only two hours' go through the thinner one by one: the first, and the last with the fault. The quiet hours between them repeat one
-//! that it made of 36 million samples, each time an hour and 36 million numbers later: its runs and its anchors, not one that is near an edge.
+//! A day has 864 million samples. Only four hours' go through the thinner one by one: the first three, in which runs grow to a minute, and the last with the fault.
+//! The quiet hours between them repeat the third, of 36 million samples, each time an hour and 36 million numbers later: its runs and its anchors, not one that is near
+//! an edge.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -15,6 +16,7 @@ use std::path::Path;
 use firedrill::base::{At, ClockAnchor, Interval, Span, digest_of};
 use firedrill::cli::{known::known, store};
 use firedrill::event::{Class, Event, Outcome, Role, SCHEMA, Sample, UndoRecord, Verdict};
+use firedrill::fold::edges::near;
 use firedrill::fold::thin::{Kept, Thinner};
 use firedrill::journal::{Journal, RunLock};
 use firedrill::plan::{Mode, Origin, Plan, build};
@@ -30,8 +32,10 @@ const BATCH: Span = Span::millis(50);
 const BEGIN: At = At(1_002_000_000);
 /// From the fault's effect on.
 const DOWN: Span = Span::secs(7);
-/// Runs of ten seconds in an hour.
-const RUNS: usize = 360;
+/// Runs of a minute in an hour.
+const RUNS: usize = 60;
+/// Hours that are told one by one.
+const TOLD: u64 = 4;
 
 const SCENARIO: &str = r#"firedrill: 1
 title: A day of ten thousand a second
@@ -124,9 +128,12 @@ impl Hearing {
 
     /// Something happens to the drill.
     fn happens(&mut self, at: At, event: Event) {
+        let near = near(&event);
         self.keep(at, event);
-        let kept = self.thinner.edge(at);
-        self.write(at, kept);
+        if let Some(near) = near {
+            let kept = self.thinner.edge(at, near);
+            self.write(at, kept);
+        }
     }
 
     /// The same hour again, so many times.
@@ -208,7 +215,7 @@ fn main() {
         return;
     };
     let hours: u64 = words.get(1).map_or(24, |word| word.parse().expect("hours"));
-    assert!(hours >= 3, "three hours at least: one to begin with, one to repeat and one to end with");
+    assert!(hours > TOLD, "five hours at least: two to begin with, one to repeat, once or more, and one to end with");
     let (plan, text) = plan(hours);
     let (plan_text, digest) = plan.to_text().expect("a plan is text");
     let run = "01DAY0F0NE00000000000000AA";
@@ -230,7 +237,7 @@ fn main() {
         place.display(),
         hearing.singly + hearing.inside,
         hearing.singly,
-        hearing.runs + usize::try_from(hours - 2).unwrap_or(0) * RUNS
+        hearing.runs + usize::try_from(hours - TOLD).unwrap_or(0) * RUNS
     );
 }
 
@@ -246,8 +253,8 @@ fn tell(to: &mut Hearing, hours: u64, digest: firedrill::base::Digest, run: &str
     to.happens(At(1_000_000_000), Event::BaselineStarted {});
     let undo =
         UndoRecord { kind: "command".into(), detail: serde_json::json!({ "run": ["true"] }), by_hand: "true".into(), declared: None };
-    // What is told one by one lasts two hours. The hour that is repeated begins and ends within them, before the fault.
-    let (effect, end) = (HOUR + 1_200 + 30, 2 * HOUR);
+    // What is told one by one lasts four hours. The hour that is repeated begins and ends within them, before the fault.
+    let (effect, end) = ((TOLD - 1) * HOUR + 1_200 + 30, TOLD * HOUR);
     let (down, back) = (second(effect) + Span::millis(113), second(effect) + Span::millis(113) + DOWN);
     let just = |at: At| Interval::new(at.minus(Span::millis(10)), at);
     let ms = Span::millis;
@@ -259,7 +266,7 @@ fn tell(to: &mut Hearing, hours: u64, digest: firedrill::base::Digest, run: &str
             before(60),
             Event::Previewed { id: id(), targets: targets.clone(), population: None, summary: "runs true".into(), by_hand: "true".into() },
         ),
-        (before(50), Event::Armed { id: id(), role: Role::Fault, undo, targets, summary: "runs true".into() }),
+        (before(50), Event::Armed { id: id(), role: Role::Fault, undo: Box::new(undo), targets, summary: "runs true".into() }),
         (before(40), Event::Injecting { id: id() }),
         (before(20), Event::Injected { id: id() }),
         (second(effect), Event::Effective { id: id(), when: just(second(effect)), seen: "exit 0".into() }),
@@ -276,7 +283,7 @@ fn tell(to: &mut Hearing, hours: u64, digest: firedrill::base::Digest, run: &str
     let interval = Span(1_000_000_000 / RATE);
     let (mut dice, mut n, mut anchored) = (Dice(0x9E37_79B9_7F4A_7C15), 0, At(1_000_001_000));
     let mut now = BEGIN;
-    let mut begun = None;
+    let (mut begun, mut last) = (None, 0);
     let mut repeated = false;
     while n < end * RATE {
         now = now + BATCH;
@@ -295,8 +302,8 @@ fn tell(to: &mut Hearing, hours: u64, digest: firedrill::base::Digest, run: &str
                 done: sent + took,
                 verdict: if gone { Verdict::Bad } else { Verdict::Ok },
                 class: if gone { Class::Refused } else { Class::Ok },
-                by: (!gone).then(|| if planned < down { "a".to_owned() } else { "b".to_owned() }),
-                note: gone.then(|| "connection refused".to_owned()),
+                by: (!gone).then(|| if planned < down { "a".into() } else { "b".into() }),
+                note: gone.then(|| "connection refused".into()),
             });
             n += 1;
         }
@@ -311,16 +318,17 @@ fn tell(to: &mut Hearing, hours: u64, digest: firedrill::base::Digest, run: &str
         }
         // The repeated hour starts and ends right after a run, well past the start and well before the fault.
         match begun {
-            None if to.runs == 20 => {
+            None if now > second(2 * HOUR + 120) && to.runs > last => {
                 begun = Some(to.runs);
                 to.hour = Some(Vec::new());
             }
             Some(runs) if !repeated && to.runs == runs + RUNS => {
                 repeated = true;
-                to.again(hours - 2);
+                to.again(hours - TOLD);
             }
             _ => {}
         }
+        last = to.runs;
     }
     assert!(repeated, "no quiet hour");
     let kept = to.thinner.end();

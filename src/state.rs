@@ -58,7 +58,7 @@ pub struct Item {
     /// Where it is.
     pub phase: ItemPhase,
     /// How to undo it.
-    pub undo: UndoRecord,
+    pub undo: Box<UndoRecord>,
     /// What is hit, for people.
     pub targets: Vec<String>,
     /// When its undo became durable.
@@ -301,7 +301,7 @@ impl RunState {
         let item = Item {
             role,
             phase: ItemPhase::Armed,
-            undo: undo.clone(),
+            undo: Box::new(undo.clone()),
             targets: targets.to_vec(),
             armed_at: entry.at,
             command_at: None,
@@ -344,7 +344,7 @@ mod tests {
     }
 
     fn armed(id: &str) -> Event {
-        let undo = UndoRecord { kind: "rehearse.nothing".into(), detail: Value::Null, by_hand: "true".into(), declared: None };
+        let undo = Box::new(UndoRecord { kind: "rehearse.nothing".into(), detail: Value::Null, by_hand: "true".into(), declared: None });
         Event::Armed { id: id.into(), role: Role::Fault, undo, targets: vec![], summary: String::new() }
     }
 

@@ -86,7 +86,7 @@ impl World {
     }
 
     fn arm(&mut self, id: &str, role: Role) {
-        let undo = UndoRecord { kind: "rehearse.nothing".into(), detail: json!({}), by_hand: "true".into(), declared: None };
+        let undo = Box::new(UndoRecord { kind: "rehearse.nothing".into(), detail: json!({}), by_hand: "true".into(), declared: None });
         self.record(Event::Armed { id: id.into(), role, undo, targets: vec!["t".into()], summary: String::new() });
         self.record(Event::Injecting { id: id.into() });
     }

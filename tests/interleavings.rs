@@ -165,7 +165,8 @@ impl World {
                 if self.state.abort.is_some() || self.state.items.get(&id).is_some_and(|item| item.phase.owes()) {
                     return false;
                 }
-                let undo = UndoRecord { kind: "rehearse.nothing".into(), detail: json!({}), by_hand: "true".into(), declared: None };
+                let undo =
+                    Box::new(UndoRecord { kind: "rehearse.nothing".into(), detail: json!({}), by_hand: "true".into(), declared: None });
                 self.record(Event::Armed { id, role, undo, targets: vec!["t".into()], summary: String::new() });
                 self.durable = self.log.len();
             }

@@ -259,7 +259,8 @@ impl Act {
             }
         };
         let by_hand = self.by_hand(fault, &found.undo, declared);
-        let undo = UndoRecord { kind: kind.into(), detail: found.undo, by_hand, declared: declared.map(|undo| self.record(undo)) };
+        let undo =
+            Box::new(UndoRecord { kind: kind.into(), detail: found.undo, by_hand, declared: declared.map(|undo| self.record(undo)) });
         let event = Event::Armed { id: id.into(), role, undo, targets: found.targets, summary: found.summary };
         let armed = match self.claim(id, &found.claims).await {
             Ok(()) => self.arm(event, found.claims).await,

@@ -16,6 +16,7 @@ use super::{guard, health, hearing};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::fault::{Claims, Resource};
+use crate::fold::edges::near;
 use crate::fold::thin::Thinner;
 use crate::journal::{Armed, Journal, Lever};
 use crate::plan::Plan;
@@ -219,10 +220,10 @@ impl Engine {
                 Event::Note { text: format!("left out what cannot be: {illegal}") }
             }
         };
-        let edge = hearing::is_edge(&event);
+        let near = near(&event);
         self.show(at, event);
-        if edge {
-            self.keep_around(at);
+        if let Some(near) = near {
+            self.keep_around(at, near);
         }
     }
 

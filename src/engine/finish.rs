@@ -290,7 +290,7 @@ mod tests {
             seq += 1;
         };
         for (id, role) in [("system/a", Role::Support), ("ledger/orders", Role::Support), ("broken", Role::Fault)] {
-            let undo = UndoRecord { kind: "x".into(), detail: serde_json::Value::Null, by_hand: "true".into(), declared: None };
+            let undo = Box::new(UndoRecord { kind: "x".into(), detail: serde_json::Value::Null, by_hand: "true".into(), declared: None });
             tell(Event::Armed { id: id.into(), role, undo, targets: Vec::new(), summary: String::new() });
             tell(Event::Undoing { id: id.into(), attempt: 1, why: String::new() });
             if role == Role::Support {

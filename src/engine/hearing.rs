@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::drive::{Engine, TICK};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event};
+use crate::fold::edges::Near;
 use crate::fold::thin::{Kept, Thinner};
 use crate::plan::Plan;
 use crate::probe::News;
@@ -32,23 +33,6 @@ pub(super) struct Reading {
 pub(super) fn thinners(plan: &Plan) -> BTreeMap<String, Thinner> {
     let fast = plan.probes.iter().filter(|(_, probe)| !probe.ledger);
     fast.filter_map(|(id, probe)| Some((id.to_string(), Thinner::new(probe.rate.interval(), probe.timeout)?))).collect()
-}
-
-/// Whether samples near an event may be asked about one by one: all that happened to the drill.
-pub(super) fn is_edge(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::Samples { .. }
-            | Event::Quiet { .. }
-            | Event::Turned { .. }
-            | Event::Anchor(_)
-            | Event::Stall { .. }
-            | Event::Contended(_)
-            | Event::Guard { .. }
-            | Event::Note { .. }
-            | Event::Calibrated(_)
-            | Event::Subject { .. }
-    )
 }
 
 impl Engine {
@@ -113,9 +97,9 @@ impl Engine {
     }
 
     /// Something happened: what is near it is kept sample by sample.
-    pub(super) fn keep_around(&mut self, at: At) {
+    pub(super) fn keep_around(&mut self, at: At, near: Near) {
         let now = self.cx.clock.now();
-        for (probe, kept) in self.each(|thinner| thinner.edge(at)) {
+        for (probe, kept) in self.each(|thinner| thinner.edge(at, near)) {
             self.write(&probe, now, kept);
         }
     }

@@ -27,7 +27,7 @@ pub(super) async fn armed(id: &str, entries: &[Entry], plan: &Arc<Plan>, cx: &Cx
         };
         if let Ok((fault, found)) = act.prepare(kind, &json!({ "id": name })).await {
             let by_hand = fault.by_hand(&found.undo).unwrap_or(by_hand);
-            let undo = UndoRecord { kind: kind.into(), detail: found.undo, by_hand, declared: None };
+            let undo = Box::new(UndoRecord { kind: kind.into(), detail: found.undo, by_hand, declared: None });
             return Event::Armed { id: id.into(), role: Role::Support, undo, targets: found.targets, summary };
         }
     }
@@ -35,7 +35,7 @@ pub(super) async fn armed(id: &str, entries: &[Entry], plan: &Arc<Plan>, cx: &Cx
     let declared = fault.and_then(|fault| fault.undo.as_ref()).map(|undo| act.record(undo));
     let kind = fault.filter(|_| declared.is_some()).map_or("lost", |fault| fault.kind.as_str());
     let by_hand = format!("{by_hand} # then remove {}: nothing here can show that it is undone", cx.run_dir.display());
-    let undo = UndoRecord { kind: kind.into(), detail: Value::Null, by_hand, declared };
+    let undo = Box::new(UndoRecord { kind: kind.into(), detail: Value::Null, by_hand, declared });
     let role = if id.contains('/') { Role::Support } else { Role::Fault };
     Event::Armed { id: id.into(), role, undo, targets, summary }
 }

@@ -6,6 +6,7 @@ mod contended;
 mod quiet;
 mod sample;
 mod undo;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use contended::Contended;
 pub use quiet::{Packed, Quiet};
 pub use sample::{Class, Sample, Verdict};
 pub use undo::{DeclaredUndo, UndoRecord};
+pub use words::Words;
 
 pub use crate::base::ClockAnchor;
 use crate::base::{At, Digest, Interval, Span};
@@ -144,7 +146,7 @@ pub enum Event {
         /// Support or fault.
         role: Role,
         /// How to undo it.
-        undo: UndoRecord,
+        undo: Box<UndoRecord>,
         /// What exactly is hit, for people: `primary, pid 4121`.
         targets: Vec<String>,
         /// What will be done, for people: `SIGKILL to primary, pid 4121`.

@@ -1,5 +1,7 @@
 //! Good samples that nobody needs one by one.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::Sample;
@@ -26,7 +28,19 @@ pub struct Quiet {
     pub wait: Packed,
 }
 
-/// A histogram of nanoseconds: HdrHistogram's V2 encoding, deflated, as base64.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Packed(pub String);
+/// A histogram of nanoseconds: HdrHistogram's V2 encoding, deflated; in a journal as base64. One that is damaged there is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed(pub Box<[u8]>);
+
+impl Serialize for Packed {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        STANDARD.encode(&self.0).serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Packed, D::Error> {
+        let text = String::deserialize(d)?;
+        Ok(Packed(STANDARD.decode(text).unwrap_or_default().into()))
+    }
+}

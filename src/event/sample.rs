@@ -1,5 +1,7 @@
 //! One look of a probe at its target, with its four instants.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::{At, Span};
@@ -69,9 +71,9 @@ pub struct Sample {
     /// Why.
     pub class: Class,
     /// Who answered, if the answer says so.
-    pub by: Option<String>,
+    pub by: Option<Arc<str>>,
     /// A few words when it is not ok, for example `status 503`.
-    pub note: Option<String>,
+    pub note: Option<Arc<str>>,
 }
 
 impl Sample {
@@ -89,19 +91,20 @@ impl Sample {
     }
 }
 
-type Row = (u64, u64, u64, u64, u64, Verdict, Class, Option<String>, Option<String>);
+type Row<W> = (u64, u64, u64, u64, u64, Verdict, Class, Option<W>, Option<W>);
 
 impl Serialize for Sample {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let row: Row =
-            (self.n, self.planned.0, self.woken.0, self.sent.0, self.done.0, self.verdict, self.class, self.by.clone(), self.note.clone());
+        let (by, note) = (self.by.as_deref(), self.note.as_deref());
+        let row: Row<&str> = (self.n, self.planned.0, self.woken.0, self.sent.0, self.done.0, self.verdict, self.class, by, note);
         row.serialize(s)
     }
 }
 
 impl<'de> Deserialize<'de> for Sample {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Sample, D::Error> {
-        let (n, planned, woken, sent, done, verdict, class, by, note) = Row::deserialize(d)?;
+        let (n, planned, woken, sent, done, verdict, class, by, note) = Row::<String>::deserialize(d)?;
+        let (by, note) = (by.map(Arc::from), note.map(Arc::from));
         Ok(Sample { n, planned: At(planned), woken: At(woken), sent: At(sent), done: At(done), verdict, class, by, note })
     }
 }

@@ -5,6 +5,7 @@
 //! which gives the upper one. So losing samples can only widen an answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::base::{At, Interval, Span};
 use crate::event::{Quiet, Sample, Verdict};
@@ -68,12 +69,13 @@ impl Point {
 pub struct Series {
     interval: Span,
     quantiles: Vec<(f64, Span)>,
-    points: Vec<Point>,
-    ok: Vec<u32>,
-    over: Vec<Vec<u32>>,
-    slow: HashMap<u64, Vec<u32>>,
+    /// These are shared, so that the same series cut nowhere costs nothing.
+    points: Arc<Vec<Point>>,
+    ok: Arc<Vec<u32>>,
+    over: Arc<Vec<Vec<u32>>>,
+    slow: Arc<HashMap<u64, Vec<u32>>>,
     /// Per position: one more than the index of the last bad one before it, and of the last one that is not good.
-    last_bad: Vec<(u32, u32)>,
+    last_bad: Arc<Vec<(u32, u32)>>,
     upto: At,
 }
 
@@ -153,7 +155,9 @@ impl Series {
                 add(sums, known.unwrap_or(if point.response() > *most { good } else { 0 }).min(good));
             }
         }
-        Series { interval, quantiles: quantiles.to_vec(), points, ok, over, slow: slow.clone(), last_bad, upto }
+        points.shrink_to_fit();
+        let (points, ok, over, last_bad) = (Arc::new(points), Arc::new(ok), Arc::new(over), Arc::new(last_bad));
+        Series { interval, quantiles: quantiles.to_vec(), points, ok, over, slow: Arc::new(slow.clone()), last_bad, upto }
     }
 
     /// The observations in order of sending.
@@ -198,7 +202,7 @@ impl Series {
             Unknown::IsBad => good,
             Unknown::IsGood => expected.max(to - from),
         };
-        let slow = self.quantiles.iter().zip(&self.over).any(|((q, _), sums)| {
+        let slow = self.quantiles.iter().zip(self.over.iter()).any(|((q, _), sums)| {
             let allowed = count - rank(*q, count);
             (sums[to] - sums[from]) as usize > allowed
         });

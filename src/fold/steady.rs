@@ -4,6 +4,7 @@
 //! probe stayed up for the hold window ([`stable_up`]). What our own side failed to see never counts in the target's favour.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use super::series::{Point, Series, Stable, State, rank, stable_up};
 pub use super::turns::{Turn, Turns, reason};
@@ -50,7 +51,7 @@ pub enum Held {
 #[derive(Debug)]
 struct Kept {
     point: Point,
-    by: Option<String>,
+    by: Option<Arc<str>>,
 }
 
 #[derive(Debug)]

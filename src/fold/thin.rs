@@ -1,14 +1,15 @@
 //! Which samples of a fast probe stand in the journal one by one, and which only as their distribution.
 //!
 //! At most [`EACH`] a second are all kept. Of a faster probe, those near an edge are: an edge is a sample that is not good, or anything that
-//! happened to the drill. The rest are good, and become [`Quiet`] runs of up to ten seconds. Which it is can be said only once no edge can come
+//! happened to the drill. The rest are good, and become [`Quiet`] runs of ten seconds and, in a long drill, up to a minute. Which it is can be said only once no edge can come
 //! near any more; until then samples are held back.
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::packed::{histogram, pack, record};
+use super::edges::Near;
+use super::packed::{coarse, histogram, pack, record};
 use crate::base::{At, Span};
 use crate::event::{Quiet, Sample, Verdict};
 
@@ -20,10 +21,11 @@ const AROUND: Span = Span::secs(30);
 const MOST: u64 = 60_000;
 /// Disturbances of the target that are kept with all that surrounds them. A target that never comes to rest must not fill the disk.
 const DISTURBANCES: u64 = 20;
-/// How far around one when these are used up.
+/// How far around one when these are used up, and around events that no phase begins or ends with.
 const BARELY: Span = Span::millis(500);
-/// Longest run.
-const LONGEST: Span = Span::secs(10);
+/// Longest run: a hundred-and-twentieth of the time since the start, but at least and at most so long. What is drawn of a drill needs no finer ones,
+/// and a day of them would fill a disk.
+const LONGEST: (Span, Span) = (Span::secs(10), Span::secs(60));
 const SECOND: u64 = 1_000_000_000;
 /// Most names of who answered within a run.
 const NAMES: usize = 64;
@@ -122,15 +124,19 @@ impl Thinner {
     }
 
     /// Something happened to the drill.
-    pub fn edge(&mut self, at: At) -> Vec<Kept> {
+    pub fn edge(&mut self, at: At, near: Near) -> Vec<Kept> {
+        let around = match near {
+            Near::Wide => self.around,
+            Near::Barely => BARELY.min(self.around),
+        };
         let mut out = Vec::new();
-        self.keep(at.minus(self.around), at + self.around, &mut out);
+        self.keep(at.minus(around), at + around, &mut out);
         out
     }
 
     /// Nothing more comes.
     pub fn end(&mut self) -> Vec<Kept> {
-        self.edge(self.newest)
+        self.edge(self.newest, Near::Barely)
     }
 
     fn disturbed(&mut self, planned: At, done: At, out: &mut Vec<Kept>) {
@@ -222,8 +228,8 @@ impl Run {
             by: Vec::new(),
             response: histogram(),
             service: histogram(),
-            lag: histogram(),
-            wait: histogram(),
+            lag: coarse(),
+            wait: coarse(),
         };
         run.add(row);
         run
@@ -231,14 +237,14 @@ impl Run {
 
     /// Whether a sample is the next one of this second.
     fn takes(&self, row: &Sample) -> bool {
-        let known = |by: &String| self.by.len() < NAMES || self.by.iter().any(|(who, _)| who == by);
-        row.n == self.last.n + 1 && row.planned.0 / SECOND == self.last.planned.0 / SECOND && row.by.as_ref().is_none_or(known)
+        let known = |by: &str| self.by.len() < NAMES || self.by.iter().any(|(who, _)| who == by);
+        row.n == self.last.n + 1 && row.planned.0 / SECOND == self.last.planned.0 / SECOND && row.by.as_deref().is_none_or(known)
     }
 
     /// Whether a second may join this run.
     fn joins(&self, second: &Run) -> bool {
         second.first.n == self.last.n + 1
-            && second.last.planned.since(self.first.planned) <= LONGEST
+            && second.last.planned.since(self.first.planned) <= Span(self.first.planned.0 / 120).clamp(LONGEST.0, LONGEST.1)
             && self.by.len() + second.by.len() <= NAMES
     }
 
@@ -253,15 +259,15 @@ impl Run {
             let _ = into.add(from);
         }
         for (who, count) in second.by {
-            self.answered(who, count);
+            self.answered(&who, count);
         }
         self.last = second.last;
     }
 
-    fn answered(&mut self, who: String, count: u64) {
+    fn answered(&mut self, who: &str, count: u64) {
         match self.by.iter_mut().find(|(known, _)| *known == who) {
             Some((_, all)) => *all += count,
-            None => self.by.push((who, count)),
+            None => self.by.push((who.to_owned(), count)),
         }
     }
 
@@ -270,7 +276,7 @@ impl Run {
         record(&mut self.service, row.service());
         record(&mut self.lag, row.lag());
         record(&mut self.wait, row.sent.since(row.woken));
-        if let Some(by) = row.by.clone() {
+        if let Some(by) = row.by.as_deref() {
             self.answered(by, 1);
         }
         self.last = row;
@@ -358,9 +364,26 @@ mod tests {
         kept.extend(thin.end());
         assert_eq!(numbers(&kept), (0..60_000).collect::<Vec<_>>());
         let runs: Vec<&Quiet> = kept.iter().filter_map(|one| if let Kept::Run(run) = one { Some(&**run) } else { None }).collect();
-        assert_eq!(runs.len(), 9, "two minutes less the thirty seconds before the end");
-        assert!(runs[..8].iter().all(|run| run.count == 5_000 && run.by == [("a".to_owned(), 5_000)]));
-        assert_eq!(each(&kept).first(), Some(&44_999));
+        assert_eq!(runs.len(), 12, "two minutes less the moment before the end");
+        assert!(runs[..11].iter().all(|run| run.count == 5_000 && run.by == [("a".to_owned(), 5_000)]));
+        assert_eq!(each(&kept).first(), Some(&59_749));
+    }
+
+    #[test]
+    fn runs_grow_with_the_drill_up_to_a_minute() {
+        let length = |begun: u64| {
+            let mut thin = thinner();
+            let mut kept = Vec::new();
+            for n in begun..begun + 100_000 {
+                kept.extend(thin.push(vec![sample(n)]));
+            }
+            kept.extend(thin.end());
+            let runs =
+                kept.iter().filter_map(|one| if let Kept::Run(run) = one { Some(run.last.planned.since(run.first.planned)) } else { None });
+            runs.max().unwrap()
+        };
+        let (hour, near) = (1_800_000, |span: Span, secs: u64| Span::secs(secs).0.abs_diff(span.0) <= Span::secs(1).0);
+        assert!(near(length(0), 10) && near(length(hour), 30) && near(length(9 * hour), 60));
     }
 
     #[test]
@@ -375,7 +398,7 @@ mod tests {
             let now = row.done;
             kept.extend(thin.push(vec![row]));
             if n == 200_000 {
-                kept.extend(thin.edge(now));
+                kept.extend(thin.edge(now, Near::Wide));
             }
         }
         kept.extend(thin.end());
@@ -439,7 +462,7 @@ mod tests {
                 let happened = batch.iter().find(|row| edges.contains(&row.n)).map(|row| row.done);
                 kept.extend(thin.push(batch));
                 if let Some(at) = happened {
-                    kept.extend(thin.edge(at));
+                    kept.extend(thin.edge(at, if at.0 % 2 == 0 { Near::Wide } else { Near::Barely }));
                 }
             }
             kept.extend(thin.end());

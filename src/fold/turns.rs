@@ -40,13 +40,16 @@ impl Turns {
 
     /// Takes samples and tells the turns that they complete.
     pub fn push(&mut self, rows: &[Sample]) -> Vec<Turn> {
+        let mut turns = Vec::new();
         for row in rows {
             self.newest = self.newest.max(row.done);
-            if row.n >= self.next {
+            if row.n == self.next && self.waiting.is_empty() {
+                self.next += 1;
+                turns.extend(self.step(row));
+            } else if row.n >= self.next {
                 self.waiting.insert(row.n, row.clone());
             }
         }
-        let mut turns = Vec::new();
         while let Some(entry) = self.waiting.first_entry() {
             let lost = self.newest > entry.get().planned + self.timeout + PATIENCE;
             if *entry.key() != self.next && !lost {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{FILE, JournalError};
 use crate::base::line_sum;
-use crate::event::{Entry, Event, Outcome};
+use crate::event::{Entry, Event, Outcome, Words};
 
 /// A journal as it stands on the disk.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,6 +54,7 @@ pub fn read(run_dir: &Path) -> Result<Read, JournalError> {
     let mut file = BufReader::new(File::open(&path).map_err(os)?);
     let mut out = Read::default();
     let mut line = Vec::new();
+    let mut words = Words::default();
     loop {
         line.clear();
         let length = file.read_until(b'\n', &mut line).map_err(os)? as u64;
@@ -62,7 +63,8 @@ pub fn read(run_dir: &Path) -> Result<Read, JournalError> {
         }
         let whole = line.pop_if(|byte| *byte == b'\n').is_some();
         match entry_of(&line, &out.sum, out.entries.len() as u64) {
-            Ok((entry, sum)) if whole => {
+            Ok((mut entry, sum)) if whole => {
+                words.share(&mut entry.event);
                 out.entries.push(entry);
                 out.sum = sum;
                 out.good += length;

@@ -53,7 +53,7 @@ impl Ack {
         let late = |why: &str| JournalError::NotDurable { limit: DURABLE_WITHIN, why: why.to_owned() };
         match tokio::time::timeout(DURABLE_WITHIN.std(), self.answer).await {
             Ok(Ok(Ok(()))) => match self.entry.event {
-                Event::Armed { id, undo, .. } => Ok(Armed::after_fsync(id, undo)),
+                Event::Armed { id, undo, .. } => Ok(Armed::after_fsync(id, *undo)),
                 other => Err(late(&format!("only an armed item is waited for, not {other:?}"))),
             },
             Ok(Ok(Err(why))) => Err(late(&why)),
@@ -413,7 +413,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut journal = Journal::on(dir.path().join(FILE), full, 0, String::new(), RunLock::take(dir.path()).unwrap()).unwrap();
-        let undo = crate::event::UndoRecord { kind: "k".into(), detail: serde_json::Value::Null, by_hand: "true".into(), declared: None };
+        let undo = Box::new(crate::event::UndoRecord {
+            kind: "k".into(),
+            detail: serde_json::Value::Null,
+            by_hand: "true".into(),
+            declared: None,
+        });
         let armed = Event::Armed { id: "x".into(), role: crate::event::Role::Fault, undo, targets: vec![], summary: String::new() };
         let (_, ack) = journal.append_durable(At(0), armed);
         assert!(matches!(ack.durable().await, Err(JournalError::NotDurable { .. })));

@@ -48,7 +48,7 @@ pub(super) fn outages(watch: &Watch<'_>, stalls: &[(At, At)]) -> Vec<Run> {
                 let run = outage(watch, &points[index..end], last_ok, points.get(end), stalls);
                 let doubt = order(watch, &points[earlier.clone()], &points[earlier.end..index], &points[index..end]);
                 match (found.pop(), doubt) {
-                    (Some(before), Some(doubt)) if std::env::var_os("NOMERGE").is_none() => found.push(before.one_with(run, doubt)),
+                    (Some(before), Some(doubt)) => found.push(before.one_with(run, doubt)),
                     (before, _) => found.extend(before.into_iter().chain([run])),
                 }
                 earlier = index..end;

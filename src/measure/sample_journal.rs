@@ -73,7 +73,7 @@ impl Sim {
             (true, How::Hang) => (Verdict::Bad, Class::Timeout, self.timeout),
         };
         let who = if self.takes_over.is_some_and(|at| sent.0 >= at) { "b" } else { "a" };
-        let by = (verdict == Verdict::Ok).then(|| who.to_owned());
+        let by = (verdict == Verdict::Ok).then(|| who.into());
         Sample { n, planned, woken: sent, sent, done: At(sent.0 + took), verdict, class, by, note: None }
     }
 
@@ -198,7 +198,7 @@ impl Journal {
     }
 
     pub fn armed(self, fault: &str, at_ms: u64) -> Journal {
-        let undo = UndoRecord { kind: "process.kill".into(), detail: Value::Null, by_hand: "start a".into(), declared: None };
+        let undo = Box::new(UndoRecord { kind: "process.kill".into(), detail: Value::Null, by_hand: "start a".into(), declared: None });
         let (targets, summary) = (vec!["a, pid 7".into()], "SIGKILL to a, pid 7".into());
         self.at(at_ms, Event::Armed { id: fault.into(), role: Role::Fault, undo, targets, summary })
             .at(at_ms, Event::Injecting { id: fault.into() })

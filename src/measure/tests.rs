@@ -468,7 +468,7 @@ fn thinned(entries: &[Entry], interval: Span, timeout: Span) -> (Vec<Entry>, usi
             }
             event => {
                 put(entry.at, event.clone());
-                write(entry.at, thinner.edge(entry.at), &mut put);
+                write(entry.at, thinner.edge(entry.at, crate::fold::edges::Near::Wide), &mut put);
             }
         }
     }
@@ -531,7 +531,7 @@ fn a_thinned_journal_is_judged_like_the_whole_one() {
 fn a_run_that_cannot_be_one_is_missing_and_takes_no_time() {
     use crate::event::{Packed, Quiet};
     let rows = Sim::ms(&[], 10_000).samples();
-    let none = || Packed("x".into());
+    let none = || Packed(b"x"[..].into());
     let whole = Quiet {
         first: rows[100].clone(),
         last: rows[109].clone(),

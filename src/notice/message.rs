@@ -166,7 +166,8 @@ mod tests {
     }
 
     fn armed(id: &str, role: Role) -> Event {
-        let undo = UndoRecord { kind: "k".into(), detail: serde_json::Value::Null, by_hand: "kill -CONT 7".into(), declared: None };
+        let undo =
+            Box::new(UndoRecord { kind: "k".into(), detail: serde_json::Value::Null, by_hand: "kill -CONT 7".into(), declared: None });
         Event::Armed { id: id.into(), role, undo, targets: vec![], summary: "SIGSTOP to db, pid 7".into() }
     }
 

@@ -130,7 +130,7 @@ impl Client {
             Ok((head, body)) => Answer { text: Some(body), head: Some(head), ..Answer::of(sent, done) },
             Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
         };
-        answer.legs = Some(resolving.legs(sent));
+        answer.legs = Some(resolving.legs());
         answer.within(limit)
     }
 

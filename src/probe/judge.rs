@@ -25,11 +25,33 @@ pub struct Answer {
     /// What stands above the body of an HTTP answer: made into fields only when somebody asks, as few do.
     pub head: Option<Head>,
     /// How long each part of the way took, where the kind tells them apart, in seconds.
-    pub legs: Option<Map<String, Value>>,
+    pub legs: Option<Legs>,
     /// The text that `json` is read from.
     pub text: Option<String>,
     /// How it failed, in a few words.
     pub note: Option<String>,
+}
+
+/// When each part of a question's way was done: name, connection, TLS, first byte. None where it did not come that far, or went another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Legs(pub [Option<At>; 4]);
+
+impl Legs {
+    /// What the parts are called.
+    pub const NAMES: [&str; 4] = ["dns", "connect", "tls", "first_byte"];
+
+    /// How long each took that was gone, in seconds, from when the one before it was done.
+    pub fn named(&self, sent: At) -> Map<String, Value> {
+        let mut from = sent;
+        let mut named = Map::new();
+        for (name, done) in Legs::NAMES.iter().zip(&self.0) {
+            if let Some(done) = done {
+                named.insert((*name).to_owned(), Value::from(done.since(from).as_secs_f64()));
+                from = *done;
+            }
+        }
+        named
+    }
 }
 
 /// Status and headers of an HTTP answer.
@@ -85,7 +107,7 @@ impl Answer {
             "outcome" => Some(Value::from(outcome_word(self.class))),
             "duration" => Some(Value::from(self.done.since(self.sent).as_secs_f64())),
             "json" => self.text.as_deref().and_then(|text| serde_json::from_str(text).ok()),
-            "timing" => self.legs.clone().map(Value::Object),
+            "timing" => self.legs.map(|legs| Value::Object(legs.named(self.sent))),
             "status" | "headers" | "body" if self.head.is_some() => self.head.as_ref().and_then(|head| match name {
                 "status" => Some(Value::from(head.status)),
                 "headers" => Some(head.all()),

@@ -143,7 +143,7 @@ pub struct Opened {
 
 impl Opened {
     /// Asks a question and judges the answer; `first` keeps the fields of the first good one, where a matcher compares with it.
-    pub(super) async fn question(self, draft: Sample, timeout: Span, first: Arc<OnceLock<Value>>, cx: Cx) -> Sample {
+    pub(super) async fn question(self: Arc<Self>, draft: Sample, timeout: Span, first: Arc<OnceLock<Value>>, cx: Arc<Cx>) -> Sample {
         let answer = self.ask.ask(draft.n, timeout, &cx).await;
         let first = if self.wanted.compares() {
             if answer.class == Class::Ok { Some(first.get_or_init(|| Value::Object(answer.all_fields()))) } else { first.get() }
@@ -156,8 +156,8 @@ impl Opened {
             done: answer.done,
             verdict: judged.verdict,
             class: judged.class,
-            by: judged.by,
-            note: judged.note,
+            by: judged.by.map(Arc::from),
+            note: judged.note.map(Arc::from),
             ..draft
         }
     }

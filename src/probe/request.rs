@@ -1,5 +1,7 @@
 //! Requests: what a scenario writes, filled in and ready to be sent.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
@@ -57,10 +59,12 @@ pub(super) struct Template {
     body: Option<String>,
     is_json: bool,
     connection: Connection,
+    /// The request itself, where it is the same for every key.
+    same: Option<(Arc<Target>, Request<Full<Bytes>>)>,
 }
 
 /// A request on its way, or why there is none.
-pub(super) type Filled = Result<(Target, Request<Full<Bytes>>), String>;
+pub(super) type Filled = Result<(Arc<Target>, Request<Full<Bytes>>), String>;
 
 impl Template {
     /// Reveals what the spec refers to.
@@ -68,7 +72,7 @@ impl Template {
         let reveal = |text: &str| cx.reveal(text, Some(KEY));
         let json = spec.json.as_ref().map(|json| reveal_in(json, &reveal)).transpose()?;
         let is_json = json.is_some();
-        Ok(Template {
+        let mut template = Template {
             method: spec.method.clone(),
             url: reveal(&spec.url)?,
             headers: spec
@@ -82,11 +86,20 @@ impl Template {
             },
             is_json,
             connection: spec.connection,
-        })
+            same: None,
+        };
+        let open = |text: &String| text.contains(KEY);
+        let varies =
+            open(&template.url) || template.body.as_ref().is_some_and(open) || template.headers.iter().any(|(_, value)| open(value));
+        template.same = template.fill("").ok().filter(|_| !varies);
+        Ok(template)
     }
 
     /// The request for a key. Errors never show the request, which may hold a secret.
     pub(super) fn fill(&self, key: &str) -> Filled {
+        if let Some(same) = &self.same {
+            return Ok(same.clone());
+        }
         let target = target_of(&self.url.replace(KEY, key)).map_err(|_| "the URL is none once it is filled".to_owned())?;
         let body = self.body.as_ref().map(|body| Bytes::from(body.replace(KEY, key))).unwrap_or_default();
         let mut headers = HeaderMap::new();
@@ -116,7 +129,7 @@ impl Template {
             *request.version_mut() = hyper::Version::HTTP_2;
         }
         *request.headers_mut() = headers;
-        Ok((target, request))
+        Ok((Arc::new(target), request))
     }
 }
 

@@ -1,10 +1,10 @@
 //! The open loop: every probe asks when its question is due, whether or not earlier ones have been answered.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::Poll;
 
@@ -23,7 +23,7 @@ use super::{by_kind, stall};
 use crate::base::{At, Span};
 use crate::event::{Class, Contended, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
-use crate::sys::timer::Timer;
+use crate::sys::timer::{Timer, wait};
 use crate::sys::{Clock, Cx, contention, files};
 
 /// Most threads that probes share.
@@ -98,7 +98,7 @@ impl Drop for Prober {
 
 struct Job {
     id: String,
-    opened: Opened,
+    opened: Arc<Opened>,
     pace: Pace,
     timeout: Span,
     in_flight: usize,
@@ -117,7 +117,7 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
         let opened = open(probe, cx).map_err(|why| ProbeError::Open { probe: id.to_string(), why })?;
         let every = probe.rate.interval();
         let pace = Pace::new(first + offset(index, every), every);
-        let job = Job { id: id.to_string(), opened, pace, timeout: probe.timeout, in_flight: probe.in_flight.max(1) };
+        let job = Job { id: id.to_string(), opened: Arc::new(opened), pace, timeout: probe.timeout, in_flight: probe.in_flight.max(1) };
         let group = index % groups.len();
         groups[group].push(job);
     }
@@ -127,6 +127,7 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
     let alive = Arc::new(());
     let threads = stall::Threads::default();
     let weak = Arc::downgrade(&alive);
+    let shared = Arc::new(cx.clone());
     for (index, jobs) in groups.into_iter().enumerate() {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -134,7 +135,7 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
             .max_blocking_threads(LOOKUPS)
             .build()
             .map_err(ProbeError::Thread)?;
-        let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), batch, cx: cx.clone() };
+        let line = Line { tell: tell.clone(), stop: prober.stop.clone(), kill: prober.kill.clone(), batch, cx: Arc::clone(&shared) };
         let (alive, threads) = (Arc::clone(&alive), Arc::clone(&threads));
         thread(format!("prober-{index}"), move || {
             threads.lock().unwrap_or_else(PoisonError::into_inner).push(contention::this_thread());
@@ -164,7 +165,7 @@ struct Line {
     stop: CancellationToken,
     kill: CancellationToken,
     batch: Span,
-    cx: Cx,
+    cx: Arc<Cx>,
 }
 
 fn conduct(runtime: Runtime, jobs: Vec<Job>, line: &Line) {
@@ -189,7 +190,7 @@ struct Watch {
     line: Line,
     asked: FuturesUnordered<Open>,
     /// Samples in flight, as they would be told if they were ended now.
-    open: HashMap<u64, Sample>,
+    open: BTreeMap<u64, Sample>,
     held: Vec<Sample>,
     held_since: Option<At>,
     told_at: At,
@@ -204,7 +205,7 @@ impl Watch {
             job,
             line,
             asked: FuturesUnordered::new(),
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             held: Vec::new(),
             held_since: None,
             told_at: At(0),
@@ -216,6 +217,7 @@ impl Watch {
     async fn run(mut self) {
         let clock = self.line.cx.clock;
         let (stop, kill) = (self.line.stop.clone(), self.line.kill.clone());
+        let (mut stopped, mut killed) = (pin!(stop.cancelled()), pin!(kill.cancelled()));
         // Without a file descriptor for the precise timer the runtime's own must do; its lag is measured like any other.
         let mut timer = Timer::new().ok();
         let mut answers = 0_u32;
@@ -228,11 +230,15 @@ impl Watch {
                 }
                 self.plan_due().await;
             }
-            let flush = self.flush_due();
+            if self.flush_due().is_some_and(|flush| now >= flush) {
+                self.tell();
+            }
+            // One timer for both: a second one would be set and taken back with each answer.
+            let wake = self.flush_due().map_or(self.job.pace.next_due(), |flush| flush.min(self.job.pace.next_due()));
             tokio::select! {
                 biased;
-                () = kill.cancelled() => break,
-                () = stop.cancelled() => break,
+                () = &mut killed => break,
+                () = &mut stopped => break,
                 Some(ended) = self.asked.next(), if !self.asked.is_empty() => {
                     self.took(ended);
                     answers += 1;
@@ -240,8 +246,7 @@ impl Watch {
                         tokio::task::yield_now().await;
                     }
                 }
-                () = wait(&mut timer, clock, self.job.pace.next_due()) => {}
-                () = wait_if(clock, flush) => self.tell(),
+                () = wait(&mut timer, clock, wake) => {}
             }
         }
         self.drain(clock, &kill).await;
@@ -275,10 +280,14 @@ impl Watch {
                 note: None,
             };
             if self.asked.len() >= self.job.in_flight {
-                self.hold(Sample { note: Some(format!("{} in flight", self.job.in_flight)), ..draft });
+                self.hold(Sample { note: Some(format!("{} in flight", self.job.in_flight).into()), ..draft });
             } else {
-                let question =
-                    self.job.opened.clone().question(draft.clone(), self.job.timeout, Arc::clone(&self.first), self.line.cx.clone());
+                let question = Arc::clone(&self.job.opened).question(
+                    draft.clone(),
+                    self.job.timeout,
+                    Arc::clone(&self.first),
+                    Arc::clone(&self.line.cx),
+                );
                 self.open.insert(n, draft);
                 self.ask(n, question).await;
             }
@@ -309,7 +318,7 @@ impl Watch {
     }
 
     fn lost(&mut self, draft: Sample, class: Class, why: &str) {
-        self.hold(Sample { done: self.line.cx.clock.now(), verdict: Verdict::Local, class, note: Some(why.to_owned()), ..draft });
+        self.hold(Sample { done: self.line.cx.clock.now(), verdict: Verdict::Local, class, note: Some(why.into()), ..draft });
     }
 
     fn hold(&mut self, sample: Sample) {
@@ -377,16 +386,6 @@ impl Watch {
     }
 }
 
-async fn wait(timer: &mut Option<Timer>, clock: Clock, at: At) {
-    let precise = match timer {
-        Some(timer) => timer.until(clock, at).await.is_ok(),
-        None => false,
-    };
-    if !precise {
-        clock.sleep_until(at).await;
-    }
-}
-
 async fn wait_if(clock: Clock, at: Option<At>) {
     match at {
         Some(at) => clock.sleep_until(at).await,
@@ -400,6 +399,7 @@ mod tests {
     use crate::probe::testing::{cx, listen, plan, probe, reply, request, serve};
     use crate::sys::clock::sleep;
     use serde_json::json;
+    use std::collections::HashMap;
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::io::AsyncWriteExt;
 

@@ -7,9 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use rustix::io::Errno;
-use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 
+use super::judge::Legs;
 use crate::base::{At, Span};
 use crate::event::Class;
 use crate::sys::Clock;
@@ -65,8 +65,7 @@ pub(super) enum Leg {
     FirstByte,
 }
 
-const LEGS: usize = 4;
-const NAMES: [&str; LEGS] = ["dns", "connect", "tls", "first_byte"];
+const LEGS: usize = Legs::NAMES.len();
 
 impl Resolving {
     /// One that notes when each leg was done.
@@ -95,18 +94,10 @@ impl Resolving {
         }
     }
 
-    /// How long each leg took that was gone, in seconds, from when the one before it was done.
-    pub(super) fn legs(&self, sent: At) -> Map<String, Value> {
-        let mut from = sent;
-        let mut legs = Map::new();
-        for (name, done) in NAMES.iter().zip(&self.done) {
-            let done = At(done.load(Ordering::Relaxed));
-            if done > At(0) {
-                legs.insert((*name).to_owned(), Value::from(done.since(from).as_secs_f64()));
-                from = done;
-            }
-        }
-        legs
+    /// When each leg was done.
+    pub(super) fn legs(&self) -> Legs {
+        let done = |at: &AtomicU64| Some(At(at.load(Ordering::Relaxed))).filter(|at| *at > At(0));
+        Legs(self.done.each_ref().map(done))
     }
 
     /// What a time-out at this moment is.

@@ -56,17 +56,25 @@ impl Timer {
         }
         loop {
             let mut ready = self.fd.readable().await?;
-            let mut count = [0_u8; 8];
-            match ready.try_io(|fd| rustix::io::read(fd, &mut count).map_err(io::Error::from)) {
-                Ok(Ok(_)) => {
-                    self.set_to = None;
-                    return Ok(());
-                }
-                Ok(Err(error)) => return Err(error),
-                // Readiness left over from an earlier, abandoned wait.
-                Err(_) => {}
+            // Nothing is read: setting it anew clears it, and each time it comes is told once. What is left over from an earlier, abandoned wait
+            // comes too early.
+            ready.clear_ready();
+            if clock.now() >= at {
+                self.set_to = None;
+                return Ok(());
             }
         }
+    }
+}
+
+/// Waits until an instant with a timer where there is one, and it works; else with the runtime's own, to a millisecond.
+pub async fn wait(timer: &mut Option<Timer>, clock: Clock, at: At) {
+    let precise = match timer {
+        Some(timer) => timer.until(clock, at).await.is_ok(),
+        None => false,
+    };
+    if !precise {
+        clock.sleep_until(at).await;
     }
 }
 

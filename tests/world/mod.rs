@@ -77,7 +77,7 @@ impl World {
     /// Makes an undo durable in the world's real journal.
     pub async fn arm(&self, id: &str, fault: &dyn ErasedFault, prepared: &Prepared<Value>) -> Armed {
         let by_hand = fault.by_hand(&prepared.undo).expect("a line");
-        let undo = UndoRecord { kind: fault.kind().to_owned(), detail: prepared.undo.clone(), by_hand, declared: None };
+        let undo = Box::new(UndoRecord { kind: fault.kind().to_owned(), detail: prepared.undo.clone(), by_hand, declared: None });
         let (targets, summary) = (prepared.targets.clone(), prepared.summary.clone());
         let event = Event::Armed { id: id.to_owned(), role: Role::Fault, undo, targets, summary };
         let (_, ack) = self.journal.lock().expect("the journal").append_durable(At(0), event);

@@ -2,6 +2,7 @@
 //! the journal; these are for the eye.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::{At, Interval, Span};
 use crate::event::{Sample, Verdict};
@@ -28,7 +29,7 @@ pub(super) struct Pulse {
     timeout: Span,
     control: bool,
     seen: BTreeMap<u64, Bucket>,
-    by: Option<String>,
+    by: Option<Arc<str>>,
     last: Option<At>,
     down: Option<(Interval, String)>,
 }

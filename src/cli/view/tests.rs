@@ -18,12 +18,12 @@ fn fault() -> String {
 }
 
 fn armed(id: &str, role: Role) -> Event {
-    let undo = UndoRecord {
+    let undo = Box::new(UndoRecord {
         kind: "process.kill".into(),
         detail: serde_json::Value::Null,
         by_hand: "pg_ctl -D /srv/pg/a start".into(),
         declared: None,
-    };
+    });
     Event::Armed { id: id.into(), role, undo, targets: vec!["primary, pid 4121".into()], summary: "SIGKILL to primary, pid 4121".into() }
 }
 
