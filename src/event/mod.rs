@@ -58,7 +58,6 @@ pub enum Role {
     Fault,
 }
 
-#[expect(clippy::large_enum_variant, reason = "events are few and short-lived; boxing would burden every reader")]
 /// Everything that can happen in a run. `id` of an item is a fault's id, `system/ID` or `proxy/ID`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
