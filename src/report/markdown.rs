@@ -103,9 +103,9 @@ fn findings(report: &Report<'_>, out: &mut String) {
             out,
             "- Speaks to: {} {} ({}, {}; publication {})",
             practice.question_label,
-            text(practice.question_title),
+            text(&practice.question_title),
             practice.label,
-            text(practice.title),
+            text(&practice.title),
             crate::score::catalogue::FRAMEWORK_PUBLICATION
         );
         let _ = writeln!(out, "- Retest: {}\n", text(&finding.retest));

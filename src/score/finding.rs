@@ -6,11 +6,22 @@ use crate::base::{Id, Span};
 use crate::measure::facts::{ClaimFacts, Facts, Judged, LedgerFacts, Range, SteadyAfter};
 use crate::plan::{By, ClaimPlan, Plan, TestKind};
 
-use super::catalogue::{
-    AUTO_HEAL, AVAILABILITY, BULKHEAD, DEGRADATION, DISASTER_RECOVERY, FAIL_FAST, FAIL_OVER, IDEMPOTENT, Practice, STATIC_STABILITY,
-};
+use super::catalogue::catalogue;
+use super::gap::due;
+use super::proof;
 use super::words::{at_least, capital, count, many, percent, percent_bounds, range};
 use super::{Finding, Risk};
+
+// The practices that parts of claims speak to, by choice id; a test finds each in the catalogue.
+const IDEMPOTENT: &str = "rel_prevent_interaction_failure_idempotent";
+const DEGRADATION: &str = "rel_mitigate_interaction_failure_graceful_degradation";
+const FAIL_FAST: &str = "rel_mitigate_interaction_failure_fail_fast";
+const BULKHEAD: &str = "rel_fault_isolation_use_bulkhead";
+const FAIL_OVER: &str = "rel_withstand_component_failures_failover2good";
+const AUTO_HEAL: &str = "rel_withstand_component_failures_auto_healing_system";
+const STATIC_STABILITY: &str = "rel_withstand_component_failures_static_stability";
+const AVAILABILITY: &str = "rel_withstand_component_failures_service_level_agreements";
+const DISASTER_RECOVERY: &str = "rel_planning_for_recovery_disaster_recovery";
 
 /// Every finding of the run, worst first.
 pub(super) fn findings(plan: &Plan, facts: &Facts) -> Vec<Finding> {
@@ -30,12 +41,15 @@ pub(super) fn findings(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     if plan.test == TestKind::Sustained {
         maker.sustained(&mut found);
     }
+    for finding in &mut found {
+        finding.entries = proof::of_finding(plan, facts, &finding.id);
+    }
     found.sort_by_key(|f| f.risk);
     found
 }
 
 /// What the scenario's owner says a failure costs.
-fn impact(plan: &Plan) -> Option<String> {
+pub(super) fn impact(plan: &Plan) -> Option<String> {
     plan.carried.get("score").and_then(|s| s.get("impact")).and_then(Value::as_str).map(str::to_owned)
 }
 
@@ -61,22 +75,28 @@ struct Draft<'a> {
     expected: String,
     impact: &'a str,
     remediation: String,
-    practice: Practice,
+    /// A choice id.
+    practice: &'static str,
 }
 
 impl Maker<'_> {
-    fn finish(&self, draft: Draft<'_>) -> Finding {
-        Finding {
+    fn finish(&self, draft: Draft<'_>) -> Option<Finding> {
+        let practice = catalogue().find(draft.practice)?;
+        let risk = practice.capped(draft.risk);
+        Some(Finding {
             id: draft.id,
-            risk: draft.practice.capped(draft.risk),
+            risk,
             title: capital(&draft.title),
             observed: draft.observed,
             expected: draft.expected,
             impact: self.impact.clone().unwrap_or_else(|| draft.impact.to_owned()),
             remediation: draft.remediation,
-            practice: draft.practice,
+            practice,
+            owner: self.plan.owner.clone(),
+            due: due(self.facts, risk),
             retest: self.plan.name.clone(),
-        }
+            entries: Vec::new(),
+        })
     }
 
     fn rto(&self, id: &str, claim: &ClaimFacts, declared: Option<&ClaimPlan>, found: &mut Vec<Finding>) {
@@ -100,7 +120,7 @@ impl Maker<'_> {
         } else {
             (format!("{service} came back later than claimed"), self.slow_recovery(&claim.fault))
         };
-        found.push(self.finish(Draft {
+        found.extend(self.finish(Draft {
             id: format!("{id}.rto"),
             risk: Risk::Hri,
             title,
@@ -148,10 +168,10 @@ impl Maker<'_> {
         } else {
             format!("a loss window of at most {}", rpo.claimed.human())
         };
-        found.push(self.lost(format!("{id}.rpo"), observed, expected));
+        found.extend(self.lost(format!("{id}.rpo"), observed, expected));
     }
 
-    fn lost(&self, id: String, observed: String, expected: String) -> Finding {
+    fn lost(&self, id: String, observed: String, expected: String) -> Option<Finding> {
         self.finish(Draft {
             id,
             risk: Risk::Hri,
@@ -174,7 +194,7 @@ impl Maker<'_> {
             (Some(lo), Some(hi)) => format!("available {} of the time over {}", percent_bounds(lo, hi), a.over.human()),
             (Some(_) | None, _) => a.part.why.clone(),
         };
-        found.push(self.finish(Draft {
+        found.extend(self.finish(Draft {
             id: format!("{id}.availability"),
             risk: Risk::Mri,
             title: "Availability around the failure is below what is promised".to_owned(),
@@ -199,7 +219,7 @@ impl Maker<'_> {
             })
             .unzip();
         let twice = l.quantiles.values().any(|(c, m)| m.is_some_and(|m| m > c.times(2)));
-        found.push(self.finish(Draft {
+        found.extend(self.finish(Draft {
             id: format!("{id}.latency"),
             risk: if twice { Risk::Hri } else { Risk::Mri },
             title: format!("Answers are slower than claimed ({phase})"),
@@ -230,7 +250,7 @@ impl Maker<'_> {
                  and capacity; if moving is right, claim by: another-instance.",
             ),
         };
-        found.push(self.finish(Draft {
+        found.extend(self.finish(Draft {
             id: format!("{id}.by"),
             risk: Risk::Hri,
             title: title.to_owned(),
@@ -271,7 +291,7 @@ impl Maker<'_> {
                      check), give it a limit of its own, and serve a reduced answer where the dependency is missing.",
                 )
             };
-            found.push(self.finish(Draft {
+            found.extend(self.finish(Draft {
                 id: format!("{id}.holds.{name}"),
                 risk: Risk::Hri,
                 title,
@@ -290,12 +310,12 @@ impl Maker<'_> {
             let claimed = self.facts.claims.values().any(|c| c.rpo.as_ref().is_some_and(|r| r.ledger == *id));
             if !claimed && !ledger.lost.is_empty() {
                 let lost = format!("{} of {} acknowledged lost", many(ledger.lost.len() as u64, "write"), count(ledger.acknowledged));
-                found.push(self.lost(format!("{id}.lost"), lost, "every acknowledged write is found".to_owned()));
+                found.extend(self.lost(format!("{id}.lost"), lost, "every acknowledged write is found".to_owned()));
             }
             self.repeated(id, ledger, found);
             if !ledger.divergent.is_empty() {
                 let observed: Vec<String> = ledger.divergent.iter().map(|(reader, how)| format!("{reader}: {how}")).collect();
-                found.push(self.finish(Draft {
+                found.extend(self.finish(Draft {
                     id: format!("{id}.divergent"),
                     risk: Risk::Mri,
                     title: "Replicas disagree after recovery".to_owned(),
@@ -317,7 +337,7 @@ impl Maker<'_> {
         }
         let parts = [(ledger.duplicated, "found more than once"), (ledger.resurrected, "reported as failed and found")];
         let observed: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, text)| format!("{} {text}", many(*n, "write"))).collect();
-        found.push(self.finish(Draft {
+        found.extend(self.finish(Draft {
             id: format!("{id}.repeated"),
             risk: Risk::Mri,
             title: "A write was applied twice, or after it was reported as failed".to_owned(),
@@ -333,7 +353,7 @@ impl Maker<'_> {
 
     fn settled(&self, found: &mut Vec<Finding>) {
         let SteadyAfter::Missed(why) = &self.facts.steady_after else { return };
-        found.push(self.finish(Draft {
+        found.extend(self.finish(Draft {
             id: "steady-after".to_owned(),
             risk: Risk::Hri,
             title: "The system did not return to steady state after the fault was gone".to_owned(),
@@ -354,7 +374,7 @@ impl Maker<'_> {
         if observed.is_empty() {
             return;
         }
-        found.push(self.finish(Draft {
+        found.extend(self.finish(Draft {
             id: "sustained".to_owned(),
             risk: Risk::Mri,
             title: "Steady state was left in a test that promises to keep it".to_owned(),

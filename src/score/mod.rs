@@ -2,20 +2,34 @@
 //! It must never know HTML, or how a probe gets its numbers.
 
 pub mod catalogue;
+pub mod explain;
+pub mod extract;
 mod finding;
+mod gap;
+pub mod judge;
+#[cfg(test)]
+mod judge_tests;
 pub mod many;
+mod proof;
+pub mod rule;
+#[cfg(test)]
+mod rule_tests;
+pub mod signal;
+mod targets;
 mod verdict;
 pub mod words;
 
 use serde::Serialize;
 
 pub use catalogue::Practice;
+pub use judge::{Judgement, PracticeVerdict, QuestionScore, Verdict};
+pub use signal::Observed;
 
 use crate::measure::facts::{Facts, Judged};
 use crate::plan::Plan;
 
 /// A run, judged.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     /// The system was put to the test at all: false for a tabletop and for a baseline-only run, whose `system` says nothing.
     pub judged: bool,
@@ -27,6 +41,8 @@ pub struct Score {
     pub team: TeamVerdict,
     /// What should be mended, worst first.
     pub findings: Vec<Finding>,
+    /// Every practice of the Well-Architected Framework against this run.
+    pub practices: Judgement,
     /// The exit code of the run.
     pub exit_code: u8,
 }
@@ -70,7 +86,7 @@ impl Risk {
 }
 
 /// Something that should be mended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// Stable within the scenario: `CLAIM.PART`.
     pub id: String,
@@ -87,9 +103,15 @@ pub struct Finding {
     /// What to do about it, concretely.
     pub remediation: String,
     /// The Well-Architected practice it speaks to.
-    pub practice: Practice,
+    pub practice: &'static Practice,
+    /// Who owns the drill: whoever sees to it that it is mended, until somebody else takes it.
+    pub owner: Option<String>,
+    /// By when, as the catalogue proposes it: a date.
+    pub due: Option<String>,
     /// The scenario that shows whether it is mended.
     pub retest: String,
+    /// Sequence numbers of the journal entries that show it.
+    pub entries: Vec<u64>,
 }
 
 /// What users call the thing that a claim is about: its service, else its probes, else the claim's id.
@@ -99,11 +121,19 @@ pub fn service(plan: &Plan, claim: &str) -> String {
 
 /// Judges a run. A pure function: the same plan and facts always give the same score, and a fact that is missing never improves it.
 pub fn score(plan: &Plan, facts: &Facts) -> Score {
+    score_with(plan, facts, &Observed::default())
+}
+
+/// The same, with what others saw beside the measurement.
+pub fn score_with(plan: &Plan, facts: &Facts, observed: &Observed) -> Score {
     let (judged, system, system_why) = verdict::system(plan, facts);
     let team = if plan.carried.contains_key("team") { TeamVerdict::NotJudged } else { TeamVerdict::NotDeclared };
-    let findings = if judged && facts.validity.valid { finding::findings(plan, facts) } else { Vec::new() };
+    let mut findings = if judged && facts.validity.valid { finding::findings(plan, facts) } else { Vec::new() };
+    let practices = judge::judge(plan, facts, observed, &findings);
+    findings.extend(gap::findings(plan, facts, &practices));
+    findings.sort_by_key(|f| f.risk);
     let exit_code = verdict::exit_code(facts, judged, system);
-    Score { judged, system, system_why, team, findings, exit_code }
+    Score { judged, system, system_why, team, findings, practices, exit_code }
 }
 
 #[cfg(test)]
@@ -209,7 +239,7 @@ mod tests {
     fn findings_name_the_practice_and_the_way_out() {
         let s = named("failed");
         let scored = score(&s.plan, &s.facts);
-        let found: Vec<(&str, Risk, &str)> = scored.findings.iter().map(|f| (f.id.as_str(), f.risk, f.practice.label)).collect();
+        let found: Vec<(&str, Risk, &str)> = scored.findings.iter().map(|f| (f.id.as_str(), f.risk, f.practice.label.as_str())).collect();
         assert_eq!(
             found,
             [
@@ -249,7 +279,7 @@ mod tests {
     fn never_back_is_another_finding_than_late() {
         let s = named("censored");
         let found = score(&s.plan, &s.facts).findings;
-        assert_eq!(found[0].practice, catalogue::AUTO_HEAL);
+        assert_eq!(found[0].practice.label, "REL11-BP03");
         assert_eq!(found[0].observed, "not back 89.9 s after the fault");
         assert_eq!(found[1].id, "steady-after");
     }
@@ -269,7 +299,7 @@ mod tests {
         s.plan.test = TestKind::Sustained;
         let scored = score(&s.plan, &s.facts);
         assert_eq!(scored.exit_code, 30);
-        assert_eq!(scored.findings[0].practice, catalogue::STATIC_STABILITY);
+        assert_eq!(scored.findings[0].practice.label, "REL11-BP05");
         let outage = &mut s.facts.probes["checkout"].outages[0];
         outage.onset = Interval::new(At(Span::secs(90).0), At(Span::secs(91).0));
         outage.recovery = Interval::new(At(Span::secs(92).0), At(Span::secs(93).0));

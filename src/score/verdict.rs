@@ -89,38 +89,50 @@ fn validity(facts: &Facts, parts: &mut Vec<(Judged, String)>) {
 pub(super) fn sustained(plan: &Plan, facts: &Facts) -> Vec<(Judged, String)> {
     let mut parts = Vec::new();
     for (fault, episode) in &facts.episodes {
-        let Some(effective) = episode.effective else { continue };
-        let from = episode.command.unwrap_or(effective.lo);
-        let to = episode.undone.and_then(|u| u.hi).unwrap_or(facts.run.end);
-        for (probe, limits) in &plan.steady.probes {
-            let watched = facts.probes.get(probe.as_str());
-            let during = watched.and_then(|p| p.phases.get(&format!("{fault}.during")));
-            let (Some(watched), Some(during)) = (watched, during.filter(|d| d.counts.ok + d.counts.bad > 0)) else {
-                parts.push((Judged::Inconclusive, format!("{probe} was not watched while {fault} lasted")));
-                continue;
-            };
-            let within = Interval::new(from, to);
-            if let Some(outage) = watched.outages.iter().find(|o| certainly(o, within)) {
-                parts.push((
-                    Judged::Failed,
-                    format!("{probe} left steady state while {fault} lasted: {} for {}", outage.reason, bounds(outage.lo, outage.hi)),
-                ));
-            } else if watched.outages.iter().any(|o| possibly(o, within)) {
-                parts.push((Judged::Inconclusive, format!("{probe} failed at the edge of {fault}; whether within it cannot be told")));
-            }
-            for (name, limit, measured) in too_slow(limits, during.response.as_ref()) {
-                parts.push((
-                    Judged::Failed,
-                    format!("{probe} {name} was {} while {fault} lasted; steady state allows {}", measured.human(), limit.human()),
-                ));
-            }
-            if during.tainted {
-                parts
-                    .push((Judged::Inconclusive, format!("{probe} cannot be judged while {fault} lasted: the prober itself was in doubt")));
-            }
+        if let Some(effective) = episode.effective {
+            sustained_through(plan, facts, fault, episode, effective, &mut parts);
         }
     }
     parts
+}
+
+/// Whether steady state was left while one fault lasted: what refutes it and what leaves it open.
+pub(super) fn sustained_through(
+    plan: &Plan,
+    facts: &Facts,
+    fault: &str,
+    episode: &Episode,
+    effective: Interval,
+    parts: &mut Vec<(Judged, String)>,
+) {
+    let from = episode.command.unwrap_or(effective.lo);
+    let to = episode.undone.and_then(|u| u.hi).unwrap_or(facts.run.end);
+    for (probe, limits) in &plan.steady.probes {
+        let watched = facts.probes.get(probe.as_str());
+        let during = watched.and_then(|p| p.phases.get(&format!("{fault}.during")));
+        let (Some(watched), Some(during)) = (watched, during.filter(|d| d.counts.ok + d.counts.bad > 0)) else {
+            parts.push((Judged::Inconclusive, format!("{probe} was not watched while {fault} lasted")));
+            continue;
+        };
+        let within = Interval::new(from, to);
+        if let Some(outage) = watched.outages.iter().find(|o| certainly(o, within)) {
+            parts.push((
+                Judged::Failed,
+                format!("{probe} left steady state while {fault} lasted: {} for {}", outage.reason, bounds(outage.lo, outage.hi)),
+            ));
+        } else if watched.outages.iter().any(|o| possibly(o, within)) {
+            parts.push((Judged::Inconclusive, format!("{probe} failed at the edge of {fault}; whether within it cannot be told")));
+        }
+        for (name, limit, measured) in too_slow(limits, during.response.as_ref()) {
+            parts.push((
+                Judged::Failed,
+                format!("{probe} {name} was {} while {fault} lasted; steady state allows {}", measured.human(), limit.human()),
+            ));
+        }
+        if during.tainted {
+            parts.push((Judged::Inconclusive, format!("{probe} cannot be judged while {fault} lasted: the prober itself was in doubt")));
+        }
+    }
 }
 
 type Slow = (&'static str, Span, Span);

@@ -144,7 +144,7 @@ pub(super) fn questions(report: &Report<'_>) -> Markup {
         let practice = &finding.practice;
         match questions.iter_mut().find(|(label, _, _)| *label == practice.question_label) {
             Some((_, _, found)) => found.push(finding),
-            None => questions.push((practice.question_label, practice.question_title, vec![finding])),
+            None => questions.push((&practice.question_label, &practice.question_title, vec![finding])),
         }
     }
     html! {
