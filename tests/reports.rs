@@ -20,7 +20,7 @@ use firedrill::measure::facts::{ClaimFacts, Facts, Judged, PartVerdict};
 use firedrill::measure::{self};
 use firedrill::plan::Plan;
 use firedrill::report::{self, Report};
-use firedrill::score::{Score, score};
+use firedrill::score::{Score, Verdict, score};
 
 /// Every form of a report, by file name.
 fn forms(plan: &Plan, facts: &Facts, score: &Score) -> [(&'static str, String); 5] {
@@ -138,6 +138,40 @@ fn a_deleted_report_is_written_again_with_the_same_bytes_and_the_same_exit_code(
     }
 }
 
+#[test]
+fn a_practice_is_explained_by_label_earlier_label_and_choice_id() {
+    let place = Place::new();
+    let dir = copied(&place, "passed");
+    let run = dir.to_str().unwrap();
+    let whole = place.run(&["score", run, "--output", "json"], 20).expect(0).json();
+    assert_eq!(whole["practices"].as_object().map(serde_json::Map::len), Some(133));
+    let report = place.run(&["report", run, "--output", "json"], 20).json();
+    assert_eq!(report["score"]["questions"], whole["questions"]);
+    for (choice, practice) in report["score"]["practices"].as_object().unwrap() {
+        assert_eq!(practice, &whole["practices"][choice], "{choice}");
+    }
+    let one = |name: &str| place.run(&["score", run, "--explain", name, "--output", "json"], 20).expect(0).json();
+    let failover = one("REL11-BP02");
+    assert_eq!(failover, one("rel_withstand_component_failures_failover2good"));
+    assert_eq!(failover["choice"], "rel_withstand_component_failures_failover2good");
+    let entries = std::fs::read_to_string(dir.join(journal::FILE)).unwrap().lines().count() as u64;
+    for seq in failover["entries"].as_array().unwrap() {
+        assert!(seq.as_u64().unwrap() < entries, "{seq} is no entry");
+    }
+    assert_eq!(one("rel12-bp06")["label"], "REL12-BP05");
+    let page = place.run(&["score", run, "--explain", "REL11-BP02"], 20).expect(0).stdout;
+    assert!(page.contains("failover_s <= target.failover_s") && page.contains("target.slo_availability"), "{page}");
+    for form in ["text", "md"] {
+        assert!(place.run(&["score", run, "--output", form], 20).expect(0).stdout.contains("2024-11-06"));
+    }
+    let wrong = place.run(&["score", run, "--explain", "REL11-BP1"], 20).expect(2);
+    assert!(wrong.stderr.contains("did you mean REL11-BP01?"), "{}", wrong.stderr);
+    assert!(place.run(&["score", "01NOBODY"], 20).expect(2).stderr.contains("no run `01NOBODY`"));
+    let text = std::fs::read_to_string(dir.join(journal::FILE)).unwrap();
+    std::fs::write(dir.join(journal::FILE), text.replacen("steady_shown", "steady_shaken", 1)).unwrap();
+    place.run(&["score", run], 20).expect(11);
+}
+
 /// Everything that a claim says, by name.
 fn parts(claim: &ClaimFacts) -> Vec<(&'static str, &PartVerdict)> {
     let mut parts = Vec::new();
@@ -159,6 +193,10 @@ fn assert_no_better(what: &str, plan: &Plan, whole: &(Facts, Score), entries: &[
     assert!(golden::CODES.contains(&score.exit_code), "{what}: {}", score.exit_code);
     let passes = |before: Judged, after: Judged| after == Judged::Passed && before != Judged::Passed;
     assert!(!passes(whole.1.system, score.system), "{what}: the system passes: {:?}", score.system_why);
+    for (before, after) in whole.1.practices.practices.iter().zip(&score.practices.practices) {
+        let supported = after.verdict == Verdict::Supported && before.verdict != Verdict::Supported;
+        assert!(!supported, "{what}: {} is supported: {}", after.practice.label, after.why);
+    }
     for (id, claim) in &facts.claims {
         let before = &whole.0.claims[id];
         assert!(!passes(before.verdict, claim.verdict), "{what}: {id} passes");

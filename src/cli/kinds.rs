@@ -27,7 +27,9 @@ pub fn list() -> String {
     let probes =
         section("Probes, under `probes:` and wherever a condition is asked (`guards:`, `ready`, `confirm`, `done_when`)", watching(false));
     let ledgers = section("Ledgers, under `probes:` only", watching(true));
-    format!("{faults}\n{probes}\n{ledgers}\n`firedrill kinds KIND` explains one: its keys, an example, how it is seen and undone.\n")
+    format!(
+        "{faults}\n{probes}\n{ledgers}\n`firedrill kinds KIND` explains one: its keys, an example, how it is seen and undone.\n`firedrill kinds signals` lists what practices are judged by.\n"
+    )
 }
 
 /// The page of a kind; of both, where a fault and a probe share a name.
@@ -266,7 +268,7 @@ fn without_default(doc: &str) -> String {
 }
 
 /// Prose in lines of at most [`WIDTH`] characters, each after so many spaces.
-fn wrap(text: &str, indent: usize) -> String {
+pub(super) fn wrap(text: &str, indent: usize) -> String {
     let mut lines = vec![" ".repeat(indent)];
     for word in text.split_whitespace() {
         let last = lines.last().map_or(0, |line| line.chars().count());

@@ -24,6 +24,7 @@ mod plan;
 mod policy;
 mod release;
 mod run;
+mod score;
 mod signals;
 pub mod store;
 mod verbs;
@@ -65,6 +66,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Run(args) => run::run_file(&args, voice),
         Verb::Approve(args) => approve::approve(&args, voice),
         Verb::Report(args) => verbs::report(&args, voice),
+        Verb::Score(args) => score::score(&args, voice),
         Verb::Undo(args) => verbs::undo(&args, voice),
         Verb::Abort(args) => abort::abort(&args, voice),
         Verb::Release(args) => release::release(&args, voice),

@@ -202,6 +202,7 @@ fn word(judged: measure::facts::Judged) -> &'static str {
 pub fn kinds(kind: Option<&str>, voice: Voice) -> Exit {
     match kind {
         None => print(&pages::list()),
+        Some("signals") => print(&super::score::signals()),
         Some(name) => match pages::one(name) {
             Some(page) => print(&page),
             None => {

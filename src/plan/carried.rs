@@ -15,7 +15,6 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
     for section in ["expect", "wrong_turns", "prompts", "hints"] {
         each(&format!("team.{section}"), team.and_then(|team| team.get(section)));
     }
-    each("score", scenario.score.as_ref());
     each("components", scenario.components.as_ref());
     let notices = scenario.notify.as_ref().and_then(Value::as_object).into_iter().flatten();
     out.extend(notices.filter(|(_, notice)| notice.get("webhook").is_none()).map(|(id, _)| format!("notify.{id}")));

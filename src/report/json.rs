@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::base::{At, Interval, Span};
 use crate::event::Calibrated;
 use crate::measure::facts::{ClaimFacts, Counts, Episode, LedgerFacts, Outage, PartVerdict, PhaseFacts, ProbeFacts, SteadyAfter};
-use crate::score::{Finding, catalogue};
+use crate::score::Finding;
 
 use super::Report;
 
@@ -52,12 +52,7 @@ pub fn value(report: &Report<'_>) -> Value {
         "claims": each(facts.claims.iter().map(|(id, c)| (id.clone(), claim(report, c))).collect()),
         "restore": each(facts.restore.iter().map(|(id, (result, detail))| (id.clone(), json!({ "result": result, "detail": detail }))).collect()),
         "team": { "expectations": {}, "not_judged": report.plan.not_judged },
-        "score": {
-            "framework_publication": catalogue::FRAMEWORK_PUBLICATION,
-            "practices": {}, "questions": {},
-            "not_judged": "Well-Architected practices are not judged by this version",
-            "findings": report.score.findings.iter().map(finding).collect::<Vec<_>>(),
-        },
+        "score": score(report),
         "owed": facts.owed.iter().map(|o| json!({
             "id": o.id, "kind": o.undo.kind, "targets": o.targets, "since_mono_ns": clock.at(o.since), "by_hand": o.undo.by_hand, "tried": o.tried,
         })).collect::<Vec<_>>(),
@@ -85,7 +80,7 @@ fn up(span: Span) -> u64 {
 }
 
 /// What is not known is not there.
-fn without_nulls(value: Value) -> Value {
+pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()),
         Value::Array(list) => Value::Array(list.into_iter().map(without_nulls).collect()),
@@ -255,10 +250,19 @@ fn claim(report: &Report<'_>, c: &ClaimFacts) -> Value {
     })
 }
 
-fn finding(f: &Finding) -> Value {
+/// The score: practices, questions, findings.
+fn score(report: &Report<'_>) -> Value {
+    let mut value = super::practices::value(report, false);
+    if let Value::Object(map) = &mut value {
+        map.insert("findings".into(), report.score.findings.iter().map(finding).collect());
+    }
+    value
+}
+
+pub(super) fn finding(f: &Finding) -> Value {
     json!({
         "id": f.id, "risk": f.risk, "title": f.title, "observed": f.observed, "expected": f.expected, "impact": f.impact,
-        "remediation": f.remediation, "retest": f.retest,
+        "remediation": f.remediation, "owner": f.owner, "due": f.due, "retest": f.retest, "entries": f.entries,
         "practice": { "choice": f.practice.choice, "label": f.practice.label, "title": f.practice.title },
         "question": { "id": f.practice.question, "label": f.practice.question_label, "title": f.practice.question_title },
     })

@@ -29,6 +29,9 @@ pub fn render(report: &Report<'_>) -> String {
         let _ = writeln!(out, "**{} was left to {} to undo, and was not seen to be undone.**\n", text(id), text(who));
     }
     findings(report, &mut out);
+    if !super::practices::spoken(&report.score.practices).is_empty() {
+        out.push_str(&super::practices::markdown(report, false));
+    }
     timeline(report, &mut out);
     if let Some(least) = min_detectable(report).filter(|_| report.score.judged && !of_run) {
         let _ = writeln!(out, "An outage under {} would not have been seen. {}\n", least.human(), view::ONE_RUN);
@@ -55,14 +58,14 @@ fn owed(report: &Report<'_>, out: &mut String) {
     for item in &report.facts.owed {
         let what = if item.targets.is_empty() { String::new() } else { format!(": {}", text(&item.targets.join(", "))) };
         let _ = writeln!(out, "**{}**{what}, armed at {} of the run. Undo it by hand:\n", text(&item.id), clock(item.since));
-        out.push_str(&fenced(&item.undo.by_hand));
+        out.push_str(&fenced(&item.undo.by_hand, "sh"));
         for tried in &item.tried {
             let _ = writeln!(out, "- tried: {}", text(tried));
         }
         out.push('\n');
     }
     out.push_str("To try again:\n\n");
-    out.push_str(&fenced(&format!("firedrill undo {}", report.facts.run.id)));
+    out.push_str(&fenced(&format!("firedrill undo {}", report.facts.run.id), "sh"));
 }
 
 fn claims(report: &Report<'_>, out: &mut String) {
@@ -108,6 +111,10 @@ fn findings(report: &Report<'_>, out: &mut String) {
             text(&practice.title),
             crate::score::catalogue::FRAMEWORK_PUBLICATION
         );
+        if let Some(due) = &finding.due {
+            let _ = writeln!(out, "- Owner: {}, by {due}", text(finding.owner.as_deref().unwrap_or("nobody yet")));
+        }
+        let _ = writeln!(out, "- Shown by: entries {}", crate::score::explain::numbers(&finding.entries));
         let _ = writeln!(out, "- Retest: {}\n", text(&finding.retest));
     }
 }
@@ -139,15 +146,15 @@ fn timeline(report: &Report<'_>, out: &mut String) {
 const LONGEST: usize = 200;
 
 /// A block that holds any text: its fence is longer than every run of backticks inside.
-fn fenced(code: &str) -> String {
+pub(super) fn fenced(code: &str, language: &str) -> String {
     let code: String = code.lines().map(plain).collect::<Vec<_>>().join("\n");
     let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}sh\n{code}\n{fence}\n\n")
+    format!("{fence}{language}\n{code}\n{fence}\n\n")
 }
 
 /// Text from outside as text: no markup, no HTML, no mentions, no references, no table edges.
-fn text(raw: &str) -> String {
+pub(super) fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for c in plain(raw).chars() {
         match c {
@@ -189,7 +196,7 @@ mod tests {
     fn text_from_outside_is_no_markup() {
         assert_eq!(text("a|b `c` <img> @me #1"), "a\\|b \\`c\\` &lt;img&gt; &#64;me &#35;1");
         assert_eq!(text("x\n\n# y"), "x  &#35; y");
-        assert_eq!(fenced("echo ```x"), "````sh\necho ```x\n````\n\n");
+        assert_eq!(fenced("echo ```x", "sh"), "````sh\necho ```x\n````\n\n");
     }
 
     #[test]

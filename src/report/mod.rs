@@ -8,6 +8,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 mod picture;
+pub mod practices;
 mod rows;
 mod schema;
 pub mod text;

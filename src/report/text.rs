@@ -6,9 +6,9 @@ use anstyle::{AnsiColor, Style};
 
 use crate::measure::facts::Owed;
 
-use super::Report;
 use super::rows::rows;
 use super::view::{self, Status, clock, headline, min_detectable, plain};
+use super::{Report, practices};
 
 const WIDTH: usize = 100;
 /// Where text begins behind `SYSTEM ? inconclusive`.
@@ -21,7 +21,7 @@ pub fn render(report: &Report<'_>, colour: bool) -> String {
 
 /// The same for a given width in columns; at least 40 are used.
 pub fn render_to(report: &Report<'_>, colour: bool, width: usize) -> String {
-    let mut page = Page { out: String::new(), colour, width: width.max(40) };
+    let mut page = Page::new(colour, width);
     if let Some(text) = view::demonstration(report) {
         page.block("  ", &text, Style::new().bold());
         page.line("");
@@ -31,20 +31,26 @@ pub fn render_to(report: &Report<'_>, colour: bool, width: usize) -> String {
     page.labelled("TEAM", word, Style::new().bold(), view::team(report));
     page.line("");
     findings(report, &mut page);
+    practices::section(report, &mut page);
     page.block("  ", &format!("exit {} · run {}", report.score.exit_code, report.facts.run.id), Style::new().dimmed());
     // Last, because this is what stays on the screen.
     owed(report, &mut page);
     page.out
 }
 
-struct Page {
-    out: String,
+/// What is written, wrapped to a width.
+pub(super) struct Page {
+    pub(super) out: String,
     colour: bool,
     width: usize,
 }
 
 impl Page {
-    fn line(&mut self, text: &str) {
+    pub(super) fn new(colour: bool, width: usize) -> Page {
+        Page { out: String::new(), colour, width: width.max(40) }
+    }
+
+    pub(super) fn line(&mut self, text: &str) {
         self.out.push_str(text.trim_end());
         self.out.push('\n');
     }
@@ -54,7 +60,7 @@ impl Page {
     }
 
     /// A paragraph, wrapped, each line behind `indent`.
-    fn block(&mut self, indent: &str, text: &str, style: Style) {
+    pub(super) fn block(&mut self, indent: &str, text: &str, style: Style) {
         for line in wrap(&plain(text), self.width - indent.chars().count().min(self.width / 2)) {
             let painted = self.paint(style, &line);
             self.line(&format!("{indent}{painted}"));
@@ -68,14 +74,14 @@ impl Page {
     }
 
     /// `    ✓ what             text`.
-    fn part(&mut self, status: Status, what: &str, text: &str) {
-        let (what, gap) = (plain(what), 34.min(self.width / 2));
+    pub(super) fn part(&mut self, status: Status, what: &str, text: &str, gap: usize) {
+        let (what, gap) = (plain(what.trim_end()), gap.min(self.width / 2));
         let head = format!("  {} {what}", self.paint(style_of(status), status.shape()));
         self.columns(&head, 4 + what.chars().count(), gap, text);
     }
 
     /// A head of `used` visible columns, then text from column `gap` on; on a line of its own when the head is too long.
-    fn columns(&mut self, head: &str, used: usize, gap: usize, text: &str) {
+    pub(super) fn columns(&mut self, head: &str, used: usize, gap: usize, text: &str) {
         let lines = wrap(&plain(text), self.width.saturating_sub(gap).max(20));
         let mut lines = lines.iter();
         if used + 3 <= gap {
@@ -118,7 +124,7 @@ fn system(report: &Report<'_>, page: &mut Page) {
     for row in &shown {
         let claimed = if row.claimed.is_empty() { String::new() } else { format!("; claimed {}", row.claimed) };
         let margin = if row.margin.is_empty() { String::new() } else { format!("; {}", row.margin) };
-        page.part(row.status, &row.what, &format!("{}{claimed}{margin}", row.measured));
+        page.part(row.status, &row.what, &format!("{}{claimed}{margin}", row.measured), 34);
         if row.worth_saying() {
             page.columns("", 0, 34.min(page.width / 2), &row.why);
         }
@@ -195,7 +201,7 @@ fn findings(report: &Report<'_>, page: &mut Page) {
 }
 
 /// Words into lines of at most `width` columns; a longer word stands alone, and a number is not parted from its unit.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|w| !w.is_empty()) {
         let bare = word.trim_end_matches([';', ',', '.', ')', ':']);

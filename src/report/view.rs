@@ -69,8 +69,6 @@ pub(super) struct Headline {
 }
 
 pub(super) const DEMONSTRATION: &str = "Demonstration, not evidence";
-pub(super) const NO_PRACTICES: &str =
-    "Well-Architected practices are not judged by this version; what follows is what this run's findings speak to.";
 pub(super) const ONE_RUN: &str =
     "One run supports no percentile claim; 59 clean runs would support “95 % of recoveries within the objective” at 95 % confidence.";
 

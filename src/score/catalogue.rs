@@ -272,10 +272,10 @@ impl Catalogue {
 
     fn check(&self, practice: &Practice) -> Result<(), String> {
         let unknown = |sort: &str, name: &str| Err(format!("the {sort} `{name}` is unknown"));
-        for name in practice.drills.iter().filter(|name| !self.drills.contains_key(*name)) {
+        if let Some(name) = practice.drills.iter().find(|name| !self.drills.contains_key(*name)) {
             return unknown("drill", name);
         }
-        for name in practice.signals.iter().filter(|name| !self.signals.contains_key(*name)) {
+        if let Some(name) = practice.signals.iter().find(|name| !self.signals.contains_key(*name)) {
             return unknown("signal", name);
         }
         let Some(rule) = &practice.rule else {
@@ -288,7 +288,7 @@ impl Catalogue {
             return Err("cannot be worse than the framework's own risk".to_owned());
         }
         let (_, targets) = rule.names();
-        for name in targets.iter().filter(|name| !self.targets.contains_key(**name)) {
+        if let Some(name) = targets.iter().find(|name| !self.targets.contains_key(**name)) {
             return unknown("target", name);
         }
         rule.branches.iter().try_for_each(|branch| if let Branch::When(expr) = branch { self.check_expr(expr) } else { Ok(()) })
@@ -428,6 +428,16 @@ mod tests {
             }
             assert!(catalogue().practices.iter().any(|p| p.drills.contains(name)), "{name} exercises nothing");
         }
+    }
+
+    #[test]
+    fn every_measured_signal_names_its_quantity_and_every_target_its_use() {
+        for (name, kind) in &catalogue().signals {
+            assert!(kind.from != From::Measurement || kind.quantity.is_some(), "{name} has no definition");
+        }
+        let used: HashSet<&str> = catalogue().practices.iter().filter_map(|p| p.rule.as_ref()).flat_map(|rule| rule.names().1).collect();
+        let spare: Vec<&String> = catalogue().targets.keys().filter(|name| !used.contains(name.as_str())).collect();
+        assert!(spare.is_empty(), "no rule asks for {spare:?}");
     }
 
     #[test]

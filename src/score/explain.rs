@@ -10,6 +10,17 @@ use super::words::{bounds, count, percent, percent_bounds};
 
 /// A signal's name without its unit, as words: `failover_s` is `failover`.
 pub fn name(signal: &str) -> String {
+    let short = [
+        ("ttd_s", "time to detect"),
+        ("ttn_s", "time to notify"),
+        ("tta_s", "time to acknowledge"),
+        ("ttr_s", "time to recover"),
+        ("rto_measured_s", "recovery time"),
+        ("rpo_measured_s", "loss window"),
+    ];
+    if let Some((_, words)) = short.iter().find(|(name, _)| *name == signal) {
+        return (*words).to_owned();
+    }
     let bare = ["_s", "_ms", "_ratio", "_n", "_days"].iter().find_map(|unit| signal.strip_suffix(unit)).unwrap_or(signal);
     bare.replace('_', " ")
 }
@@ -207,6 +218,9 @@ pub fn page(all: &Catalogue, told: &super::judge::PracticeVerdict, judgement: &s
     if let Some(would) = told.would.as_ref().filter(|_| p.rule.is_some()) {
         out.push(format!("what would exercise it: {would}"));
     }
+    if let Some(other) = all.formerly(&p.label) {
+        out.push(format!("before the publication of {}, {} was {}", all.publication, p.label, other.choice));
+    }
     if let Some(note) = &p.note {
         out.push(format!("note: {note}"));
     }
@@ -276,4 +290,43 @@ fn target_unit(target: &str) -> &'static str {
 pub fn numbers(entries: &[u64]) -> String {
     let shown: Vec<String> = entries.iter().take(16).map(u64::to_string).collect();
     if entries.len() > 16 { format!("{} and {} more", shown.join(", "), entries.len() - 16) } else { shown.join(", ") }
+}
+
+/// The values behind one practice, for programs: per claim each signal with its state and entries, and each target with its source.
+pub fn values_for(all: &Catalogue, practice: &Practice, judgement: &super::judge::Judgement) -> serde_json::Value {
+    let Some(rule) = &practice.rule else { return serde_json::Value::Array(Vec::new()) };
+    let (signals, targets) = rule.names();
+    let one = |scope: &super::extract::Scope| {
+        let readings = &scope.readings;
+        let of_signal = |name: &&str| {
+            let found = readings.signals.get(*name);
+            let (lo, hi, yes) = match found.map(|signal| &signal.state) {
+                Some(State::Value(Value::Number { lo, hi })) => (Some(*lo), *hi, None),
+                Some(State::Value(Value::Bool(yes))) => (None, None, Some(*yes)),
+                _ => (None, None, None),
+            };
+            let word = match found.map(|signal| &signal.state) {
+                Some(State::Value(_)) => "measured",
+                Some(State::Absent) => "measured_absent",
+                Some(State::Undecided(_)) => "undecided",
+                Some(State::NotInstrumented(_)) | None => "not_instrumented",
+            };
+            let value = serde_json::json!({
+                "state": word, "unit": unit(all, name), "lo": lo, "hi": hi, "is": yes, "text": state(all, name, readings.state(name)),
+                "entries": found.map(|signal| &signal.entries),
+            });
+            ((*name).to_owned(), value)
+        };
+        let of_target = |name: &&str| {
+            let found = readings.targets.get(*name)?;
+            Some(((*name).to_owned(), serde_json::json!({ "value": found.value, "from": found.from })))
+        };
+        serde_json::json!({
+            "scope": scope.name, "fault": scope.fault,
+            "signals": signals.iter().map(of_signal).collect::<serde_json::Map<_, _>>(),
+            "targets": targets.iter().filter_map(of_target).collect::<serde_json::Map<_, _>>(),
+            "better_with": better(all, practice, readings),
+        })
+    };
+    judgement.scopes.iter().filter(|scope| super::judge::exercises(scope, practice)).map(one).collect()
 }

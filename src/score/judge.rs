@@ -205,7 +205,12 @@ fn one(
 fn refute(found: &mut PracticeVerdict, findings: &[Finding]) {
     for finding in findings.iter().filter(|f| f.practice.choice == found.practice.choice) {
         let risk = match found.verdict {
-            Verdict::Contradicted(risk) => risk.min(finding.risk),
+            Verdict::Contradicted(risk) => {
+                if finding.risk < risk {
+                    found.why = format!("{}: {}; {}", finding.title, finding.observed, found.why);
+                }
+                risk.min(finding.risk)
+            }
             Verdict::Supported | Verdict::Attested | Verdict::NotDrilled => {
                 found.why = format!("{}: {}", finding.title, finding.observed);
                 (found.shown, found.of) = (1, found.of.max(1));

@@ -71,8 +71,8 @@ fn a_verdict_says_why_and_cites_its_entries() {
     assert_eq!(told.why, "failover 7.26 – 7.42 s (asked: at most 10 s); availability during fault 91.7 – 92.0 % (asked: at least 90 %)");
     assert_eq!((told.entries.as_slice(), told.shown, told.of), ([62, 64, 65, 88, 101, 103].as_slice(), 1, 1));
     let told = of(&named("passed"), "REL11-BP01");
-    assert_eq!(told.why, "not instrumented: detected by monitoring, ttd, expected alerts fired");
-    assert_eq!(told.would.as_deref(), Some("any fault that hurts what is claimed"));
+    assert_eq!(told.why, "not instrumented: detected by monitoring, time to detect, expected alerts fired");
+    assert_eq!(told.would.as_deref(), Some("a fault hurts what is claimed"));
     let told = of(&named("passed"), "REL13-BP02");
     assert_eq!(
         told.why,
@@ -98,7 +98,7 @@ fn what_others_saw_completes_the_picture() {
     let mut silent = observed(8.0, 5.0);
     silent.signals["lose-primary"].insert("ttd_s".into(), Signal::absent(vec![71]));
     let told = seen(&sample, "REL06-BP03", &silent);
-    assert_eq!((told.verdict, told.why.as_str()), (Verdict::Contradicted(Risk::Hri), "ttd did not come (asked: at most 5 min)"));
+    assert_eq!((told.verdict, told.why.as_str()), (Verdict::Contradicted(Risk::Hri), "time to detect did not come (asked: at most 5 min)"));
     assert!(told.entries.contains(&71), "{:?}", told.entries);
 }
 
@@ -286,8 +286,10 @@ fn a_proxy_before_the_service_is_no_dependency() {
     assert!(drills(&sample).contains(&"blackhole".to_owned()));
 }
 
+type Removal = (&'static str, fn(&mut Facts));
+
 /// What can go missing from a run's facts.
-fn removals() -> Vec<(&'static str, fn(&mut Facts))> {
+fn removals() -> Vec<Removal> {
     vec![
         ("rpo", |f| f.claims.values_mut().for_each(|c| c.rpo = None)),
         ("availability", |f| f.claims.values_mut().for_each(|c| c.availability = None)),

@@ -76,10 +76,11 @@ pub(super) fn of_finding(plan: &Plan, facts: &Facts, id: &str) -> Vec<u64> {
     let fault = plan.claims.get(of).map_or_else(|| plan.faults.keys().next().map_or("", Id::as_str), |claim| claim.fault.as_str());
     let proof = Proof::new(plan, facts, fault);
     let ledger = plan.claims.get(of).and_then(|claim| claim.rpo.as_ref()).map(|rpo| rpo.ledger.as_str());
-    match ledger {
+    let own = match ledger {
         Some(ledger) if id.ends_with(".rpo") => proof.ledger(ledger),
         None if facts.ledgers.contains_key(of) => proof.ledger(of),
         None if id == "steady-after" => proof.settle(),
-        _ => proof.recovery(),
-    }
+        _ => Vec::new(),
+    };
+    if own.is_empty() { proof.recovery() } else { own }
 }

@@ -83,6 +83,10 @@ pub enum Verb {
     ///
     /// Also writes report.html, report.md, report.json and report.xml into the run's directory again.
     Report(Report),
+    /// What a run says of the AWS Well-Architected Framework: questions and practices with coverage, each with its proof
+    ///
+    /// Exits with 0 whatever it says; `report` exits as the run did.
+    Score(Score),
     /// Undo what a dead run still owes
     ///
     /// Works from the run's directory alone, in a fresh process, also after a reboot. Exits with 0 when nothing is owed any more, with 50 when
@@ -120,9 +124,9 @@ pub enum Verb {
     Campaign(Campaign),
     /// List runs: when, which scenario, and how each ended or what it owes
     Runs(Runs),
-    /// List every fault and probe kind, or explain one with its keys and an example
+    /// List every fault and probe kind, or explain one with its keys and an example; `signals` lists what practices are judged by
     Kinds {
-        /// A kind, for example `process.kill`
+        /// A kind, for example `process.kill`, or `signals`
         kind: Option<String>,
     },
     /// Print the JSON Schema of a scenario (for editors), of a policy, or of the JSON report

@@ -170,6 +170,37 @@ pub struct Report {
     pub output: Format,
 }
 
+/// `firedrill score`.
+#[derive(Debug, Args)]
+pub struct Score {
+    /// A run: its id, the beginning of its id, `last`, or its directory
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// One practice with its rule, values, entries and what would have made it better: a choice id or a label, for example REL11-BP01
+    #[arg(long, value_name = "PRACTICE", conflicts_with = "all")]
+    pub explain: Option<String>,
+    /// Also the questions that the run does not speak to
+    #[arg(long)]
+    pub all: bool,
+    /// Where runs live
+    #[command(flatten)]
+    pub runs: RunsDir,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = ScoreFormat::Text, value_name = "FORMAT")]
+    pub output: ScoreFormat,
+}
+
+/// In what form a score is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScoreFormat {
+    /// For people
+    Text,
+    /// For programs: the score object of firedrill.report/1 with every practice
+    Json,
+    /// Markdown for a pull request
+    Md,
+}
+
 /// `firedrill undo`.
 #[derive(Debug, Args)]
 pub struct Undo {

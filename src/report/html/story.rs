@@ -2,8 +2,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
+use crate::score::explain::numbers;
 use crate::score::words::count;
-use crate::score::{Finding, catalogue};
 
 use super::super::Report;
 use super::super::picture::{self, MOST_PANELS, buckets, drawn};
@@ -137,39 +137,6 @@ pub(super) fn people(report: &Report<'_>) -> Markup {
     }
 }
 
-/// The questions of the framework, with the findings that speak to them.
-pub(super) fn questions(report: &Report<'_>) -> Markup {
-    let mut questions: Vec<(&str, &str, Vec<&Finding>)> = Vec::new();
-    for finding in &report.score.findings {
-        let practice = &finding.practice;
-        match questions.iter_mut().find(|(label, _, _)| *label == practice.question_label) {
-            Some((_, _, found)) => found.push(finding),
-            None => questions.push((&practice.question_label, &practice.question_title, vec![finding])),
-        }
-    }
-    html! {
-        p { (view::NO_PRACTICES) " Labels are of the publication of " (catalogue::FRAMEWORK_PUBLICATION) "." }
-        @if questions.is_empty() { p { "This run has no finding. That is not the same as “no risk”: practices that were not drilled are not shown." } }
-        @else {
-            table.stack {
-                thead { tr { th { "Question" } th { "Practice" } th { "Finding" } th { "Risk" } } }
-                tbody {
-                    @for (label, title, found) in &questions {
-                        @for finding in found {
-                            tr {
-                                td data-l="question" { span { (label) " " (title) } }
-                                td data-l="practice" { span { (finding.practice.label) " " (finding.practice.title) span.def { (finding.practice.choice) } } }
-                                td data-l="finding" { span { (words(&finding.title)) } }
-                                td data-l="risk" { (finding.risk.abbreviation()) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Findings, worst first.
 pub(super) fn findings(report: &Report<'_>) -> Markup {
     let found = &report.score.findings;
@@ -179,7 +146,7 @@ pub(super) fn findings(report: &Report<'_>) -> Markup {
         } else if !report.facts.validity.valid {
             "A run without valid evidence gives no findings."
         } else {
-            "No part of a claim failed."
+            "No part of a claim failed, and no practice was contradicted."
         };
         return html! { p { (why) } };
     }
@@ -192,8 +159,9 @@ pub(super) fn findings(report: &Report<'_>) -> Markup {
                     dt { "Expected" } dd { (words(&f.expected)) }
                     dt { "Impact" } dd { (words(&f.impact)) }
                     dt { "What to do" } dd { (words(&f.remediation)) }
+                    @if let Some(due) = &f.due { dt { "Owner" } dd { (words(f.owner.as_deref().unwrap_or("nobody yet"))) ", by " (due) } }
                     dt { "Retest" } dd { code { (words(&f.retest)) } }
-                    dt { "Risk" } dd { (f.risk.name()) ", " (f.practice.label) }
+                    dt { "Risk" } dd { (f.risk.name()) ", " (f.practice.label) ", shown by entries " (numbers(&f.entries)) }
                 }
             }
         }

@@ -53,7 +53,8 @@ dl{display:grid;grid-template-columns:minmax(9.5em,max-content) minmax(0,1fr);ga
 dt{overflow-wrap:anywhere}dd{margin:0;max-width:80ch}
 .cols{display:grid;gap:24px 40px;grid-template-columns:minmax(0,1fr)}
 @media(min-width:1240px){.cols{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}
-.cols h3,.sub{margin:0 0 8px}
+.cols h3,.sub{margin:0 0 8px}.question details{margin-top:8px}.question .at{white-space:normal}.question .def{overflow-wrap:anywhere}
+.question table{table-layout:fixed}.question th:nth-child(1){width:34%}.question th:nth-child(2){width:236px}.question th:nth-child(4){width:108px}
 .finding{border-left:3px solid var(--tone);padding:1px 0 1px 16px;break-inside:avoid}
 .finding.hri{--tone:var(--bad)}.finding.mri{--tone:var(--open)}
 .finding h3 .risk{color:var(--tone);margin-right:.4em}.finding dl{margin-top:8px}

@@ -1,10 +1,12 @@
 //! The JSON Schema of `firedrill.report/1`. It says of each field whether it is always there: `required`, and in words.
 //! It must never know a run.
 
+mod judged;
 mod measured;
 
 use serde_json::{Map, Value, json};
 
+use judged::score;
 use measured::{fault, guard, ledger, probe};
 
 /// The JSON Schema (draft 2020-12) of the JSON report.
@@ -299,44 +301,6 @@ fn team() -> Value {
         vec![
             ("expectations", json!({ "type": "object" }), "by expectation; empty in this version, which judges none"),
             ("not_judged", list(text()), "what the scenario declares and this version does not judge"),
-        ],
-        vec![],
-    )
-}
-
-fn score() -> Value {
-    object(
-        vec![
-            ("framework_publication", text(), "publication of the framework that labels are taken from"),
-            ("practices", json!({ "type": "object" }), "by choice id; empty in this version, which judges none"),
-            ("questions", json!({ "type": "object" }), "by question id; empty in this version"),
-            ("findings", list(finding()), "worst first"),
-        ],
-        vec![("not_judged", text(), "when practices are judged")],
-    )
-}
-
-fn finding() -> Value {
-    object(
-        vec![
-            ("id", text(), "stable within the scenario"),
-            ("risk", word(&["hri", "mri"]), "high-risk or medium-risk issue"),
-            ("title", text(), "in one line"),
-            ("observed", text(), "with its bounds"),
-            ("expected", text(), "what was expected"),
-            ("impact", text(), "what it means for the business"),
-            ("remediation", text(), "what to do"),
-            ("retest", text(), "the scenario that shows whether it is mended"),
-            (
-                "practice",
-                object(vec![("choice", text(), "stable key"), ("label", text(), "number"), ("title", text(), "paraphrased")], vec![]),
-                "it speaks to",
-            ),
-            (
-                "question",
-                object(vec![("id", text(), "stable key"), ("label", text(), "number"), ("title", text(), "paraphrased")], vec![]),
-                "of the review",
-            ),
         ],
         vec![],
     )
