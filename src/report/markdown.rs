@@ -7,6 +7,7 @@ use crate::score::words::capital;
 
 use super::Report;
 use super::rows::rows;
+use super::signoff;
 use super::view::{self, Status, clock, headline, min_detectable, plain};
 
 /// The report as GitHub-flavoured Markdown.
@@ -36,6 +37,7 @@ pub fn render(report: &Report<'_>) -> String {
     if let Some(least) = min_detectable(report).filter(|_| report.score.judged && !of_run) {
         let _ = writeln!(out, "An outage under {} would not have been seen. {}\n", least.human(), view::ONE_RUN);
     }
+    sign_off(report, &mut out);
     let facts = &report.facts.run;
     let _ = writeln!(
         out,
@@ -140,6 +142,15 @@ fn timeline(report: &Report<'_>, out: &mut String) {
         let _ = writeln!(out, "\n{} later entries are in the journal.", report.facts.timeline.len() - LONGEST);
     }
     out.push_str("\n</details>\n\n");
+}
+
+fn sign_off(report: &Report<'_>, out: &mut String) {
+    let Some(subject) = signoff::subject(report) else { return };
+    let _ = writeln!(out, "### Sign-off\n\n{}\n\n| Role | Signs that | Name | Date | Signature |\n|---|---|---|---|---|", text(&subject));
+    for (role, what) in signoff::LINES {
+        let _ = writeln!(out, "| {role} | {what} | | | |");
+    }
+    out.push('\n');
 }
 
 /// Most lines of a timeline in a pull request.

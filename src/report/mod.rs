@@ -11,6 +11,7 @@ mod picture;
 pub mod practices;
 mod rows;
 mod schema;
+mod signoff;
 pub mod text;
 mod view;
 

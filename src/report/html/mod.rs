@@ -11,6 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
 use super::chart::clipped;
+use super::signoff;
 use super::view::{Status, headline, plain};
 
 /// The largest file that is made: what is bulky is left out before this is passed.
@@ -57,8 +58,21 @@ fn page(report: &Report<'_>, detail: Detail) -> Markup {
                     (section("method", "How it was measured", "and what it cannot show", evidence::method(report)))
                     (section("phases", "Numbers by phase", "response time, all samples", evidence::phases(report, detail)))
                     (section("plan", "Plan", "and digests", evidence::plan(report, detail)))
+                    (section("sign-off", "Sign-off", "who, when", sign_off(report)))
                 }
             }
+        }
+    }
+}
+
+/// Lines to be filled in on paper, or beside the bundle that holds this file.
+fn sign_off(report: &Report<'_>) -> Markup {
+    let Some(subject) = signoff::subject(report) else { return html! { p { (signoff::NOT_SIGNED) } } };
+    html! {
+        p { (words(&subject)) }
+        table.signoff {
+            thead { tr { @for head in ["Role", "Name", "Date", "Signature"] { th scope="col" { (head) } } } }
+            tbody { @for (role, what) in signoff::LINES { tr { td { (role) span.why { (what) } } td {} td {} td {} } } }
         }
     }
 }
@@ -197,7 +211,7 @@ mod tests {
     #[test]
     fn the_order_is_the_readers() {
         let html = of(&all().into_iter().next().unwrap());
-        let ids = ["verdict", "claims", "picture", "timeline", "people", "questions", "findings", "method", "phases", "plan"];
+        let ids = ["verdict", "claims", "picture", "timeline", "people", "questions", "findings", "method", "phases", "plan", "sign-off"];
         let places: Vec<usize> = ids.iter().map(|id| html.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("{id}"))).collect();
         assert!(places.is_sorted(), "{places:?}");
     }
