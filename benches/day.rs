@@ -219,7 +219,7 @@ fn main() {
     let (plan, text) = plan(hours);
     let (plan_text, digest) = plan.to_text().expect("a plan is text");
     let run = "01DAY0F0NE00000000000000AA";
-    let place = store::create(Path::new(dir), run, &plan_text, text.as_bytes()).expect("a run directory");
+    let place = store::create(Path::new(dir), run, &plan_text, text.as_bytes(), None).expect("a run directory");
     let probe = &plan.probes[0];
     let mut hearing = Hearing {
         journal: Journal::create(&place, RunLock::take(&place).expect("the run's lock")).expect("a journal"),

@@ -20,6 +20,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// The file, word for word.
     pub text: Vec<u8>,
+    /// Its workload, word for word, where it has one.
+    pub workload: Option<String>,
     /// Every var with its value.
     pub vars: IndexMap<String, String>,
     /// Where the scenario lies.
@@ -70,7 +72,7 @@ pub fn load_bytes(
     let loader = |name: &str| {
         let bytes = named::whole(&dir.join(name), LARGEST).map_err(|unread| unread.why)?;
         let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        *workload.borrow_mut() = Some(digest_of(text.as_bytes()));
+        *workload.borrow_mut() = Some(text.clone());
         Ok(text)
     };
     let found = read(bytes, &label, known, &vars, &loader);
@@ -88,16 +90,17 @@ pub fn load_bytes(
         say(&render_all(&diagnostics, voice.colour_err));
     }
     let warnings = diagnostics.iter().map(|warning| warning.render(false)).collect();
+    let workload = workload.into_inner();
     let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let origin = Origin {
         name: path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy().into_owned()),
         base_dir: base.display().to_string(),
         scenario_digest: digest_of(bytes),
-        workload_digest: workload.into_inner(),
+        workload_digest: workload.as_ref().map(|text| digest_of(text.as_bytes())),
         mode,
     };
     let plan = plan::build(&found.scenario, known, origin);
-    Ok(Loaded { plan, text: bytes.to_vec(), vars: found.scenario.vars, dir: base, file: None, warnings })
+    Ok(Loaded { plan, text: bytes.to_vec(), workload, vars: found.scenario.vars, dir: base, file: None, warnings })
 }
 
 fn refuse(diagnostics: &[Diagnostic], voice: &Voice) -> Exit {

@@ -146,7 +146,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
     let id = store::new_id();
     let (plan_text, digest) = loaded.plan.to_text().map_err(|error| fail(&error))?;
-    let dir = store::create(runs, &id, &plan_text, &loaded.text).map_err(|error| fail(&error))?;
+    let dir = store::create(runs, &id, &plan_text, &loaded.text, loaded.workload.as_deref()).map_err(|error| fail(&error))?;
     let lock = RunLock::take(&dir).map_err(|error| fail(&error))?;
     let mut journal = Journal::create(&dir, lock).map_err(|error| fail(&error))?;
     let plan = Arc::new(loaded.plan);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::base::Span;
 use crate::engine::finish::{self, FinishError};
 use crate::event::{Event, Outcome};
-use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO};
+use crate::journal::{self, JournalError, PLAN, Registry, RunLock, SCENARIO, WORKLOAD};
 use crate::plan::Plan;
 use crate::state::RunState;
 use crate::sys::clock;
@@ -32,17 +32,18 @@ pub fn new_id() -> String {
     ulid::Ulid::from_parts(clock::wall_ms(), random).to_string()
 }
 
-/// Makes the directory of a new run, with plan and scenario in it.
+/// Makes the directory of a new run, with plan, scenario and workload in it.
 ///
 /// # Errors
 /// The disk or the permissions refuse.
-pub fn create(runs: &Path, id: &str, plan_text: &str, scenario: &[u8]) -> Result<PathBuf, JournalError> {
+pub fn create(runs: &Path, id: &str, plan_text: &str, scenario: &[u8], workload: Option<&str>) -> Result<PathBuf, JournalError> {
     let os = |doing: &'static str, path: &Path, source: std::io::Error| JournalError::Os { doing, path: path.to_owned(), source };
     let runs = std::path::absolute(runs).map_err(|source| os("find", runs, source))?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&runs).map_err(|source| os("create", &runs, source))?;
     let dir = runs.join(id);
     fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|source| os("create", &dir, source))?;
-    for (name, bytes) in [(SCENARIO, scenario), (PLAN, plan_text.as_bytes())] {
+    let workload = workload.map(|text| (WORKLOAD, text.as_bytes()));
+    for (name, bytes) in [(SCENARIO, scenario), (PLAN, plan_text.as_bytes())].into_iter().chain(workload) {
         let path = dir.join(name);
         let result = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path).and_then(|mut file| {
             std::io::Write::write_all(&mut file, bytes)?;

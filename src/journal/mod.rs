@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use armed::Armed;
 pub use lever::{Engaged, LONGEST_REASON, Lever};
 pub use lock::RunLock;
-pub use read::{Read, ended_well, length, read, salvage};
+pub use read::{Read, ended_well, length, read, read_from, salvage};
 pub use register::{Register, Start, register, register_start};
 pub use registry::{Announcement, Registry};
 pub use write::{Ack, Journal, rewrite};
@@ -75,3 +75,5 @@ pub const FILE: &str = "events.jsonl";
 pub const PLAN: &str = "plan.json";
 /// The scenario's file name in a run directory.
 pub const SCENARIO: &str = "scenario.yaml";
+/// The file name of its workload in a run directory, where it has one.
+pub const WORKLOAD: &str = "workload.yaml";

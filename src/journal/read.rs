@@ -49,9 +49,17 @@ fn entry_of(line: &[u8], previous: &str, seq: u64) -> Result<(Entry, String), St
 /// The file cannot be read, or a line before the last is damaged.
 pub fn read(run_dir: &Path) -> Result<Read, JournalError> {
     let path = run_dir.join(FILE);
-    let os = |source| JournalError::os("read", &path, source);
+    let file = File::open(&path).map_err(|source| JournalError::os("read", &path, source))?;
     // Line by line: a day of a fast probe is some hundred megabytes.
-    let mut file = BufReader::new(File::open(&path).map_err(os)?);
+    read_from(BufReader::new(file), &path)
+}
+
+/// Reads a journal that is not in a run directory; `path` is its name for people.
+///
+/// # Errors
+/// It cannot be read, or a line before the last is damaged.
+pub fn read_from(mut file: impl BufRead, path: &Path) -> Result<Read, JournalError> {
+    let os = |source| JournalError::os("read", path, source);
     let mut out = Read::default();
     let mut line = Vec::new();
     let mut words = Words::default();
@@ -70,7 +78,7 @@ pub fn read(run_dir: &Path) -> Result<Read, JournalError> {
                 out.good += length;
             }
             Err(why) if whole && !file.fill_buf().map_err(os)?.is_empty() => {
-                return Err(JournalError::Damaged { path, line: out.entries.len() + 1, why });
+                return Err(JournalError::Damaged { path: path.to_owned(), line: out.entries.len() + 1, why });
             }
             Ok(_) | Err(_) => {
                 out.torn = length;

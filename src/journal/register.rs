@@ -52,23 +52,30 @@ pub fn register(runs_dir: &Path) -> Result<Register, JournalError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Register::default()),
         Err(source) => return Err(JournalError::os("read", &path, source)),
     };
-    let mut register = Register::default();
-    let mut sum = String::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        match serde_json::from_str::<Start>(line) {
-            Ok(start) => {
-                if line_sum(&sum, &start.body()) != start.sum {
+    Ok(Register::parse(&text))
+}
+
+impl Register {
+    /// Reads a register's text, checking that each line continues the one before it.
+    pub fn parse(text: &str) -> Register {
+        let mut register = Register::default();
+        let mut sum = String::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            match serde_json::from_str::<Start>(line) {
+                Ok(start) => {
+                    if line_sum(&sum, &start.body()) != start.sum {
+                        register.broken.get_or_insert(number);
+                    }
+                    sum.clone_from(&start.sum);
+                    register.starts.push(start);
+                }
+                Err(_) => {
                     register.broken.get_or_insert(number);
                 }
-                sum.clone_from(&start.sum);
-                register.starts.push(start);
-            }
-            Err(_) => {
-                register.broken.get_or_insert(number);
             }
         }
+        register
     }
-    Ok(register)
 }
 
 fn path_of(runs_dir: &Path) -> PathBuf {
