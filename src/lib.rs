@@ -5,6 +5,7 @@ pub mod cli;
 pub mod demo;
 pub mod engine;
 pub mod event;
+pub mod evidence;
 pub mod fault;
 pub mod fold;
 pub mod journal;

@@ -388,6 +388,10 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill lever status", Ok(11)),
     ("firedrill lever release", Ok(0)),
     ("firedrill approve scenario.yaml --as alice", Err("tests/policy.rs")),
+    ("firedrill evidence keygen", Ok(0)),
+    ("firedrill evidence pack last --out drill.tar --key firedrill.key", Ok(0)),
+    ("firedrill evidence verify drill.tar --trust firedrill.key.pub", Ok(0)),
+    ("firedrill evidence diff drill.tar other.tar", Err("tests/evidence.rs")),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ pub mod args;
 mod asking;
 pub mod calibrate;
 mod demo;
+pub mod evidence;
 pub mod exit;
 mod foresee;
 mod helper;
@@ -74,6 +75,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Calibrate(args) => calibrate::calibrate(&args, voice),
         Verb::Claims(args) => many::claims(&args, voice),
         Verb::Campaign(asked) => many::campaign::campaign(&asked, voice),
+        Verb::Evidence(asked) => evidence::evidence(&asked, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
         Verb::Schema { report, policy } => verbs::schema(report, policy),

@@ -1,10 +1,12 @@
 //! What can be typed. Parsing may validate, never do.
 
+mod evidence;
 mod options;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::exit::EXIT_CODES;
+pub use evidence::*;
 pub use options::*;
 
 /// Game days you can trust: inject a fault, measure the recovery from outside, undo everything whatever dies, judge the claims.
@@ -122,6 +124,9 @@ pub enum Verb {
     /// Fix how many runs there will be before the first of them, and see how far they are
     #[command(subcommand)]
     Campaign(Campaign),
+    /// Pack runs into one archive that somebody else can check, and check such an archive
+    #[command(subcommand)]
+    Evidence(Evidence),
     /// List runs: when, which scenario, and how each ended or what it owes
     Runs(Runs),
     /// List every fault and probe kind, or explain one with its keys and an example; `signals` lists what practices are judged by
