@@ -12,6 +12,7 @@ use crate::base::{Digest, digest_of};
 use crate::event::{Entry, Event, Role, SCHEMA};
 use crate::journal::{self, Start};
 use crate::plan::Plan;
+use crate::plan::pins::name_of;
 use crate::state::RunState;
 
 /// How far clocks of one machine that are read at the same moment may lie apart in a record, in seconds.
@@ -272,7 +273,8 @@ impl Case<'_> {
 
 /// What is named before its process id, which changes when it is started again.
 fn name(target: &str) -> &str {
-    target.split(", pid ").next().unwrap_or(target)
+    let name = name_of(target);
+    name.split(" (pid ").next().unwrap_or(name)
 }
 
 fn too_far(a: Timestamp, b: Timestamp) -> bool {
