@@ -67,6 +67,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("fault", "base event plan sys journal"),
         ("probe", "base event fold plan sys"),
         ("engine", "base event fold state plan sys journal fault probe"),
+        ("history", "base"),
         ("notice", "base event plan sys"),
         ("demo", "base sys"),
         ("truth", "base sys"),
@@ -121,6 +122,8 @@ const PURE_FILES: &[&str] = &[
     "evidence/register.rs",
     "evidence/run.rs",
     "evidence/verify.rs",
+    "history/drift.rs",
+    "history/effect.rs",
 ];
 
 #[test]

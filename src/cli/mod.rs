@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod exit;
 mod foresee;
 mod helper;
+mod history;
 mod hlog;
 pub mod init;
 pub mod kinds;
@@ -76,6 +77,10 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Claims(args) => many::claims(&args, voice),
         Verb::Campaign(asked) => many::campaign::campaign(&asked, voice),
         Verb::Evidence(asked) => evidence::evidence(&asked, voice),
+        Verb::History { action } => history::history(&action, voice),
+        Verb::Show(args) => history::show(&args, voice),
+        Verb::Compare(args) => history::compare(&args, voice),
+        Verb::Trend(args) => history::trend(&args, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
         Verb::Schema { report, policy } => verbs::schema(report, policy),

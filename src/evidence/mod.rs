@@ -15,7 +15,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use archive::{LARGEST, Shape, is_bundle, read, write};
-pub use compare::{Difference, compare};
+pub use compare::{Difference, compare, values as differences};
 pub use key::{BadKey, Private, Public, Signed};
 pub use manifest::{Listed, Manifest, Packed};
 pub use verify::{Asked, Verdict, verify};

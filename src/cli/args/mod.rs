@@ -1,12 +1,14 @@
 //! What can be typed. Parsing may validate, never do.
 
 mod evidence;
+mod history;
 mod options;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::exit::EXIT_CODES;
 pub use evidence::*;
+pub use history::*;
 pub use options::*;
 
 /// Game days you can trust: inject a fault, measure the recovery from outside, undo everything whatever dies, judge the claims.
@@ -129,6 +131,20 @@ pub enum Verb {
     Evidence(Evidence),
     /// List runs: when, which scenario, and how each ended or what it owes
     Runs(Runs),
+    /// One run on one screen: how it ended, and each claim with its bounds
+    Show(Show),
+    /// What was changed between two runs, and what came of it: differences with their bounds, and how large the effect is
+    Compare(Compare),
+    /// Every claim of a scenario over all of its runs: intervals, how often it held, what flips, whether it drifts
+    ///
+    /// Reads history.db beside the runs, and judges what it does not know yet.
+    Trend(Trend),
+    /// The history beside the runs: a copy of what they came to, so that it need not be worked out again
+    History {
+        /// What to do with it
+        #[command(subcommand)]
+        action: HistoryAction,
+    },
     /// List every fault and probe kind, or explain one with its keys and an example; `signals` lists what practices are judged by
     Kinds {
         /// A kind, for example `process.kill`, or `signals`

@@ -109,7 +109,7 @@ fn found(dir: &Path) -> Result<Found, String> {
 }
 
 /// What makes two runs runs of the same thing: everything that was planned but for whose leave there was, and what was tested.
-fn sameness(plan: &Plan, facts: &Facts) -> Digest {
+pub fn sameness(plan: &Plan, facts: &Facts) -> Digest {
     let plan = Plan { policy: None, pins: None, base_dir: String::new(), ..plan.clone() };
     let subject: Vec<String> = facts.subject.iter().map(|(id, (before, _))| format!("{id}={before:?}")).collect();
     let text = serde_json::to_string(&plan).unwrap_or_default();

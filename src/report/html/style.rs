@@ -55,7 +55,6 @@ dt{overflow-wrap:anywhere}dd{margin:0;max-width:80ch}
 @media(min-width:1240px){.cols{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}
 .cols h3,.sub{margin:0 0 8px}.question details{margin-top:8px}.question .at{white-space:normal}.question .def{overflow-wrap:anywhere}
 .question table{table-layout:fixed}.question th:nth-child(1){width:34%}.question th:nth-child(2){width:236px}.question th:nth-child(4){width:108px}
-.cols h3,.sub{margin:0 0 8px}
 .signoff td{height:52px;vertical-align:top;border-bottom-color:var(--soft)}.signoff td:first-child{width:34%}.signoff td:nth-child(3){width:16%}
 #sign-off{break-inside:avoid}
 .finding{border-left:3px solid var(--tone);padding:1px 0 1px 16px;break-inside:avoid}
