@@ -92,7 +92,8 @@ fn a_trend_is_told_from_all_runs_and_follows_them() {
     let done = place.run(&["trend", "nothing"], PATIENCE).expect(2);
     assert!(done.stderr.contains("no run of `nothing`"), "{}", done.stderr);
     let done = place.run(&["show", "last"], PATIENCE).expect(0);
-    assert!(done.stdout.contains("exit 50") && done.stdout.contains("survives-a-node.rto"), "{}", done.stdout);
+    assert!(done.stdout.contains("exit 50") && done.stdout.contains("survives-a-node.rto  "), "{}", done.stdout);
+    assert!(!done.stdout.contains("survives-a-node  inconclusive  not measured"), "{}", done.stdout);
 }
 
 #[test]

@@ -95,7 +95,9 @@ fn shown(row: &Row, dir: &Path) -> String {
     ];
     for reading in &row.readings {
         let claimed = reading.objective.map_or_else(String::new, |objective| format!("; claimed {}", number(reading.quantity, objective)));
-        lines.push(format!("  {}  {}  {}{claimed}", one_line(&reading.name, 80), reading.verdict, interval(reading)));
+        // A claim as a whole has a verdict and no number.
+        let measured = reading.objective.map_or_else(String::new, |_| format!("  {}{claimed}", interval(reading)));
+        lines.push(format!("  {}  {}{measured}", one_line(&reading.name, 80), reading.verdict));
     }
     lines.push(format!("  directory  {}", dir.display()));
     lines.push(format!("  report     firedrill report {}", row.run));

@@ -113,8 +113,9 @@ fn text(rows: &[Row]) -> String {
         let (held, of) = line.held();
         lines.push(String::new());
         let shown = words::percent((share_shown(of, of - held, CONFIDENCE) * 1000.0).floor() / 1000.0);
-        lines.push(match of {
-            0 => format!("  {}: no run says whether it holds", one_line(line.name, 80)),
+        lines.push(match (held, of) {
+            (_, 0) => format!("  {}: no run says whether it holds", one_line(line.name, 80)),
+            (0, _) => format!("  {}: held in 0 of {of}", one_line(line.name, 80)),
             _ => format!(
                 "  {}: held in {held} of {of}; at {} confidence in at least {shown} of such cases",
                 one_line(line.name, 80),
