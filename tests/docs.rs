@@ -140,7 +140,11 @@ fn every_example_of_a_kind_checks() {
     let mut seen = 0;
     for (section, kind, example) in examples {
         let value: Value = serde_saphyr::from_str(example).unwrap_or_else(|error| panic!("{kind}: {error}"));
-        let text = completed(json!({ section: { "example": value } }));
+        let mut fragment = json!({ section: { "example": value } });
+        if kind.starts_with("aws.") {
+            fragment["aws"] = json!({ "account": "111122223333", "region": "eu-west-1" });
+        }
+        let text = completed(fragment);
         let (refused, said) = problems(&text, kind, NO_WORKLOAD);
         assert!(!refused, "{kind}\n{said}");
         seen += 1;
@@ -211,6 +215,7 @@ fn the_reference_names_every_key_and_no_other() {
         ("### The file", ""),
         ("### Secrets", "SecretRef"),
         ("### `system`", "System"),
+        ("### `aws`", "AwsDecl"),
         ("### `proxies`", "ProxyDecl"),
         ("### `targets`", "Target"),
         ("### `probes`", "Probe"),

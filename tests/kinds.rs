@@ -78,6 +78,7 @@ async fn bites(fault: &dyn ErasedFault, undo: &Value, world: &World) -> String {
         match fault.observe(undo, &world.cx).await.unwrap() {
             Seen::Biting(seen) => return seen,
             Seen::NotBiting(_) => clock::sleep(Span::millis(10)).await,
+            Seen::Failed(seen) => panic!("{} never bites: {seen}", fault.kind()),
             Seen::CannotTell => panic!("{} says that it reads back", fault.kind()),
         }
     }

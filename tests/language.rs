@@ -97,17 +97,27 @@ fn the_command_line_wins_over_declared_vars() {
 
 #[test]
 fn a_kind_that_this_build_lacks_names_its_feature() {
-    let known = Known { probes: vec![KnownKind::plain("http", "asks", json!({}))], left_out: &[("dns", "dns")], ..Known::default() };
+    let known = Known { probes: vec![KnownKind::plain("http", "asks", json!({}))], left_out: vec![("dns", "dns")], ..Known::default() };
     let text = "firedrill: 1\ntitle: x\ntabletop: true\nprobes:\n  name: { dns: { name: a }, rate: 1/s }\nsteady_state: { probes: { name: { success: { min: 99% } } } }\n";
     let found = read(text.as_bytes(), "x.yaml", &known, &IndexMap::new(), &no_files).err().unwrap_or_default();
     let said = render_all(&found, false);
     assert!(said.contains("this build has no probe kind `dns`") && said.contains("build firedrill with `--features dns`"), "{said}");
     assert_eq!(found.len(), 1, "{said}");
+
+    let kinds = vec![KnownKind::plain("process.kill", "kills", json!({}))];
+    let left_out = vec![("aws.fis.experiment", "aws")];
+    let known = Known { faults: kinds, left_out, ..Known::default() };
+    let text = text.replace("tabletop: true", "faults: { lost: { aws.fis.experiment: { template: EXT1 }, for: 1m } }");
+    let said = render_all(&read(text.as_bytes(), "x.yaml", &known, &IndexMap::new(), &no_files).err().unwrap_or_default(), false);
+    assert!(
+        said.contains("this build has no fault kind `aws.fis.experiment`") && said.contains("build firedrill with `--features aws`"),
+        "{said}"
+    );
 }
 
 #[test]
 fn every_kind_of_the_shipped_schema_is_in_a_full_build() {
-    assert!(firedrill::probe::LEFT_OUT.is_empty());
+    assert!(firedrill::probe::LEFT_OUT.is_empty() && firedrill::fault::LEFT_OUT.is_empty());
 }
 
 #[test]

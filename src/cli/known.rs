@@ -11,10 +11,10 @@ pub fn known() -> &'static Known {
     static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
         faults: fault::KINDS.iter().map(|kind| of_fault(*kind)).collect(),
         probes: probe::KINDS.iter().map(|kind| of_probe(*kind)).collect(),
-        left_out: probe::LEFT_OUT,
+        left_out: probe::LEFT_OUT.iter().chain(fault::LEFT_OUT).copied().collect(),
         // A test holds it equal to what `json_schema` makes of all kinds; a build without some makes its own.
-        schemas: match probe::LEFT_OUT {
-            [] => Schemas::shipped(include_str!("../../scenarios/scenario.schema.json")),
+        schemas: match (probe::LEFT_OUT, fault::LEFT_OUT) {
+            ([], []) => Schemas::shipped(include_str!("../../scenarios/scenario.schema.json")),
             _ => Schemas::default(),
         },
     });
@@ -29,6 +29,8 @@ fn of_fault(kind: &'static dyn ErasedFault) -> KnownKind {
         check: Box::new(|spec| kind.check(spec)),
         needs_declared_undo: Box::new(|spec| kind.needs_declared_undo(spec)),
         reads_back: kind.reads_back(),
+        confirm: kind.confirm(),
+        in_account: kind.in_account(),
         fields: Vec::new(),
         ledger: false,
         cleans_up: Box::new(|_| false),
@@ -43,6 +45,8 @@ fn of_probe(kind: &'static dyn ErasedProbe) -> KnownKind {
         check: Box::new(|spec| kind.check(spec)),
         needs_declared_undo: Box::new(|_| false),
         reads_back: true,
+        confirm: Default::default(),
+        in_account: false,
         fields: kind.fields().iter().map(|(name, _)| (*name).to_owned()).collect(),
         ledger: kind.ledger(),
         cleans_up: Box::new(|spec| kind.cleans_up(spec)),

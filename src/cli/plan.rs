@@ -18,10 +18,11 @@ use crate::sys::surroundings::Surroundings;
 pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
     let loaded = load(&args.file, &args.vars.vars, Mode::Normal, known(), &voice);
     let judged = loaded.and_then(|loaded| Ok((policy::judge(&loaded, args.policy.named.as_deref(), Stage::Now, &voice)?, loaded)));
-    let (judged, loaded) = match judged {
+    let (judged, mut loaded) = match judged {
         Ok(judged) => judged,
         Err(exit) => return exit,
     };
+    loaded.plan = policy::released(loaded.plan, &judged.policies);
     let foreseen = foresee(&loaded.plan);
     let doubts: Vec<String> =
         Surroundings::here().doubts().into_iter().map(|doubt| format!("{}\n  help: {}", doubt.what, doubt.help)).collect();

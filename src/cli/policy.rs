@@ -75,6 +75,7 @@ pub fn allow(mut loaded: Loaded, named: Option<&Path>, voice: &Voice) -> Result<
     if judged.decision.rulings.iter().any(|ruling| ruling.verdict != Verdict::Passed) {
         return Err(judged.refuse(voice));
     }
+    loaded.plan = released(loaded.plan, &judged.policies);
     if !none {
         loaded.plan.policy = Some(judged.record());
         say(&format!("policy   {}", judged.summary()));
@@ -98,11 +99,20 @@ fn judge_by(policies: Vec<Ruled>, loaded: &Loaded, stage: Stage, voice: &Voice) 
     })?;
     let counted = policies.iter().flat_map(|ruled| ruled.policy.rules.values()).any(|rule| rule.max_targets.is_some());
     if counted && stage == Stage::Now {
-        look_up(&loaded.plan, &mut reach);
+        look_up(&released(loaded.plan.clone(), &policies), &mut reach);
     }
     let presented = if policies.is_empty() { Vec::new() } else { presented(&loaded.dir.join(APPROVALS), voice) };
     let case = Case { stage, plan: &loaded.plan, reach: &reach, now: clock::now(), bound: &bound, presented: &presented };
     Ok(Judged { decision: policy::decide(&policies, case), policies, bound })
+}
+
+/// The plan with what the policies ask of whatever is hit in an AWS account. No part of what an approval is bound to: the policies are.
+pub fn released(mut plan: Plan, policies: &[Ruled]) -> Plan {
+    let tags = policy::opt_in_tags(policies, &plan);
+    if let Some(aws) = &mut plan.aws {
+        aws.opt_in = tags;
+    }
+    plan
 }
 
 /// Every policy that applies to scenarios in a directory.

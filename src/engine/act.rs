@@ -151,7 +151,7 @@ impl Act {
         }
         // It has ended badly: nobody needs to wait for it any longer.
         let seen = match within(STEP_LIMIT, fault.observe(&undo.detail, &self.cx)).await {
-            Ok(Seen::Biting(seen) | Seen::NotBiting(seen)) => seen,
+            Ok(Seen::Biting(seen) | Seen::NotBiting(seen) | Seen::Failed(seen)) => seen,
             Ok(Seen::CannotTell) => "it cannot be seen".to_owned(),
             Err(error) => format!("failed to {error}"),
         };
@@ -359,6 +359,7 @@ impl Act {
                     lo = began;
                     seen
                 }
+                Ok(Seen::Failed(seen)) => return Err(seen),
                 Ok(Seen::CannotTell) => return Err(format!("{} cannot be read back and no `confirm` is given", fault.kind())),
                 Err(error) => format!("failed to {error}"),
             };

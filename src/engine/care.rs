@@ -39,7 +39,7 @@ impl Act {
         let Some(fault) = fault::by_kind(&armed.undo().kind) else { return };
         let (alive, how) = match within(STEP_LIMIT, fault.observe(&armed.undo().detail, &self.cx)).await {
             Ok(Seen::Biting(how)) => (true, how),
-            Ok(Seen::NotBiting(how)) => (false, how),
+            Ok(Seen::NotBiting(how) | Seen::Failed(how)) => (false, how),
             // What cannot be seen is no news.
             Ok(Seen::CannotTell) | Err(_) => return,
         };

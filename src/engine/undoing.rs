@@ -59,7 +59,11 @@ impl Act {
         }
         let fault = ledgers::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
         let verified = within(STEP_LIMIT, fault.verify(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))?;
-        Ok(verified.then(|| "verified".to_owned()))
+        if !verified {
+            return Ok(None);
+        }
+        let ended = within(STEP_LIMIT, fault.ended(&record.detail, &self.cx)).await;
+        Ok(Some(ended.ok().flatten().map_or_else(|| "verified".to_owned(), |how| format!("verified: {how}"))))
     }
 
     async fn see_undone(&self, record: &UndoRecord, lo: &mut At) -> Result<(Interval, String), String> {

@@ -35,6 +35,8 @@ pub enum Resource {
     Memory,
     /// What a declared command touches, by the fault that runs it: only itself.
     Command(String),
+    /// Something in an AWS account: an ARN, or the words that select it there.
+    Aws(String),
     /// Nothing at all.
     Nothing,
 }
@@ -58,7 +60,7 @@ impl Resource {
 
     /// Whether a reboot leaves it broken: processes, packet filters and what workers hold are gone with the kernel.
     fn outlives_a_boot(&self) -> bool {
-        matches!(self, Resource::Path(_) | Resource::Host)
+        matches!(self, Resource::Path(_) | Resource::Host | Resource::Aws(_))
     }
 }
 
@@ -75,6 +77,7 @@ impl fmt::Display for Resource {
             Resource::Processors => write!(f, "the host's processors"),
             Resource::Memory => write!(f, "the host's memory"),
             Resource::Command(id) => write!(f, "what the command of {id} touches"),
+            Resource::Aws(what) => write!(f, "{what}"),
             Resource::Nothing => write!(f, "nothing"),
         }
     }

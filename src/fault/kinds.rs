@@ -1,6 +1,8 @@
 //! Every fault kind, once. Help, schema, documentation and tests derive from this list.
 
 use super::ErasedFault;
+#[cfg(feature = "aws")]
+use super::aws::FisExperiment;
 use super::command::Command;
 use super::disk::DiskFill;
 use super::network::{NetworkBlackhole, NetworkLoss, NetworkPartition, NetworkReject};
@@ -25,7 +27,15 @@ pub const KINDS: &[&dyn ErasedFault] = &[
     &ResourceCpu,
     &ResourceMemory,
     &Command,
+    #[cfg(feature = "aws")]
+    &FisExperiment,
     &RehearseNothing,
+];
+
+/// The kinds that this build was made without, each with the feature that brings it.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    #[cfg(not(feature = "aws"))]
+    ("aws.fis.experiment", "aws"),
 ];
 
 /// Firedrill's own: what a scenario's `system:` and `proxies:` become in the journal.

@@ -1,6 +1,8 @@
 //! What can be broken, and how each breakage is undone. Authors write [`Fault`] with their own types; one blanket implementation makes it
 //! the [`ErasedFault`] that the engine drives. This room must never know the engine or the probes.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod claims;
 mod command;
 pub mod disk;
@@ -26,7 +28,7 @@ use serde_json::Value;
 
 pub use claims::{ClaimError, Claims, Holder, Resource};
 pub use error::FaultError;
-pub use kinds::{KINDS, by_kind};
+pub use kinds::{KINDS, LEFT_OUT, by_kind};
 pub use privilege::Privilege;
 pub use proxy::{proxy_main, renew as renew_proxy};
 pub use resource::load_main;
@@ -49,6 +51,10 @@ pub trait Fault: Send + Sync + 'static {
     const UNDO: &'static str;
     /// How long undoing and looking usually take, on a machine that is not busy; `benches/undo.py` holds it to what it measures. Not a limit.
     const UNDO_TAKES: Span = Span::millis(10);
+    /// How often [`Fault::observe`] is asked, and for how long, until it bites.
+    const CONFIRM: (Span, Span) = (Span::millis(50), Span::secs(5));
+    /// Whether it acts in the AWS account that the scenario names.
+    const IN_ACCOUNT: bool = false;
     /// Whether [`Fault::observe`] can tell; a kind that cannot must be given `confirm:`.
     const READS_BACK: bool;
     /// What a scenario writes under the kind's key.
@@ -90,6 +96,10 @@ pub trait Fault: Send + Sync + 'static {
     fn undo(&self, undo: &Self::Undo, cx: &Cx) -> impl Future<Output = Result<(), FaultError>> + Send;
     /// Whether the world is as it was.
     fn verify(&self, undo: &Self::Undo, cx: &Cx) -> impl Future<Output = Result<bool, FaultError>> + Send;
+    /// How it ended, for people, once [`Fault::verify`] has agreed. Most kinds have nothing to add.
+    fn ended(&self, _: &Self::Undo, _: &Cx) -> impl Future<Output = Option<String>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// What a fault may read while it prepares.
@@ -123,6 +133,8 @@ pub enum Seen {
     Biting(String),
     /// It does not (yet); what was seen.
     NotBiting(String),
+    /// It does not, and never will: what was seen.
+    Failed(String),
     /// This kind cannot be read back.
     CannotTell,
 }
@@ -157,6 +169,10 @@ pub trait ErasedFault: Send + Sync {
     fn undo_takes(&self) -> Span;
     /// See [`Fault::READS_BACK`].
     fn reads_back(&self) -> bool;
+    /// See [`Fault::CONFIRM`].
+    fn confirm(&self) -> (Span, Span);
+    /// See [`Fault::IN_ACCOUNT`].
+    fn in_account(&self) -> bool;
     /// JSON Schema of the spec.
     fn schema(&self) -> schemars::Schema;
     /// See [`Fault::check`]; a spec that does not decode is one problem.
@@ -181,6 +197,8 @@ pub trait ErasedFault: Send + Sync {
     fn undo<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, ()>;
     /// See [`Fault::verify`].
     fn verify<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, bool>;
+    /// See [`Fault::ended`].
+    fn ended<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Option<String>>;
 }
 
 fn decode<T: DeserializeOwned>(kind: &'static str, what: &'static str, value: &Value) -> Result<T, FaultError> {
@@ -205,6 +223,12 @@ impl<F: Fault> ErasedFault for F {
     }
     fn reads_back(&self) -> bool {
         F::READS_BACK
+    }
+    fn confirm(&self) -> (Span, Span) {
+        F::CONFIRM
+    }
+    fn in_account(&self) -> bool {
+        F::IN_ACCOUNT
     }
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(F::Spec)
@@ -255,6 +279,9 @@ impl<F: Fault> ErasedFault for F {
     }
     fn verify<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, bool> {
         Box::pin(async move { Fault::verify(self, &decode(F::KIND, "undo data", undo)?, cx).await })
+    }
+    fn ended<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Option<String>> {
+        Box::pin(async move { Ok(Fault::ended(self, &decode(F::KIND, "undo data", undo)?, cx).await) })
     }
 }
 

@@ -142,6 +142,7 @@ pub(super) fn plan() -> Plan {
         owner: None,
         environment: Environment::Test,
         test: TestKind::Recovery,
+        aws: None,
         mode: Mode::Normal,
         scenario_digest: digest_of(b"x"),
         workload_digest: None,

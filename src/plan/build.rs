@@ -4,8 +4,8 @@
 use super::carried;
 use super::notify;
 use super::{
-    AvailabilityPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan, ResetPlan,
-    RestorePlan, RpoPlan, RtoPlan, SteadyPlan, SubjectPlan, SystemPlan, TargetPlan, UndoPlan,
+    AvailabilityPlan, AwsPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan,
+    ResetPlan, RestorePlan, RpoPlan, RtoPlan, SteadyPlan, SubjectPlan, SystemPlan, TargetPlan, UndoPlan,
 };
 use crate::base::{Digest, Id, Rate, Span};
 use crate::scenario::defaults;
@@ -48,6 +48,7 @@ pub fn build(scenario: &Scenario, known: &Known, origin: Origin) -> Plan {
         owner: scenario.owner.clone(),
         environment: scenario.environment,
         test: scenario.test,
+        aws: scenario.aws.as_ref().map(AwsPlan::of),
         mode,
         scenario_digest: origin.scenario_digest,
         workload_digest: origin.workload_digest,
@@ -64,7 +65,7 @@ pub fn build(scenario: &Scenario, known: &Known, origin: Origin) -> Plan {
         probes: map(&scenario.probes, |_, probe| Some(probe_plan(probe, known))),
         steady: SteadyPlan { over, probes: scenario.steady_state.probes.clone() },
         guards: map(&scenario.guards, |_, guard| guard_plan(scenario, guard)),
-        faults: map(&scenario.faults, |id, fault| Some(fault_plan(scenario, id, fault))),
+        faults: map(&scenario.faults, |id, fault| Some(fault_plan(scenario, id, fault, known))),
         restore: map(&scenario.restore, |_, restore| {
             Some(RestorePlan {
                 run: restore.how.run.clone(),
@@ -153,12 +154,12 @@ fn guard_plan(scenario: &Scenario, guard: &GuardDecl) -> Option<GuardPlan> {
     })
 }
 
-fn fault_plan(scenario: &Scenario, id: &Id, fault: &FaultDecl) -> FaultPlan {
+fn fault_plan(scenario: &Scenario, id: &Id, fault: &FaultDecl, known: &Known) -> FaultPlan {
     let rule = defaults::recovery(scenario, id);
     let (word, plus) = moment::start(fault.how.at.as_ref());
     let confirm = fault.confirm.as_ref().and_then(|confirm| paced(scenario, confirm, defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN));
-    let (confirm_every, confirm_within) =
-        confirm.as_ref().map_or((defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN), |confirm| (confirm.every, confirm.within));
+    let own = known.fault(&fault.what.kind).map_or((defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN), |kind| kind.confirm);
+    let (confirm_every, confirm_within) = confirm.as_ref().map_or(own, |confirm| (confirm.every, confirm.within));
     FaultPlan {
         kind: fault.what.kind.clone(),
         spec: fault.what.spec.clone(),

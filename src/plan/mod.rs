@@ -1,7 +1,7 @@
 //! What will happen: a checked scenario with every default filled in, every reference known to exist and every moment named in full.
-//! Pure data, written to `plan.json`; its digest stands in the first journal entry. `build` makes it; this room must never know how a
-//! kind checks its spec, nor read a clock or a file.
+//! Pure data, written to `plan.json`; its digest stands in the first journal entry. It must never know how a kind checks its spec, a clock or a file.
 
+mod account;
 mod build;
 mod carried;
 mod notify;
@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use account::AwsPlan;
 pub use build::{Origin, build, default_rate};
 pub use notify::{NoticePlan, WebhookPlan};
 pub use pins::Pins;
@@ -47,6 +48,9 @@ pub struct Plan {
     pub environment: Environment,
     /// What is promised of the system while the fault lasts.
     pub test: TestKind,
+    /// The AWS account in which faults act, where there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsPlan>,
     /// How the run is meant.
     pub mode: Mode,
     /// Digest of the scenario's text.

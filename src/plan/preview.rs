@@ -80,6 +80,9 @@ fn head(plan: &Plan) -> String {
     let mut out = format!("{}\n", plan.title.replace('\n', " "));
     let mut line = |name: &str, text: &str| out.push_str(&format!("  {name:<11}{}\n", text.trim_end().replace('\n', " ")));
     line("where", &format!("{}, {} test", word(plan.environment), word(plan.test)));
+    if let Some(aws) = &plan.aws {
+        line("account", &aws.words());
+    }
     for (name, text) in [("why", &plan.why), ("owner", &plan.owner)] {
         if let Some(text) = text {
             line(name, text);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::glob::fits;
-use super::model::{Approvals, Globs, MaxTargets, Policy, Rule};
+use super::model::{Approvals, AwsRule, Globs, MaxTargets, Policy, Rule};
 use crate::scenario::finding::did_you_mean;
 use crate::scenario::model::Environment;
 use crate::scenario::{Finding, Known};
@@ -81,8 +81,24 @@ fn one(policy: &Policy, rule: &Rule, at: &str, known: &Known, findings: &mut Vec
             });
         }
     }
+    if let Some(aws) = &rule.aws {
+        accounts(aws, &format!("{at}/aws"), findings);
+    }
     if let Some(approvals) = &rule.approvals {
         approvers(approvals, &format!("{at}/approvals"), findings);
+    }
+}
+
+fn accounts(aws: &AwsRule, at: &str, findings: &mut Vec<Finding>) {
+    if *aws == AwsRule::default() {
+        let finding = Finding::error(at, "`aws` limits nothing", "is empty").on_key();
+        findings.push(finding.help("write `aws: { accounts: [\"111122223333\"] }`, `regions:` or `opt_in_tag:`"));
+    }
+    empty_list(&format!("{at}/accounts"), aws.accounts.as_deref(), "no account could be acted in", findings);
+    empty_list(&format!("{at}/regions"), aws.regions.as_deref(), "no region could be acted in", findings);
+    if aws.opt_in_tag.as_ref().is_some_and(|tag| tag.split('=').next().is_none_or(|key| key.trim().is_empty())) {
+        let finding = Finding::error(format!("{at}/opt_in_tag"), "the tag has no key", "not a tag");
+        findings.push(finding.help("write `opt_in_tag: firedrill=allowed`"));
     }
 }
 

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::account;
 use super::approval::{Approval, Bound, Presented, Standing, different};
 use super::demand::{applies, asked_of, first_refusal, has, hits, named, radius, refuse_unless, shown, text_of, words};
 use super::model::{Freeze, Rule};
@@ -212,6 +213,9 @@ impl Judge<'_> {
             let parts = [most.count.map(|n| format!("{n} of them")), most.percent.map(|share| format!("{share} of their population"))];
             let asks = format!("targets are at most {}", parts.into_iter().flatten().collect::<Vec<_>>().join(" and "));
             self.say(n, at("max_targets"), rule.why.as_ref(), asks, verdict);
+        }
+        if let Some(aws) = &rule.aws {
+            self.say(n, at("aws"), rule.why.as_ref(), account::asks(aws), account::judge(aws, plan));
         }
         if let Some(most) = rule.max_faults {
             let count = plan.faults.len();

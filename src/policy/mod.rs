@@ -2,6 +2,7 @@
 //! scenario language's own front end, and a pure decision over policy, plan, time and approvals. A policy tightens and never loosens: every
 //! policy that applies must agree, and what cannot be decided is refused. This room must never know files, the clock or how a kind works.
 
+mod account;
 pub mod approval;
 mod check;
 mod demand;
@@ -12,6 +13,7 @@ mod reach;
 mod read;
 mod when;
 
+pub use account::opt_in_tags;
 pub use approval::{Bound, Presented, Standing};
 pub use judge::{Case, Decision, Ruling, Stage, Verdict, decide};
 pub use model::Policy;

@@ -119,6 +119,24 @@ pub struct Rule {
     /// Who must have agreed.
     #[serde(default)]
     pub approvals: Option<Approvals>,
+    /// Which AWS accounts may be acted in, and what may be hit there.
+    #[serde(default)]
+    pub aws: Option<AwsRule>,
+}
+
+/// Which AWS accounts may be acted in, and what may be hit there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsRule {
+    /// Only these accounts, by number, in quotes.
+    #[serde(default)]
+    pub accounts: Option<Vec<String>>,
+    /// Only these regions: `eu-*`.
+    #[serde(default)]
+    pub regions: Option<Vec<String>>,
+    /// What a resource must carry to be hit, as `KEY=VALUE`; `firedrill=allowed` where no rule says otherwise.
+    #[serde(default)]
+    pub opt_in_tag: Option<String>,
 }
 
 /// What a scenario must say.

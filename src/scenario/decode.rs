@@ -23,6 +23,7 @@ pub fn decode(document: Value, vars: IndexMap<String, String>, known: &Known) ->
         owner: d.optional(&mut root, "owner", ""),
         environment: d.or_default(&mut root, "environment", ""),
         test: d.or_default(&mut root, "test", ""),
+        aws: d.optional(&mut root, "aws", ""),
         workload: root.get("workload").and_then(Value::as_str).map(str::to_owned),
         vars,
         secrets: d.or_default(&mut root, "secrets", ""),

@@ -5,8 +5,9 @@ use std::sync::{LazyLock, OnceLock};
 
 use serde_json::Value;
 
+use super::defaults;
 use super::schema::FileSchema;
-use crate::base::Problem;
+use crate::base::{Problem, Span};
 
 /// Says what is wrong with a spec that has the right shape.
 pub type CheckSpec = Box<dyn Fn(&Value) -> Vec<Problem> + Send + Sync>;
@@ -23,8 +24,8 @@ pub struct Known {
     pub faults: Vec<KnownKind>,
     /// What can be observed.
     pub probes: Vec<KnownKind>,
-    /// Probe kinds that this build was made without, each with the feature that brings it.
-    pub left_out: &'static [(&'static str, &'static str)],
+    /// Probe and fault kinds that this build was made without, each with the feature that brings it.
+    pub left_out: Vec<(&'static str, &'static str)>,
     /// The schemas that follow from these.
     pub schemas: Schemas,
 }
@@ -61,6 +62,10 @@ pub struct KnownKind {
     pub needs_declared_undo: AskSpec,
     /// Whether a fault of this kind can see by itself that it bites. True for probes.
     pub reads_back: bool,
+    /// How often, and for how long, its own read-back is asked whether it bites. Of no meaning for probes.
+    pub confirm: (Span, Span),
+    /// Whether it acts in the AWS account that the scenario names under `aws:`.
+    pub in_account: bool,
     /// Observable fields that a probe kind offers to `expect`. Empty for faults.
     pub fields: Vec<String>,
     /// Numbered writes that are read back after recovery.
@@ -90,6 +95,8 @@ impl KnownKind {
             check: Box::new(|_| Vec::new()),
             needs_declared_undo: Box::new(|_| false),
             reads_back: true,
+            confirm: (defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN),
+            in_account: false,
             fields: Vec::new(),
             ledger: false,
             cleans_up: Box::new(|_| false),
@@ -119,7 +126,7 @@ mod tests {
         let known = Known {
             faults: vec![KnownKind::plain("command", "runs a command", json!({}))],
             probes: vec![KnownKind { ledger: true, ..KnownKind::plain("command", "asks a command", json!({})) }],
-            left_out: &[],
+            left_out: Vec::new(),
             schemas: Default::default(),
         };
         assert!(!known.fault("command").unwrap().ledger);

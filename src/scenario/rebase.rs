@@ -124,7 +124,7 @@ mod tests {
                     "$defs": { "R": { "type": "object", "properties": { "run": run, "cwd": text } } } }),
                 ),
             ],
-            left_out: &[],
+            left_out: Vec::new(),
             schemas: Default::default(),
         }
     }

@@ -2,6 +2,8 @@
 //! It must never know what a drill is.
 
 pub mod account;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod clock;
 pub mod contention;
 mod detached;

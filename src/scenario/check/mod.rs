@@ -1,6 +1,7 @@
 //! Does a scenario make sense? Cross-references and meaning, over the typed scenario: every problem of a file in one go, each at the most
 //! precise place. What has the wrong shape was reported before; this room must never know YAML, spans or what a kind does.
 
+mod aws;
 mod claims;
 mod conditions;
 mod decidable;
@@ -23,8 +24,9 @@ use super::model::{Environment, Map, Scenario};
 
 /// Every problem of a scenario that has the right shape.
 pub fn check(scenario: &Scenario, known: &Known) -> Vec<Finding> {
-    let rooms: [fn(&Scenario, &Known) -> Vec<Finding>; 13] = [
+    let rooms: [fn(&Scenario, &Known) -> Vec<Finding>; 14] = [
         whole,
+        aws::check,
         references::check,
         conditions::check,
         system::check,

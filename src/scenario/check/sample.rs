@@ -32,7 +32,7 @@ pub(crate) fn known() -> Known {
             probe_kind("command", &["exit", "stdout", "stderr", "json", "duration"], false),
             probe_kind("ledger.http", &[], true),
         ],
-        left_out: &[],
+        left_out: Vec::new(),
         schemas: Default::default(),
     }
 }

@@ -3,6 +3,7 @@
 //! A thing that names a *kind* (fault, probe, condition …) is split in two: [`Kinded`] holds the one key that is a registered kind and
 //! its spec as a plain value; the struct beside it holds the language's own keys, the same for all kinds.
 
+mod aws;
 mod claim;
 mod fault;
 mod probe;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use super::matcher::Matcher;
 use crate::base::{Id, Span};
 
+pub use aws::AwsDecl;
 pub use claim::{
     AvailabilityDecl, By, ClaimDecl, ClaimHow, HoldsDecl, LatencyDecl, PhaseName, RpoDecl, RtoDecl, RtoFrom, ShareBounds, SourceDecl,
 };
@@ -54,6 +56,8 @@ pub struct Scenario {
     pub environment: Environment,
     /// What is promised of the system while the fault lasts.
     pub test: TestKind,
+    /// The AWS account that faults act in.
+    pub aws: Option<AwsDecl>,
     /// A workload file that shares probes, steady state, guards and claims; already merged in.
     pub workload: Option<String>,
     /// Text substitutions, after `--var`.

@@ -13,7 +13,7 @@ use tidy::{drop_unreachable, hoist, tidy};
 
 use super::known::Known;
 use super::model::{
-    ClaimHow, ConditionHow, Environment, FaultHow, GuardHow, HoldsDecl, ProbeHow, ProxyDecl, RecoveryDecl, RestoreHow, SecretRef,
+    AwsDecl, ClaimHow, ConditionHow, Environment, FaultHow, GuardHow, HoldsDecl, ProbeHow, ProxyDecl, RecoveryDecl, RestoreHow, SecretRef,
     SteadyDecl, SystemHow, TargetHow, TestKind,
 };
 use super::team;
@@ -199,13 +199,14 @@ fn add_composed(
 }
 
 /// The order in which people write a scenario.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 28] = [
     "firedrill",
     "title",
     "why",
     "owner",
     "environment",
     "test",
+    "aws",
     "workload",
     "vars",
     "secrets",
@@ -237,6 +238,7 @@ fn scenario_root(generator: &mut SchemaGenerator) -> Value {
         "owner": { "description": "Who owns the drill.", "type": "string" },
         "environment": generator.subschema_for::<Environment>(),
         "test": generator.subschema_for::<TestKind>(),
+        "aws": generator.subschema_for::<AwsDecl>(),
         "workload": { "description": "A workload file that shares probes, steady state, guards and claims.", "type": "string", "minLength": 1 },
         "secrets": id_map(generator.subschema_for::<SecretRef>().to_value(), "Secrets by reference."),
         "system": id_map(json!({ "$ref": "#/$defs/System" }), "Processes that firedrill starts, watches and stops."),
@@ -362,7 +364,7 @@ mod tests {
                 "type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "additionalProperties": false}),
             )],
             probes: vec![KnownKind::plain("http", "asks", json!({"type": "object"}))],
-            left_out: &[],
+            left_out: Vec::new(),
             schemas: Default::default(),
         };
         let schema = json_schema(&known());

@@ -77,7 +77,8 @@ impl<'a> Walk<'a> {
             Meant::Ledger => Finding::error(at, format!("`{key}` cannot be asked once"), "is read back at the end")
                 .help(format!("declare it under `probes:`; here stands one of {}", listed(&kinds))),
             Meant::LeftOut(feature) => {
-                Finding::error(at, format!("this build has no probe kind `{key}`"), format!("needs the feature `{feature}`"))
+                let kind = if sort == "fault" { "fault" } else { "probe" };
+                Finding::error(at, format!("this build has no {kind} kind `{key}`"), format!("needs the feature `{feature}`"))
                     .help(format!("build firedrill with `--features {feature}`; the default is everything"))
             }
             Meant::Unknown => {
@@ -104,9 +105,11 @@ impl<'a> Walk<'a> {
                 (None, Some(_)) => return Some(Meant::Other("a fault kind")),
                 (None, None) => {}
             }
-            if let Some((_, feature)) = self.known.left_out.iter().find(|(kind, _)| *kind == key) {
-                return Some(Meant::LeftOut(feature));
-            }
+        }
+        if matches!(sort, "probe" | "condition" | "fault")
+            && let Some((_, feature)) = self.known.left_out.iter().find(|(kind, _)| *kind == key)
+        {
+            return Some(Meant::LeftOut(feature));
         }
         if has_kind {
             return None;

@@ -1,0 +1,23 @@
+//! The AWS account in which faults act.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The account, and who acts in it. Credentials come from where the AWS command line takes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsDecl {
+    /// The account's number, twelve digits, in quotes. Whoever is found to act in another one is refused.
+    pub account: String,
+    /// The region, for example `eu-west-1`.
+    pub region: String,
+    /// The profile of the AWS configuration whose credentials are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The role that is assumed with them, by its ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What the role's trust policy asks for as external id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}

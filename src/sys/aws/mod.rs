@@ -1,0 +1,141 @@
+//! The only door to AWS: clients over rustls and ring, credentials by the SDK's own chain, a limit on every call, and nobody gets in who was
+//! not seen to act in the account that was meant. It must never know what an experiment is for.
+
+mod error;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_fis::config::retry::RetryPartition;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use serde::{Deserialize, Serialize};
+
+pub use error::{AwsError, failed};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long one try of one call may take.
+const ATTEMPT: Duration = Duration::from_secs(6);
+/// How long one call may take with all its tries: below what a step of a fault has.
+const CALL: Duration = Duration::from_secs(20);
+/// How often a call is tried that looks or starts something.
+const TRIES: u32 = 4;
+/// How often a call is tried that stops something: it has a budget of its own, so that no other call can use it up.
+const TRIES_TO_STOP: u32 = 8;
+
+/// An account, and who acts in it: enough for a fresh process to go there again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The account's number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The profile whose credentials are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The role that is assumed with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What the role's trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+/// Clients in an account that was seen to be the one that was meant.
+#[derive(Debug)]
+pub struct Account {
+    /// Where this is.
+    pub place: Place,
+    /// Who acts: the ARN of the caller.
+    pub caller: String,
+    /// Fault Injection Service, for everything but stopping.
+    pub fis: aws_sdk_fis::Client,
+    /// The same, for what stops and removes: with a budget of retries of its own.
+    pub stop: aws_sdk_fis::Client,
+    /// Which resources carry which tags.
+    pub tags: aws_sdk_resourcegroupstagging::Client,
+}
+
+fn opened() -> &'static Mutex<Vec<Arc<Account>>> {
+    static OPENED: OnceLock<Mutex<Vec<Arc<Account>>>> = OnceLock::new();
+    OPENED.get_or_init(Mutex::default)
+}
+
+/// Opens the account, once a process: everybody after the first gets the same clients.
+///
+/// # Errors
+/// No credentials, credentials that are not accepted, no answer, or an account that is not the one that was meant.
+pub async fn open(place: &Place) -> Result<Arc<Account>, AwsError> {
+    let known = opened().lock().unwrap_or_else(PoisonError::into_inner).iter().find(|account| account.place == *place).cloned();
+    if let Some(account) = known {
+        return Ok(account);
+    }
+    let account = Arc::new(enter(place).await?);
+    opened().lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&account));
+    Ok(account)
+}
+
+/// Forgets an account's clients, so that the next who opens it looks for credentials afresh.
+pub fn forget(place: &Place) {
+    opened().lock().unwrap_or_else(PoisonError::into_inner).retain(|account| account.place != *place);
+}
+
+async fn enter(place: &Place) -> Result<Account, AwsError> {
+    let config = configured(place).await;
+    let sts = aws_sdk_sts::Client::new(&config);
+    let caller = sts.get_caller_identity().send().await.map_err(|error| failed("ask who is acting", place, error))?;
+    let found = caller.account.unwrap_or_default();
+    let arn = error::clean(&caller.arn.unwrap_or_default());
+    if found != place.account {
+        return Err(AwsError::Stranger { meant: place.account.clone(), found: error::clean(&found), caller: arn });
+    }
+    let stop = aws_sdk_fis::config::Builder::from(&config)
+        .retry_config(retries(TRIES_TO_STOP))
+        .retry_partition(RetryPartition::new("firedrill-stop"))
+        .build();
+    Ok(Account {
+        place: place.clone(),
+        caller: arn,
+        fis: aws_sdk_fis::Client::new(&config),
+        stop: aws_sdk_fis::Client::from_conf(stop),
+        tags: aws_sdk_resourcegroupstagging::Client::new(&config),
+    })
+}
+
+fn retries(most: u32) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(most)
+        .with_initial_backoff(Duration::from_millis(200))
+        .with_max_backoff(Duration::from_secs(2))
+}
+
+/// What all clients share. Endpoints, profiles and credentials are found where the AWS command line finds them.
+async fn configured(place: &Place) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .region(Region::new(place.region.clone()))
+        .timeout_config(timeouts)
+        .retry_config(retries(TRIES));
+    if let Ok(name) = AppName::new(concat!("firedrill-", env!("CARGO_PKG_VERSION"))) {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = &place.profile {
+        loader = loader.profile_name(profile);
+    }
+    let base = loader.load().await;
+    let Some(role) = &place.role else { return base };
+    let mut assumed = AssumeRoleProvider::builder(role).session_name("firedrill").configure(&base);
+    if let Some(external) = &place.external_id {
+        assumed = assumed.external_id(external);
+    }
+    let provider = SharedCredentialsProvider::new(assumed.build().await);
+    base.into_builder().credentials_provider(provider).build()
+}
