@@ -595,25 +595,66 @@ fn stopped(runner: &mut Child, place: &Place) {
     runner.wait().unwrap();
 }
 
+/// The account entered by a profile and a role, as the scenario says it.
+const BY_ROLE: &str = ", profile: drills, role: \"arn:aws:iam::111122223333:role/drill\", external_id: shop-7 }";
+
+/// A profile with the credentials, in the place of the environment's.
+fn by_profile(place: &Place, command: &mut Command) {
+    let text = format!("[profile drills]\naws_access_key_id = {}\naws_secret_access_key = not-a-real-secret\n", aws::KEY);
+    command.env("AWS_CONFIG_FILE", place.file("aws-config", text)).env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+}
+
+#[test]
+fn an_account_is_entered_by_profile_and_role_and_not_with_a_wrong_external_id() {
+    let (double, place, port) = (Double::start(MINUTE), Place::new(), service());
+    let theirs = strangers(&double);
+    let text = scenario(port, DESCRIBED, "300ms").replace(" }\nprobes:", &format!("{BY_ROLE}\nprobes:"));
+    place.file("s.yaml", &text);
+    let mut command = in_account(&place, &double, &["run", "s.yaml", "--yes"]);
+    by_profile(&place, &mut command);
+    wait(command.spawn().unwrap(), 120).expect(0);
+    assert!(event(&place, "armed")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/drill/firedrill"));
+    assert_eq!((residue(&double, &theirs), ours(&double, &theirs).len()), (Vec::new(), 1));
+    let journal = std::fs::read_to_string(place.runs()[0].join("events.jsonl")).unwrap();
+    assert!(!journal.contains("not-a-real"));
+
+    place.file("s.yaml", text.replace("shop-7", "shop-8"));
+    let mut command = in_account(&place, &double, &["run", "s.yaml", "--yes"]);
+    by_profile(&place, &mut command);
+    let done = wait(command.spawn().unwrap(), 120).expect(11);
+    assert!(done.stderr.contains("alice is not authorized to perform: sts:AssumeRole"), "{}", done.stderr);
+}
+
 #[test]
 fn the_line_by_hand_works_after_everybody_was_killed_and_undo_agrees() {
     if !aws_cli() {
         return;
     }
-    let (double, place, port) = (Double::start(MINUTE), Place::new(), service());
-    let theirs = strangers(&double);
-    place.file("s.yaml", scenario(port, DESCRIBED, "5m"));
-    let mut runner = in_account(&place, &double, &["run", "s.yaml", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let dir = place.wait_until_bitten("broken", 60);
-    stopped(&mut runner, &place);
-    let line = event(&place, "armed")["undo"]["by_hand"].as_str().unwrap().to_owned();
-    for _ in 0..2 {
-        let pasted =
-            Command::new("sh").args(["-c", &line]).current_dir("/").envs(double.environment()).stdin(Stdio::null()).output().unwrap();
-        assert!(pasted.status.success(), "{line}\n{}", String::from_utf8_lossy(&pasted.stderr));
+    for by_role in [false, true] {
+        let (double, place, port) = (Double::start(MINUTE), Place::new(), service());
+        let theirs = strangers(&double);
+        let text = scenario(port, DESCRIBED, "5m");
+        place.file("s.yaml", if by_role { text.replace(" }\nprobes:", &format!("{BY_ROLE}\nprobes:")) } else { text });
+        let dressed = |mut command: Command| {
+            if by_role {
+                by_profile(&place, &mut command);
+            }
+            command
+        };
+        let mut command = dressed(in_account(&place, &double, &["run", "s.yaml", "--yes"]));
+        let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let dir = place.wait_until_bitten("broken", 60);
+        stopped(&mut runner, &place);
+        let line = event(&place, "armed")["undo"]["by_hand"].as_str().unwrap().to_owned();
+        for _ in 0..2 {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &line]).current_dir("/").envs(double.environment()).stdin(Stdio::null());
+            let pasted = dressed(shell).output().unwrap();
+            assert!(pasted.status.success(), "{line}\n{}", String::from_utf8_lossy(&pasted.stderr));
+        }
+        assert!(comes(Duration::from_secs(20), || residue(&double, &theirs).is_empty()), "{:?}", residue(&double, &theirs));
+        wait(dressed(in_account(&place, &double, &["undo", dir.to_str().unwrap()])).spawn().unwrap(), 120).expect(0);
     }
-    assert!(comes(Duration::from_secs(20), || residue(&double, &theirs).is_empty()), "{:?}", residue(&double, &theirs));
-    run(&place, &double, &["undo", dir.to_str().unwrap()]).expect(0);
 }
 
 #[test]

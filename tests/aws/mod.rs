@@ -28,6 +28,10 @@ use fis::Fis;
 pub const ACCOUNT: &str = "111122223333";
 /// Credentials that it knows.
 pub const KEY: &str = "AKIADRILL0000000DRILL";
+/// A role that these may assume, with the right external id, and the credentials of it.
+pub const ROLE: &str = "arn:aws:iam::111122223333:role/drill";
+pub const EXTERNAL: &str = "shop-7";
+const OF_ROLE: &str = "ASIAROLE00000000DRILL";
 /// Credentials that it knew once.
 pub const EXPIRED: &str = "AKIAEXPIRED00000DRILL";
 /// A region that is not enabled.
@@ -216,7 +220,7 @@ fn admitted(world: &World, headers: &HeaderMap) -> Result<(), Refusal> {
     match signer(headers) {
         None => refuse("MissingAuthenticationTokenException", "Missing Authentication Token"),
         Some((key, _)) if key == EXPIRED => refuse("ExpiredTokenException", "The security token included in the request is expired"),
-        Some((key, region)) if key != KEY || region == OFF => {
+        Some((key, region)) if ![KEY, OF_ROLE].contains(&key.as_str()) || region == OFF => {
             refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
         }
         Some(_) if world.skewed => refuse(
@@ -242,9 +246,22 @@ impl World {
         None
     }
 
-    fn act(&mut self, operation: &str, asked: &Asked<'_>) -> Answer {
+    fn act(&mut self, operation: &str, caller: &str, asked: &Asked<'_>) -> Answer {
         match operation {
-            "GetCallerIdentity" => Ok(json!({ "Arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/drills/alice"), "Account": ACCOUNT })),
+            "GetCallerIdentity" => {
+                let who = if caller == OF_ROLE { "drill/firedrill" } else { "drills/alice" };
+                Ok(json!({ "Arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{who}"), "Account": ACCOUNT, "UserId": "AROA:alice" }))
+            }
+            "AssumeRole"
+                if asked.query.get("RoleArn").is_some_and(|role| role == ROLE)
+                    && asked.query.get("ExternalId").is_some_and(|id| id == EXTERNAL) =>
+            {
+                let keys = json!({ "AccessKeyId": OF_ROLE, "SecretAccessKey": "not-a-real-secret", "SessionToken": "not-a-real-token", "Expiration": "2099-01-01T00:00:00Z" });
+                let user =
+                    json!({ "AssumedRoleId": "AROA:firedrill", "Arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/drill/firedrill") });
+                Ok(json!({ "Credentials": keys, "AssumedRoleUser": user }))
+            }
+            "AssumeRole" => Err(Refusal(403, "AccessDenied", "alice is not authorized to perform: sts:AssumeRole".into())),
             "GetResources" => self.fis.resources(&asked.body),
             _ => self.fis.act(operation, asked),
         }
@@ -254,7 +271,9 @@ impl World {
 async fn answer(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
     let (protocol, operation) = operation_of(&method, &path, &headers, &body);
-    let asked = Asked { path, query: pairs(uri.query().unwrap_or_default()), body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
+    let form = if matches!(protocol, Protocol::Query) { String::from_utf8_lossy(&body).into_owned() } else { String::new() };
+    let caller = signer(&headers).map(|(key, _)| key).unwrap_or_default();
+    let asked = Asked { path, query: pairs(uri.query().unwrap_or(&form)), body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
     let mut world = world.lock().unwrap();
     let trouble = world.next_trouble(&operation);
     let at = world.born.elapsed();
@@ -264,7 +283,7 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri
         Some(Trouble::Expire) => Err(Refusal(403, "ExpiredTokenException", "The security token included in the request is expired".into())),
         Some(Trouble::Break) => return broken(),
         None | Some(Trouble::LoseAnswer) => match admitted(&world, &headers) {
-            Ok(()) => world.act(&operation, &asked),
+            Ok(()) => world.act(&operation, &caller, &asked),
             Err(refusal) => Err(refusal),
         },
     };
@@ -309,10 +328,16 @@ fn text(status: u16, kind: &str, error: Option<&str>, body: String) -> Response<
 }
 
 fn xml(operation: &str, document: &Value) -> String {
-    let fields: String =
-        document.as_object().unwrap().iter().map(|(key, value)| format!("<{key}>{}</{key}>", value.as_str().unwrap())).collect();
+    fn fields(document: &Value) -> String {
+        let field = |(key, value): (&String, &Value)| {
+            let inner = value.as_str().map_or_else(|| fields(value), str::to_owned);
+            format!("<{key}>{inner}</{key}>")
+        };
+        document.as_object().unwrap().iter().map(field).collect()
+    }
     format!(
-        "<{operation}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{operation}Result>{fields}<UserId>AROA:alice</UserId></{operation}Result>\
-         <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{operation}Response>"
+        "<{operation}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{operation}Result>{}</{operation}Result>\
+         <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{operation}Response>",
+        fields(document)
     )
 }
