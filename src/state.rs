@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Entry, Event, Outcome, Role, UndoRecord};
+use crate::event::{Entry, Event, Outcome, Role, Stamp, TeamEvent, UndoRecord};
 
 /// Where one armed item is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +130,12 @@ pub struct RunState {
     pub poisoned: bool,
     /// When it was seen that the machine had slept, and for how long: time that CLOCK_MONOTONIC does not count.
     pub sleeps: Vec<(At, Span)>,
+    /// What people and their machines told.
+    pub team: Vec<Stamp>,
+    /// Expectations that were met, and when.
+    pub met: IndexMap<String, At>,
+    /// Hints that were given.
+    pub hinted: BTreeSet<String>,
 }
 
 /// An event that may not follow what went before.
@@ -266,9 +272,19 @@ impl RunState {
                 self.abort_for("journal".into(), why.clone());
             }
             Event::RunFinished { outcome } => self.outcome = Some(*outcome),
+            Event::Team(event) => self.team_event(entry, event),
             // Data and remarks move nothing; item events are handled by `apply`.
             _ => {}
         }
+    }
+
+    fn team_event(&mut self, entry: &Entry, event: &TeamEvent) {
+        match event {
+            TeamEvent::Met { id, at, .. } => drop(self.met.entry(id.clone()).or_insert(*at)),
+            TeamEvent::Hint { id, .. } => drop(self.hinted.insert(id.clone())),
+            _ => {}
+        }
+        self.team.push(Stamp { seq: entry.seq, at: entry.at, event: event.clone() });
     }
 
     fn abort_for(&mut self, by: String, reason: String) {

@@ -58,15 +58,17 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("scenario", "base"),
         ("plan", "base scenario"),
         ("policy", "base scenario plan"),
-        ("measure", "base event fold plan"),
-        ("score", "base event plan measure"),
-        ("report", "base event plan measure score"),
+        ("signal", "base event"),
+        ("response", "base event plan"),
+        ("measure", "base event fold plan response"),
+        ("score", "base event plan measure response"),
+        ("report", "base event plan measure score response"),
         ("sys", "base"),
         ("journal", "base event sys"),
         ("evidence", "base event state plan journal"),
         ("fault", "base event plan sys journal"),
         ("probe", "base event fold plan sys"),
-        ("engine", "base event fold state plan sys journal fault probe"),
+        ("engine", "base event fold state plan response signal sys journal fault probe"),
         ("history", "base"),
         ("notice", "base event plan sys"),
         ("demo", "base sys"),
@@ -108,9 +110,10 @@ fn every_room_is_in_the_table_and_in_the_map() {
     }
 }
 
-const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "policy", "measure", "score", "report"];
+const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "policy", "signal", "response", "measure", "score", "report"];
 const PURE_FILES: &[&str] = &[
     "engine/decide.rs",
+    "engine/moments.rs",
     "probe/pace.rs",
     "notice/message.rs",
     "truth/state.rs",

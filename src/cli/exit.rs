@@ -9,8 +9,8 @@ pub const EXIT_CODES: &str = "Exit codes, worst first:
   20  not steady beforehand, nothing injected
   33  invalid: the fault was not confirmed, the prober was starved, or what was tested changed
   30  a system claim failed, or not steady after the undo
-  31  inconclusive
-  32  only the team's expectations failed (this version does not judge the team)
+  31  inconclusive, the system or the team
+  32  only the team's expectations failed
    0  passed
 Before a run:
   11  could not start (target, privilege, port, run directory, lock, something still owed, the safety lever)

@@ -21,11 +21,13 @@ pub mod many;
 mod named;
 mod notices;
 mod out;
+mod people;
 mod pin;
 mod plan;
 mod policy;
 mod release;
 mod run;
+mod runbook;
 mod score;
 mod signals;
 pub mod store;
@@ -34,7 +36,7 @@ pub mod view;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Verb};
+use args::{Cli, Runbook, Verb};
 use exit::Exit;
 use out::{Voice, print};
 
@@ -71,6 +73,12 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Score(args) => score::score(&args, voice),
         Verb::Undo(args) => verbs::undo(&args, voice),
         Verb::Abort(args) => abort::abort(&args, voice),
+        Verb::Mark(args) => people::mark(&args, voice),
+        Verb::Answer(args) => people::answer(&args, voice),
+        Verb::Note(args) => people::note(&args, voice),
+        Verb::Step(args) => people::step(&args, voice),
+        Verb::Handoff(args) => people::handoff(&args, voice),
+        Verb::Runbook { action: Runbook::Check(args) } => runbook::check(&args, voice),
         Verb::Release(args) => release::release(&args, voice),
         Verb::Lever { action } => lever::lever(&action, voice),
         Verb::Calibrate(args) => calibrate::calibrate(&args, voice),

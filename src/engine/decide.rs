@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use super::moments::{Reach, reach, waiting_for};
 use crate::base::{At, Id, Span};
 use crate::event::{Outcome, Role};
-use crate::plan::{Hold, Mode, Moment, Plan, Point};
+use crate::plan::{Hold, Mode, Moment, Plan};
 use crate::state::{Item, ItemPhase, RunState};
 
 /// Undo attempts of one process before it gives up on an item.
@@ -186,7 +187,7 @@ fn episodes(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, dec
             None if state.not_run.contains_key(id.as_str()) => {}
             None => {
                 open = true;
-                match (&unconfirmed, reach(state, &fault.at)) {
+                match (&unconfirmed, reach(plan, state, &fault.at, now)) {
                     (Some(other), _) => {
                         decision.act(busy, Effect::Skip(id.clone(), format!("not run: {other} was not confirmed")));
                     }
@@ -201,7 +202,7 @@ fn episodes(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, dec
         if state.restored.contains_key(id.as_str()) {
             continue;
         }
-        match reach(state, &Moment { after: step.after.clone(), plus: Span::ZERO }) {
+        match reach(plan, state, &Moment { after: step.after.clone(), plus: Span::ZERO }, now) {
             Reach::At(at) if decision.due(at, now) => {
                 open = true;
                 decision.act(busy, Effect::Restore(id.clone()));
@@ -260,6 +261,7 @@ fn live_fault(plan: &Plan, state: &RunState, id: &Id, item: &Item, busy: &BTreeS
                 Hold::Once => item.not_recovered_at.map(|_| "not recovered within its limit".to_owned()),
                 Hold::UntilRecovered(_) if recovered => Some("recovered".to_owned()),
                 Hold::UntilReleased(_) if item.released_at.is_some() => Some("released".to_owned()),
+                Hold::UntilExpectation(of, _) if state.met.contains_key(of.as_str()) => Some(format!("{of} was met")),
                 Hold::Time(most) | Hold::UntilRecovered(most) | Hold::UntilReleased(most) | Hold::UntilExpectation(_, most) => {
                     decision.passed(state, effect, *most, now).then(|| format!("held {}", most.human()))
                 }
@@ -304,6 +306,10 @@ fn settle(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, decis
         {
             waiting = true;
         }
+    }
+    // People have the time that they were given, also when the system has long healed.
+    if let Some(until) = waiting_for(plan, state, now) {
+        waiting = !decision.due(until, now);
     }
     if !waiting {
         close(plan, state, busy, now, Outcome::Completed, decision);
@@ -355,41 +361,4 @@ fn close(plan: &Plan, state: &RunState, busy: &BTreeSet<String>, now: At, outcom
         let stuck = state.owed().next().is_some();
         decision.act(busy, Effect::Finish(if stuck { Outcome::Stuck } else { outcome }));
     }
-}
-
-/// When a moment comes.
-enum Reach {
-    At(At),
-    NotYet,
-    Never(String),
-}
-
-fn reach(state: &RunState, moment: &Moment) -> Reach {
-    let item = |id: &Id| state.items.get(id.as_str());
-    let skipped = |id: &Id| state.not_run.contains_key(id.as_str()).then(|| format!("{id} was not run"));
-    let at = match &moment.after {
-        Point::Steady => state.steady_at,
-        Point::Effective(id) => {
-            if let Some(why) = skipped(id).or_else(|| item(id).filter(|i| i.not_confirmed).map(|_| format!("{id} was not confirmed"))) {
-                return Reach::Never(why);
-            }
-            item(id).and_then(|item| item.effective).and_then(|when| when.hi)
-        }
-        Point::Recovered(id) => {
-            let missed = item(id).filter(|i| i.not_recovered_at.is_some() || i.not_confirmed).map(|_| format!("{id} has not recovered"));
-            if let Some(why) = skipped(id).or(missed) {
-                return Reach::Never(why);
-            }
-            item(id).and_then(|item| item.recovered_at)
-        }
-        Point::Undone(id) => {
-            let stuck = item(id).filter(|i| i.gave_up || i.phase == ItemPhase::LeftTo).map(|_| format!("{id} was not seen to be undone"));
-            if let Some(why) = skipped(id).or(stuck) {
-                return Reach::Never(why);
-            }
-            item(id).and_then(|item| item.undone_at)
-        }
-        Point::Expectation(id) => return Reach::Never(format!("expectation {id} is not observed by this version")),
-    };
-    at.map_or(Reach::NotYet, |at| Reach::At(at + moment.plus))
 }

@@ -12,7 +12,7 @@ use super::decide::{Decision, Effect, UNDO_ATTEMPTS, decide};
 use super::folds::Folds;
 use super::minder::{Minder, Unarmed};
 pub use super::orders::Command;
-use super::{guard, health, hearing};
+use super::{guard, health, hearing, signals};
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::fault::{Claims, Resource};
@@ -238,6 +238,7 @@ impl Engine {
         self.read_folds_with_tick();
         self.heartbeat();
         self.look_at_lever();
+        self.tell_of_the_team();
         self.look_after_supports();
     }
 
@@ -349,6 +350,9 @@ impl Engine {
             Ok(prober) => {
                 self.prober = Some(prober);
                 self.record(Event::BaselineStarted {});
+                for (id, plan) in self.plan.team.iter().flat_map(|team| &team.signals) {
+                    self.work.spawn(signals::watch(self.act(self.guards.clone()), id.to_string(), plan.clone()));
+                }
                 for (id, plan) in &self.plan.guards {
                     self.work.spawn(guard::watch(self.act(self.guards.clone()), id.to_string(), plan.clone()));
                 }

@@ -1,7 +1,11 @@
 //! What is asked of a running drill from outside: commands of people and signals, and the safety lever of the machine.
 
 use super::drive::Engine;
-use crate::event::{Event, Role};
+use tokio::sync::mpsc;
+
+use super::moments;
+use crate::base::At;
+use crate::event::{Event, Role, Said, TeamEvent};
 use crate::state::ItemPhase;
 
 /// What people or other processes ask of a running drill.
@@ -19,6 +23,8 @@ pub enum Command {
         /// What.
         text: String,
     },
+    /// Somebody said something: it stands in the journal, or they are told why not.
+    Said(Box<Said>, Told),
     /// Let go of a fault that is held until released.
     Release {
         /// The fault.
@@ -28,12 +34,52 @@ pub enum Command {
     },
 }
 
+/// Most that is heard of people in one drill: whoever says more floods it.
+const MOST_SAID: usize = 10_000;
+
+/// Where the answer to what was said goes.
+#[derive(Debug, Clone)]
+pub struct Told(pub mpsc::Sender<Result<At, String>>);
+
+impl PartialEq for Told {
+    fn eq(&self, other: &Told) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
+impl Eq for Told {}
+
 impl Engine {
+    fn hear(&mut self, said: Said, told: &Told) {
+        let answer = if self.state.outcome.is_some() {
+            Err("the drill is over".to_owned())
+        } else if self.state.team.len() >= MOST_SAID {
+            Err(format!("this drill has heard {MOST_SAID} things and hears no more"))
+        } else {
+            self.record(Event::Team(TeamEvent::Said(said)));
+            self.tell_of_the_team();
+            Ok(self.cx.clock.now())
+        };
+        // They may be gone.
+        let _ = told.0.try_send(answer);
+    }
+
+    /// Writes down which expectations were met, and gives hints that are due.
+    pub(super) fn tell_of_the_team(&mut self) {
+        if self.plan.team.is_none() || self.state.outcome.is_some() || self.state.steady_at.is_none() {
+            return;
+        }
+        for event in moments::news(&self.plan, &self.state, self.cx.clock.now()) {
+            self.record(Event::Team(event));
+        }
+    }
+
     /// A command has no effect until it has become an event.
     pub(super) fn obey(&mut self, command: Command) {
         match command {
             Command::Abort { by, reason } if self.state.outcome.is_none() => self.record(Event::AbortRequested { by, reason }),
             Command::Abort { .. } => {}
+            Command::Said(said, told) => self.hear(*said, &told),
             Command::Note { text } => self.record(Event::Note { text }),
             Command::Release { fault, by } => {
                 let bites = self.state.items.get(&fault).is_some_and(|item| item.role == Role::Fault && item.phase == ItemPhase::Active);

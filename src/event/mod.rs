@@ -3,8 +3,10 @@
 
 mod calibrated;
 mod contended;
+mod outcome;
 mod quiet;
 mod sample;
+mod team;
 mod undo;
 mod words;
 
@@ -12,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub use calibrated::Calibrated;
 pub use contended::Contended;
+pub use outcome::Outcome;
 pub use quiet::{Packed, Quiet};
 pub use sample::{Class, Sample, Verdict};
+pub use team::{AlertSeen, Deed, Said, Stamp, TeamEvent};
 pub use undo::{DeclaredUndo, UndoRecord};
 pub use words::Words;
 
@@ -32,20 +36,6 @@ pub struct Entry {
     pub at: At,
     /// What happened.
     pub event: Event,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// To the end of settle.
-    Completed,
-    /// Not steady beforehand: nothing was injected.
-    NotSteady,
-    /// Aborted, everything undone.
-    Aborted,
-    /// An undo failed: a fault may still be there.
-    Stuck,
 }
 
 /// What an armed item is: something the drill needs, or something it breaks.
@@ -390,6 +380,8 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// Something about the people who respond, or of what calls them.
+    Team(TeamEvent),
     /// Last line of a run; only undo entries may follow.
     RunFinished {
         /// How it ended.

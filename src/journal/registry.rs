@@ -12,6 +12,8 @@ use crate::sys::env;
 /// The directory of run directories, and that of what they announced.
 const RUNS: &str = "runs";
 const CLAIMS: &str = "claims";
+/// The directory of what listens to people: a directory a run, which everybody may look into.
+const PEOPLE: &str = "people";
 /// More than a run ever announces.
 const LARGEST: u64 = 256 * 1024;
 
@@ -69,6 +71,7 @@ impl Registry {
     /// Forgets a run that owes nothing any more, with everything that it announced.
     pub fn remove(&self, run: &str) {
         let _ = self.withdraw(run);
+        self.close_to_people(run);
         let _ = fs::remove_file(self.dir.join(RUNS).join(run));
     }
 
@@ -117,6 +120,37 @@ impl Registry {
             Some(Announcement { run, uid, text })
         };
         self.runs().into_iter().filter_map(one).collect()
+    }
+
+    /// A directory for the participant socket of a run: everybody may look into it, and only its owner may put something there.
+    ///
+    /// # Errors
+    /// The registry cannot be written, or somebody else was there first.
+    pub fn room_for_people(&self, run: &str) -> Result<PathBuf, JournalError> {
+        let dir = self.room(PEOPLE)?.join(run);
+        let make = || fs::create_dir(&dir).and_then(|()| fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)));
+        make().map_err(|source| JournalError::os("create", &dir, source))?;
+        Ok(dir)
+    }
+
+    /// Takes that directory away.
+    pub fn close_to_people(&self, run: &str) {
+        let dir = self.dir.join(PEOPLE).join(run);
+        // What is in it is ours: nobody else may write there.
+        if fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_dir()) {
+            let _ = fs::remove_dir_all(&dir);
+        }
+    }
+
+    /// The runs that listen to people, or did when they died: id and directory.
+    pub fn listening(&self) -> Vec<(String, PathBuf)> {
+        let entries = fs::read_dir(self.dir.join(PEOPLE)).into_iter().flatten().flatten();
+        let mut found: Vec<(String, PathBuf)> = entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+            .collect();
+        found.sort();
+        found
     }
 
     /// A directory of the registry, made where it is not there yet.

@@ -15,6 +15,7 @@ mod read;
 #[cfg(test)]
 mod sample_journal;
 mod timeline;
+mod told;
 mod validity;
 mod words;
 
@@ -23,6 +24,7 @@ use indexmap::IndexMap;
 use crate::base::Span;
 use crate::event::{ClockAnchor, Entry, Event, Role};
 use crate::plan::Plan;
+use crate::response::{Seen, response};
 use episode::{Outages, Recovery};
 use facts::{Counts, Facts, LedgerFacts, Owed, ProbeFacts, RunFacts, SteadyAfter};
 use latency::{Measured, Phase};
@@ -33,6 +35,8 @@ use read::{Read, Watch};
 /// Everything measured in one run. The same plan and journal always give the same facts.
 pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
     let read = Read::new(plan, entries);
+    let stamps = Seen::stamps_of(entries);
+    let team = response(plan, &Seen::of(entries, &stamps));
     let taint = prober::taint(&read);
     let outages: Outages<'_> = read.probes.iter().map(|(id, watch)| (*id, outage::outages(watch, &read.stalls))).collect();
     let recoveries = recoveries(&read, &outages);
@@ -68,6 +72,7 @@ pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
         guards: guards(&read),
         probes: read.probes.iter().map(|(id, w)| ((*id).to_owned(), probe(id, w, &outages, &phases, &measured, &taint))).collect(),
         timeline: timeline::timeline(&read, &recoveries, &ledgers),
+        team,
         ledgers,
         claims,
         restore: restore(&read),

@@ -162,6 +162,7 @@ pub(super) fn plan() -> Plan {
         reset: None,
         not_judged: Vec::new(),
         notify: Map::default(),
+        team: None,
         carried: Default::default(),
         policy: None,
         pins: None,

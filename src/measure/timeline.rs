@@ -8,6 +8,7 @@ use crate::event::{Entry, Event, Outcome};
 use super::episode::Recovery;
 use super::facts::{LedgerFacts, Moment};
 use super::read::Read;
+use super::told::told;
 use super::words::{bounds, grouped};
 
 /// Standing still for less than this is told in the numbers only.
@@ -17,7 +18,11 @@ const NOTABLE: Span = Span::millis(250);
 pub(super) fn timeline(read: &Read<'_>, recoveries: &IndexMap<&str, Recovery>, ledgers: &IndexMap<String, LedgerFacts>) -> Vec<Moment> {
     let mut moments: Vec<Moment> = Vec::new();
     for entry in read.entries {
-        let found = drill(read, entry).or_else(|| fault(read, entry)).or_else(|| watched(entry)).or_else(|| trouble(entry));
+        let found = drill(read, entry)
+            .or_else(|| fault(read, entry))
+            .or_else(|| watched(entry))
+            .or_else(|| trouble(entry))
+            .or_else(|| people(entry));
         if let Some(line) = found {
             moments.push(Moment {
                 at: line.bounds.map_or(entry.at, |b| b.hi.unwrap_or(b.lo)),
@@ -146,6 +151,12 @@ fn watched(entry: &Entry) -> Option<Line> {
         Event::SystemRestarted { id, pid } => line("system", format!("{id} was started again, pid {pid}")),
         _ => None,
     }
+}
+
+/// What people and their machines told.
+fn people(entry: &Entry) -> Option<Line> {
+    let (what, text, bounds, source) = told(entry)?;
+    Some(Line { what: what.to_owned(), text, bounds, source: Some(source) })
 }
 
 /// Trouble of our own.

@@ -3,6 +3,7 @@
 
 use super::carried;
 use super::notify;
+use super::team;
 use super::{
     AvailabilityPlan, AwsPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan,
     ResetPlan, RestorePlan, RpoPlan, RtoPlan, SteadyPlan, SubjectPlan, SystemPlan, TargetPlan, UndoPlan,
@@ -87,6 +88,7 @@ pub fn build(scenario: &Scenario, known: &Known, origin: Origin) -> Plan {
         }),
         not_judged: carried::not_judged(scenario),
         notify: notify::of(scenario),
+        team: team::of(scenario),
         carried: carried::blocks(scenario),
         policy: None,
         pins: None,
@@ -215,7 +217,7 @@ fn claim_plan(scenario: &Scenario, claim: &ClaimDecl) -> Option<ClaimPlan> {
 }
 
 /// The point that a word names. A word that names none was refused by `check`; here it counts from the fault it stands at, or from steady.
-fn point(scenario: &Scenario, word: &str, otherwise: Option<&Id>) -> Point {
+pub(super) fn point(scenario: &Scenario, word: &str, otherwise: Option<&Id>) -> Point {
     match moment::resolve(word, scenario) {
         Ok(Anchor::Steady) => Point::Steady,
         Ok(Anchor::Effective(id)) => Point::Effective(id),
@@ -330,7 +332,7 @@ pub(super) mod tests {
         let plan = of(&s);
         assert_eq!((&plan.restore["rejoin"].after, plan.restore["rejoin"].within), (&Point::Undone(primary.clone()), Span::secs(60)));
         assert_eq!(plan.claims[0].holds["quiet"].from, Moment { after: Point::Effective(primary), plus: Span::ZERO });
-        assert_eq!(plan.not_judged, vec!["team.expect.detected", "team.prompts.ask", "team.mode: blind"]);
+        assert_eq!(plan.not_judged, vec!["team.prompts.ask", "team.mode: blind"]);
         assert_eq!(plan.carried.keys().collect::<Vec<_>>(), vec!["team"]);
     }
 

@@ -8,14 +8,17 @@ use crate::scenario::model::Scenario;
 /// What was parsed and checked but is not judged by this version, one line each.
 pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
     let mut out = Vec::new();
-    let mut each = |path: &str, value: Option<&Value>| {
+    let each = |out: &mut Vec<String>, path: &str, value: Option<&Value>| {
         out.extend(value.and_then(Value::as_object).into_iter().flat_map(|map| map.keys()).map(|key| format!("{path}.{key}")));
     };
     let team = scenario.team.as_ref();
-    for section in ["expect", "wrong_turns", "prompts", "hints"] {
-        each(&format!("team.{section}"), team.and_then(|team| team.get(section)));
+    each(&mut out, "team.prompts", team.and_then(|team| team.get("prompts")));
+    // What only a prompt can ask for.
+    for section in ["expect", "wrong_turns"] {
+        let items = team.and_then(|team| team.get(section)).and_then(Value::as_object).into_iter().flatten();
+        out.extend(items.filter(|(_, value)| value.get("reply").is_some()).map(|(id, _)| format!("team.{section}.{id}")));
     }
-    each("components", scenario.components.as_ref());
+    each(&mut out, "components", scenario.components.as_ref());
     let notices = scenario.notify.as_ref().and_then(Value::as_object).into_iter().flatten();
     out.extend(notices.filter(|(_, notice)| notice.get("webhook").is_none()).map(|(id, _)| format!("notify.{id}")));
     out.extend(scenario.faults.iter().filter(|(_, fault)| fault.how.on.is_some()).map(|(id, _)| format!("faults.{id}.on")));

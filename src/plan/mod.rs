@@ -4,10 +4,12 @@
 mod account;
 mod build;
 mod carried;
+mod mode;
 mod notify;
 pub mod pins;
 pub mod preview;
 mod ruled;
+mod team;
 mod words;
 
 use indexmap::IndexMap;
@@ -16,9 +18,11 @@ use serde_json::Value;
 
 pub use account::AwsPlan;
 pub use build::{Origin, build, default_rate};
+pub use mode::Mode;
 pub use notify::{NoticePlan, WebhookPlan};
 pub use pins::Pins;
 pub use ruled::{ApprovalRecord, PolicyRecord, RuleRecord};
+pub use team::{ExpectationPlan, Expected, HintPlan, SignalPlan, TeamPlan, WrongTurnPlan};
 
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};
@@ -90,6 +94,9 @@ pub struct Plan {
     /// Who is told what happens, by webhooks.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub notify: Map<NoticePlan>,
+    /// What is expected of people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamPlan>,
     /// The `team`, `score` and `notify` blocks as written.
     pub carried: IndexMap<String, Value>,
     /// What a policy said when the run was allowed; absent where none applies.
@@ -98,19 +105,6 @@ pub struct Plan {
     /// What may be hit and nothing else, where somebody pinned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pins: Option<Pins>,
-}
-
-/// How a run is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Faults are injected.
-    #[default]
-    Normal,
-    /// No fault is touched.
-    Tabletop,
-    /// Stops after baseline.
-    Baseline,
 }
 
 /// A process that firedrill starts, watches and stops.
@@ -246,7 +240,7 @@ pub enum Point {
     Recovered(Id),
     /// The fault was undone.
     Undone(Id),
-    /// An expectation was met: later versions.
+    /// An expectation was met.
     Expectation(Id),
 }
 
@@ -262,7 +256,7 @@ pub enum Hold {
     UntilRecovered(Span),
     /// Until a person lets go, not longer than this.
     UntilReleased(Span),
-    /// Until an expectation is met, not longer than this: this version waits the longest.
+    /// Until an expectation is met, not longer than this.
     UntilExpectation(Id, Span),
 }
 

@@ -21,6 +21,7 @@ pub fn text(plan: &Plan, extra: &[(String, Vec<String>)]) -> String {
     section(&mut out, "restore", &restore(plan));
     section(&mut out, "claims", &claims(plan));
     section(&mut out, "subject", &subject(plan));
+    section(&mut out, "people", &super::team::preview(plan.team.as_ref()));
     let carried: Vec<String> = plan.not_judged.iter().map(|what| format!("  {what}")).collect();
     section(&mut out, "checked, but not judged by this version", &carried);
     // A title may hold anything: nothing in it may steer a terminal.
@@ -350,13 +351,14 @@ mod tests {
     fn two_faults_are_told_apart() {
         let mut s = sample::scenario();
         sample::second_fault(&mut s);
-        s.team = Some(json!({ "expect": { "detected": {} } }));
+        s.team = Some(json!({ "expect": { "detected": { "ack": {}, "within": "30s" } }, "prompts": { "ask": {} } }));
         let shown = text(&of(&s), &[]);
         for part in [
             "15 min after lose-primary recovered",
             "for 30 s",
             "proxy from 127.0.0.1:6432 to 127.0.0.1:6001",
-            "checked, but not judged by this version\n  team.expect.detected\n",
+            "people\n  detected  page acknowledged within 30 s of the effect of lose-primary\n",
+            "checked, but not judged by this version\n  team.prompts.ask\n",
             "about slow-link",
         ] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");

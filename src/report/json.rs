@@ -11,6 +11,8 @@ use crate::score::Finding;
 
 use super::Report;
 
+use super::view::Status;
+
 pub use super::schema::schema;
 
 /// The report as JSON text, ending in a line feed.
@@ -51,7 +53,7 @@ pub fn value(report: &Report<'_>) -> Value {
         "ledgers": each(facts.ledgers.iter().map(|(id, l)| (id.clone(), ledger(l))).collect()),
         "claims": each(facts.claims.iter().map(|(id, c)| (id.clone(), claim(report, c))).collect()),
         "restore": each(facts.restore.iter().map(|(id, (result, detail))| (id.clone(), json!({ "result": result, "detail": detail }))).collect()),
-        "team": { "expectations": {}, "not_judged": report.plan.not_judged },
+        "team": super::team::value(report),
         "score": score(report),
         "owed": facts.owed.iter().map(|o| json!({
             "id": o.id, "kind": o.undo.kind, "targets": o.targets, "since_mono_ns": clock.at(o.since), "by_hand": o.undo.by_hand, "tried": o.tried,
@@ -93,7 +95,7 @@ fn run(report: &Report<'_>) -> Value {
     json!({
         "id": run.id, "scenario": plan.name, "title": plan.title, "plan_digest": run.plan_digest,
         "environment": plan.environment, "demonstration": plan.is_demonstration(), "mode": plan.mode, "test": plan.test,
-        "boot_id": run.boot_id, "outcome": run.outcome, "system": score.judged.then_some(score.system), "system_why": score.system_why,
+        "boot_id": run.boot_id, "outcome": run.outcome, "team": super::team::verdict(report).map(Status::word), "system": score.judged.then_some(score.system), "system_why": score.system_why,
         "exit_code": score.exit_code, "started_at": run.started_at, "start_mono_ns": run.start_mono_ns,
         "end_mono_ns": Clock(run.start_mono_ns).at(run.end), "aborted": run.aborted,
         "could_not_start": run.could_not_start, "taken_over": run.taken_over,

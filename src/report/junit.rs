@@ -1,10 +1,11 @@
-//! JUnit XML for build servers: one test case per claim part, one for steady state after undo, and one for the run, so that a run
+//! JUnit XML for build servers: one test case per claim part, one for steady state after undo, one per expectation of people, and one for the run, so that a run
 //! whose exit code is not 0 is never green.
 
 use std::fmt::Write as _;
 
 use super::Report;
 use super::rows::{Row, rows};
+use super::team;
 use super::view::{Status, headline};
 
 /// What a build server makes of a test case.
@@ -30,10 +31,21 @@ pub fn render(report: &Report<'_>) -> String {
             add(&mut cases, &mut count, &class, &row.part, &time, &case, &message, &detail);
         }
     }
+    for row in team::rows(report).iter().filter(|row| row.counts && team::verdict(report).is_some()) {
+        let case = match row.status {
+            Status::Passed => Case::Passed,
+            // A wrong turn costs time and leaves a finding; the verdict is that of what was expected.
+            _ if row.turn || report.facts.team.unattended => Case::Skipped,
+            Status::Failed => Case::Failure,
+            Status::NotJudged => Case::Skipped,
+            _ => Case::Error,
+        };
+        add(&mut cases, &mut count, &format!("{suite}.team"), &row.id, "", &case, &row.what, &row.why);
+    }
     let head = headline(report);
     let case = match report.score.exit_code {
         0 => Case::Passed,
-        30 => Case::Failure,
+        30 | 32 => Case::Failure,
         _ => Case::Error,
     };
     let time = format!(" time=\"{:.3}\"", report.facts.run.end.0 as f64 / 1e9);

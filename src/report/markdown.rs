@@ -8,6 +8,7 @@ use crate::score::words::capital;
 use super::Report;
 use super::rows::rows;
 use super::signoff;
+use super::team;
 use super::view::{self, Status, clock, headline, min_detectable, plain};
 
 /// The report as GitHub-flavoured Markdown.
@@ -25,7 +26,7 @@ pub fn render(report: &Report<'_>) -> String {
         let _ = writeln!(out, "The system: {}.\n", text(&report.score.system_why.join("; ")));
     }
     claims(report, &mut out);
-    let _ = writeln!(out, "Team: {}.\n", view::team(report));
+    people(report, &mut out);
     for (id, who) in &report.facts.left_to {
         let _ = writeln!(out, "**{} was left to {} to undo, and was not seen to be undone.**\n", text(id), text(who));
     }
@@ -90,6 +91,36 @@ fn claims(report: &Report<'_>, out: &mut String) {
         );
     }
     out.push('\n');
+}
+
+fn people(report: &Report<'_>, out: &mut String) {
+    let word = team::verdict(report).map_or_else(String::new, |status| format!("{} {}, ", status.shape(), status.word()));
+    let _ = writeln!(out, "Team: {word}{}.\n", text(&team::sentence(report)));
+    let rows = team::rows(report);
+    if !rows.is_empty() {
+        out.push_str("| | Expected | Of whom | Within | Observed | Source |\n|---|---|---|---|---|---|\n");
+    }
+    for row in &rows {
+        let training = if row.counts { "" } else { " (training)" };
+        let _ = writeln!(
+            out,
+            "| {} {} | {}: {}{training} | {} | {} | {} | {} |",
+            row.status.shape(),
+            row.word,
+            text(&row.id),
+            text(&row.what),
+            text(&row.by),
+            text(&row.within),
+            text(&row.why),
+            text(&row.source)
+        );
+    }
+    for remark in team::remarks(report) {
+        let _ = writeln!(out, "\n{}", text(&remark));
+    }
+    if !rows.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn findings(report: &Report<'_>, out: &mut String) {

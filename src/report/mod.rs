@@ -12,6 +12,7 @@ pub mod practices;
 mod rows;
 mod schema;
 mod signoff;
+mod team;
 pub mod text;
 mod view;
 

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::measure::facts::Owed;
 
 use super::rows::rows;
+use super::team;
 use super::view::{self, Status, clock, headline, min_detectable, plain};
 use super::{Report, practices};
 
@@ -27,8 +28,7 @@ pub fn render_to(report: &Report<'_>, colour: bool, width: usize) -> String {
         page.line("");
     }
     system(report, &mut page);
-    let word = if view::team_declared(report) { "– not judged" } else { "–" };
-    page.labelled("TEAM", word, Style::new().bold(), view::team(report));
+    people(report, &mut page);
     page.line("");
     findings(report, &mut page);
     practices::section(report, &mut page);
@@ -146,6 +146,30 @@ fn system(report: &Report<'_>, page: &mut Page) {
 
 fn marked(status: Status) -> String {
     format!("{} {}", status.shape(), status.word())
+}
+
+fn people(report: &Report<'_>, page: &mut Page) {
+    match (team::verdict(report), team::declared(report)) {
+        (Some(status), _) => page.labelled("TEAM", &marked(status), style_of(status), &team::sentence(report)),
+        (None, declared) => {
+            page.labelled("TEAM", if declared { "– not judged" } else { "–" }, Style::new().bold(), &team::sentence(report))
+        }
+    }
+    let rows = team::rows(report);
+    if !rows.is_empty() {
+        page.line("");
+    }
+    for row in &rows {
+        let name = if row.counts { row.id.clone() } else { format!("{} (training)", row.id) };
+        page.part(row.status, &name, &format!("{}: {}", row.word, row.why), 34);
+    }
+    let remarks = team::remarks(report);
+    if !remarks.is_empty() {
+        page.line("");
+    }
+    for text in remarks {
+        page.block("  ", &text, Style::new().dimmed());
+    }
 }
 
 fn owed(report: &Report<'_>, page: &mut Page) {

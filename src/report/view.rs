@@ -4,8 +4,8 @@ use crate::base::{At, Span};
 use crate::event::{Calibrated, Outcome};
 use crate::measure::facts::{ClaimFacts, Facts, Judged, PartVerdict, Percentiles, Range, SteadyAfter};
 use crate::plan::{By, Environment, Mode, PhaseName, RtoFrom, TestKind};
+use crate::score::service;
 use crate::score::words::{bounds, capital, count, many, range};
-use crate::score::{TeamVerdict, service};
 
 use super::Report;
 
@@ -120,6 +120,13 @@ pub(super) fn headline(report: &Report<'_>) -> Headline {
             (Status::NotSteady, format!("The system was not steady beforehand, so nothing was injected{}", because(seen)))
         }
         33 => (Status::Invalid, format!("No valid evidence{}", because(report.score.system_why.first().map_or("", String::as_str)))),
+        32 => {
+            // What people missed says nothing of the system.
+            let system =
+                if report.score.judged { judged_sentence(report) } else { capital(&format!("{}.", report.score.system_why.join("; "))) };
+            let status = if report.score.judged { Status::of(report.score.system) } else { Status::NotJudged };
+            (status, format!("{system} The team: {}.", report.score.team_why.first().map_or("", String::as_str)))
+        }
         _ if !report.score.judged => (Status::NotJudged, capital(&format!("{}.", report.score.system_why.join("; ")))),
         _ => (Status::of(report.score.system), judged_sentence(report)),
     };
@@ -294,17 +301,6 @@ pub(super) fn outcome(facts: &Facts) -> &'static str {
         Some(Outcome::Stuck) => "an undo failed",
         None => "no end in the journal",
     }
-}
-
-pub(super) fn team(report: &Report<'_>) -> &'static str {
-    match report.score.team {
-        TeamVerdict::NotDeclared => "no expectations were declared",
-        TeamVerdict::NotJudged => "expectations were declared; this version does not judge them",
-    }
-}
-
-pub(super) fn team_declared(report: &Report<'_>) -> bool {
-    report.score.team == TeamVerdict::NotJudged
 }
 
 /// A fragment as a sentence of its own.

@@ -22,6 +22,8 @@ pub struct Team {
     pub roles: Option<Map<Vec<String>>>,
     /// The directory of runbooks.
     pub runbooks: Option<String>,
+    /// Where alerts are asked for while the drill runs.
+    pub signals: Option<Map<Source>>,
     /// What should be observed of them.
     pub expect: Option<Map<Expectation>>,
     /// What would lead them astray.
@@ -56,8 +58,18 @@ pub struct Expectation {
     pub when: Option<Due>,
     /// Expected again and again after the first time.
     pub then_every: Option<Span>,
+    /// It must not be observed within that time.
+    pub never: Option<bool>,
     /// `training` never changes the exit code.
     pub weight: Option<Weight>,
+}
+
+/// The plain keys of a source of alerts.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// How often it is asked. Default 1s.
+    pub every: Option<Span>,
 }
 
 /// Whether an expectation counts.
@@ -231,6 +243,16 @@ struct Alert {
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "gives its schema")]
 #[serde(deny_unknown_fields)]
+struct Server {
+    /// Where it is: `http://HOST:PORT`, with the path that stands before `/api`, if any.
+    url: String,
+    /// Request headers.
+    headers: Option<IndexMap<String, String>>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
 struct Answer {
     ask: String,
     matches: String,
@@ -278,6 +300,14 @@ pub fn expectations(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'sta
         ("handoff", "the lead is handed to this role", generator.subschema_for::<Handoff>().to_value()),
         ("command", "somebody runs a command that matches", generator.subschema_for::<Words>().to_value()),
         ("reply", "somebody replies to the prompt", generator.subschema_for::<Words>().to_value()),
+    ]
+}
+
+/// Kinds of sources of alerts: name, what is asked, schema of the spec.
+pub fn sources(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("alertmanager", "Alertmanager's API v2: what it would tell somebody of", generator.subschema_for::<Server>().to_value()),
+        ("prometheus", "the series `ALERTS` of Prometheus", generator.subschema_for::<Server>().to_value()),
     ]
 }
 

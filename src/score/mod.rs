@@ -16,6 +16,7 @@ pub mod rule;
 mod rule_tests;
 pub mod signal;
 mod targets;
+mod team;
 mod verdict;
 pub mod words;
 
@@ -39,6 +40,8 @@ pub struct Score {
     pub system_why: Vec<String>,
     /// What is said of the team.
     pub team: TeamVerdict,
+    /// Why, in fragments for people; the deciding ones first.
+    pub team_why: Vec<String>,
     /// What should be mended, worst first.
     pub findings: Vec<Finding>,
     /// Every practice of the Well-Architected Framework against this run.
@@ -53,8 +56,16 @@ pub struct Score {
 pub enum TeamVerdict {
     /// The scenario declares no expectations of people.
     NotDeclared,
-    /// It declares some; this version checks and carries them, and does not judge them. They are no part of the exit code.
+    /// It declares some that say nothing: all of it training, never due, of a run that ended after baseline, or of a version that could not judge them.
     NotJudged,
+    /// Everything that counts was on time.
+    Passed,
+    /// Something was late or missed.
+    Failed,
+    /// Something was not observed.
+    Inconclusive,
+    /// The run is no evidence at all.
+    Invalid,
 }
 
 /// How bad a finding is.
@@ -127,13 +138,14 @@ pub fn score(plan: &Plan, facts: &Facts) -> Score {
 /// The same, with what others saw beside the measurement.
 pub fn score_with(plan: &Plan, facts: &Facts, observed: &Observed) -> Score {
     let (judged, system, system_why) = verdict::system(plan, facts);
-    let team = if plan.carried.contains_key("team") { TeamVerdict::NotJudged } else { TeamVerdict::NotDeclared };
+    let (team, team_why) = team::team(plan, facts);
     let mut findings = if judged && facts.validity.valid { finding::findings(plan, facts) } else { Vec::new() };
     let practices = judge::judge(plan, facts, observed, &findings);
     findings.extend(gap::findings(plan, facts, &practices));
+    findings.extend(team::findings(plan, facts).into_iter().filter(|_| facts.validity.valid || !judged));
     findings.sort_by_key(|f| f.risk);
-    let exit_code = verdict::exit_code(facts, judged, system);
-    Score { judged, system, system_why, team, findings, practices, exit_code }
+    let exit_code = team::exit_code(verdict::exit_code(facts, judged, system), team, facts);
+    Score { judged, system, system_why, team, team_why, findings, practices, exit_code }
 }
 
 #[cfg(test)]
@@ -171,6 +183,7 @@ mod tests {
                 ("censored", 30),
                 ("no-claims", 0),
                 ("unfinished", 40),
+                ("team-failed", 32),
                 ("laptop", 0),
                 ("baseline", 0),
                 ("tabletop", 0),
@@ -246,6 +259,7 @@ mod tests {
                 ("checkout-node-loss.rto", Risk::Hri, "REL11-BP02"),
                 ("checkout-node-loss.rpo", Risk::Hri, "REL13-BP02"),
                 ("checkout-node-loss.availability", Risk::Mri, "REL11-BP07"),
+                ("team.wrong-turn.restarted-api", Risk::Mri, "REL12-BP01"),
             ]
         );
         assert_eq!(scored.findings[0].observed, "recovery took 14.2 – 14.4 s");

@@ -43,6 +43,12 @@ pub fn who(uid: u32) -> String {
     named(&text, uid)
 }
 
+/// The name of an account, or its number where it has none.
+pub fn name(uid: u32) -> String {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(&text, uid).unwrap_or_else(|| uid.to_string())
+}
+
 fn named(text: &str, uid: u32) -> String {
     name_of(text, uid).map_or_else(|| format!("uid {uid}"), |name| format!("{} (uid {uid})", crate::base::one_line(&name, 64)))
 }

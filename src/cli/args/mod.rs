@@ -3,6 +3,7 @@
 mod evidence;
 mod history;
 mod options;
+mod people;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -10,6 +11,7 @@ use super::exit::EXIT_CODES;
 pub use evidence::*;
 pub use history::*;
 pub use options::*;
+pub use people::*;
 
 /// Game days you can trust: inject a fault, measure the recovery from outside, undo everything whatever dies, judge the claims.
 #[derive(Debug, Parser)]
@@ -105,6 +107,22 @@ pub enum Verb {
     ///
     /// The fault is undone at once and the drill goes on. Exits with 11 when there is nothing to let go of.
     Release(Release),
+    /// Tell the drill that runs what you just did or saw: a mark of its scenario, or `ack` for “I take the page”
+    Mark(Mark),
+    /// Tell the drill what you think is wrong
+    Answer(Answer),
+    /// Write something into the drill's timeline: an observation, a message that was sent, a command that was run
+    Note(Note),
+    /// Tell the drill which step of a runbook you did
+    Step(Step),
+    /// Ask another role to take the lead, or take it
+    Handoff(Handoff),
+    /// Runbooks that drills can name
+    Runbook {
+        /// What to do with them
+        #[command(subcommand)]
+        action: Runbook,
+    },
     /// The safety lever of this machine: while it is engaged, running drills abort and none starts
     ///
     /// Every user of the machine may engage it; whoever did, and root, may release it. `check`, `plan` and `undo` work all the same.

@@ -132,7 +132,7 @@ pub struct Run {
     /// Run it so many times, each its own run, and say what that can claim; `reset` or a `system:` of the scenario brings it back in between
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with_all = ["tabletop", "until"])]
     pub repeat: Option<u32>,
-    /// No people take part (this version observes none anyway)
+    /// No people take part: what only they can show is not observed, and the team's verdict is no part of the exit code
     #[arg(long)]
     pub unattended: bool,
     /// Substitutions

@@ -44,6 +44,7 @@ pub(super) fn lines(story: &Story, pulses: &IndexMap<String, Pulse>, why_not: Op
         lines.extend(probes(pulses, label, now, look));
     }
     lines.extend(armed(story, label, look));
+    lines.extend(super::people::expected(story, label, now, look));
     let stop = match (state.outcome, &state.abort) {
         (Some(_), _) => "",
         (None, None) => "Ctrl-C aborts and undoes",

@@ -5,6 +5,7 @@ mod head;
 mod line;
 mod lower;
 mod painter;
+mod people;
 mod pulse;
 mod story;
 

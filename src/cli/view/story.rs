@@ -96,7 +96,8 @@ impl Story {
             .or_else(|| self.watched(entry))
             .or_else(|| self.end(entry, aborting))
             .or_else(|| self.ledger(entry))
-            .or_else(|| trouble(entry));
+            .or_else(|| trouble(entry))
+            .or_else(|| super::people::told(entry));
         told.into_iter().collect()
     }
 

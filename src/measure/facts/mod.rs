@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::base::{At, Interval, Span};
 use crate::event::{Calibrated, Class, Outcome, UndoRecord};
+use crate::response::Response;
 
 pub use claim::{AvailabilityFacts, ByFacts, ClaimFacts, HoldsFacts, Judged, LatencyFacts, PartVerdict, RpoFacts, RtoFacts};
 
@@ -42,6 +43,8 @@ pub struct Facts {
     pub left_to: Vec<(String, String)>,
     /// The timeline for people, in order.
     pub timeline: Vec<Moment>,
+    /// What was expected of people, and what became of it.
+    pub team: Response,
     /// Prober health.
     pub prober: ProberFacts,
 }

@@ -3,6 +3,7 @@
 
 mod evidence;
 mod opening;
+mod people;
 mod practices;
 mod story;
 mod style;
@@ -52,7 +53,7 @@ fn page(report: &Report<'_>, detail: Detail) -> Markup {
                     (section("claims", "Claims", "claimed, measured, margin", opening::claims(report)))
                     (section("picture", "What happened", "response times over the run", story::picture(report, detail)))
                     (section("timeline", "Timeline", "with the source of each stamp", story::timeline(report)))
-                    (section("people", "People", "expected against observed", story::people(report)))
+                    (section("people", "People", "expected against observed", people::people(report)))
                     (section("questions", "Well-Architected", "questions and practices, with coverage", practices::questions(report)))
                     (section("findings", "Findings", "worst first", story::findings(report)))
                     (section("method", "How it was measured", "and what it cannot show", evidence::method(report)))

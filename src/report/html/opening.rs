@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::super::Report;
 use super::super::rows::{Row, rows};
+use super::super::team;
 use super::super::view::{self, Headline, Status, clock, plain};
 use super::{badge, class, icon, words};
 
@@ -58,7 +59,7 @@ pub(super) fn header(report: &Report<'_>, head: &Headline) -> Markup {
                     @if matches!(head.status, Status::Stuck | Status::Aborted | Status::NotStarted | Status::NotSteady) && report.score.judged {
                         p.sentence { "The system: " (words(&report.score.system_why.join("; "))) "." }
                     }
-                    p.note { "Team: " (view::team(report)) "." }
+                    p.note { "Team: " @if let Some(status) = team::verdict(report) { (status.word()) ", " } (words(&team::sentence(report))) "." }
                     @for (id, who) in &report.facts.left_to {
                         p { strong { (id) " was left to " (words(who)) " to undo, and was not seen to be undone." } }
                     }

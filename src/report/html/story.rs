@@ -7,7 +7,7 @@ use crate::score::words::count;
 
 use super::super::Report;
 use super::super::picture::{self, MOST_PANELS, buckets, drawn};
-use super::super::view::{self, after_effect, clock};
+use super::super::view::{after_effect, clock};
 use super::{Detail, words};
 
 const MOST_MOMENTS: usize = 1_000;
@@ -106,34 +106,6 @@ pub(super) fn timeline(report: &Report<'_>) -> Markup {
             }
         }
         @if moments.len() > MOST_MOMENTS { p.note { (count((moments.len() - MOST_MOMENTS) as u64)) " later entries are in the journal." } }
-    }
-}
-
-/// What was declared of people.
-pub(super) fn people(report: &Report<'_>) -> Markup {
-    let expected = report.plan.carried.get("team").and_then(|t| t.get("expect")).and_then(|e| e.as_object());
-    html! {
-        p { "Team: " (view::team(report)) "." }
-        @if let Some(expected) = expected {
-            table.stack {
-                thead { tr { th { "Expected" } th { "By" } th { "Within" } th { "From" } th { "Observed" } } }
-                tbody {
-                    @for (id, e) in expected.iter().take(200) {
-                        @let text = |key: &str, or: &str| e.get(key).and_then(|v| v.as_str()).map_or_else(|| or.to_owned(), words);
-                        tr {
-                            td.tag data-l="expected" { span { (words(id)) } }
-                            td data-l="by" { (text("by", "anybody")) }
-                            td data-l="within" { (text("within", "no limit")) }
-                            td data-l="from" { (text("from", "effect")) }
-                            td data-l="observed" { "not judged in this version" }
-                        }
-                    }
-                }
-            }
-        }
-        @if !report.plan.not_judged.is_empty() {
-            p.note { "Declared, checked and not judged: " (words(&report.plan.not_judged.join(", "))) "." }
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod judged;
 mod measured;
+mod people;
 
 use serde_json::{Map, Value, json};
 
@@ -30,7 +31,7 @@ pub fn schema() -> Value {
                 map_of(object(vec![("result", text(), "done, failed, skipped"), ("detail", text(), "for people")], vec![])),
                 "by after-care step",
             ),
-            ("team", team(), "expectations of people"),
+            ("team", people::team(), "expectations of people"),
             ("score", score(), "findings; practices and questions of the Well-Architected Framework"),
             ("owed", list(owed()), "what is not undone"),
             (
@@ -141,7 +142,11 @@ fn run() -> Value {
         vec![
             ("outcome", word(&["completed", "not_steady", "aborted", "stuck"]), "when the journal has no end"),
             ("system", verdict(), "when the system was not put to the test: tabletop, baseline only"),
-            ("team", verdict(), "when the team was not judged; this version never does"),
+            (
+                "team",
+                verdict(),
+                "when nothing is said of the team: it has no expectations, all of them are training, or the run ended after baseline",
+            ),
             ("aborted", text(), "when it was not aborted"),
             ("could_not_start", text(), "when it could start"),
             ("taken_over", text(), "when the runner itself finished it"),
@@ -294,16 +299,6 @@ fn by() -> Value {
 
 fn holds() -> Value {
     part(vec![("samples", number(), "samples in the window")], vec![("share", fraction(), "when there was no sample")])
-}
-
-fn team() -> Value {
-    object(
-        vec![
-            ("expectations", json!({ "type": "object" }), "by expectation; empty in this version, which judges none"),
-            ("not_judged", list(text()), "what the scenario declares and this version does not judge"),
-        ],
-        vec![],
-    )
 }
 
 fn owed() -> Value {

@@ -18,13 +18,9 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
                 Ok(anchor) if anchor.fault() == Some(id) => {
                     out.push(Finding::error(place, format!("the fault `{id}` waits for itself"), "itself").help(others(s, id.as_str())))
                 }
-                Ok(Anchor::Expectation(of)) => out.push(
-                    Finding::warning(
-                        place,
-                        format!("this version does not observe `{of}`: the fault `{id}` would not be injected"),
-                        "an expectation of people",
-                    )
-                    .help("count from `steady` or from another fault"),
+                Ok(Anchor::Expectation(of)) if root(s, of.as_str()).as_deref() == Some(id.as_str()) => out.push(
+                    Finding::error(place, format!("the fault `{id}` waits for `{of}`, which is counted from `{id}` itself"), "never comes")
+                        .help("count the expectation `from: steady`, or from another fault"),
                 ),
                 Ok(_) => {}
             }
@@ -108,14 +104,7 @@ fn until(s: &Scenario, fault: &str, hold: &HoldDecl) -> Option<Finding> {
         return None;
     }
     if expected.contains(&word) {
-        return Some(
-            Finding::warning(
-                place,
-                format!("this version does not observe `{word}`: the fault is held for `at_most`"),
-                "an expectation of people",
-            )
-            .help("use `recovered`, or `released` and `firedrill release`"),
-        );
+        return None;
     }
     let finding = Finding::error(place, format!("a fault cannot be held until `{word}`"), "unknown word");
     let own = resolve(word, s).ok().and_then(|anchor| anchor.fault().cloned()).is_some_and(|id| id.as_str() == fault);
@@ -127,14 +116,35 @@ fn until(s: &Scenario, fault: &str, hold: &HoldDecl) -> Option<Finding> {
     })
 }
 
+/// The fault that an expectation is counted from in the end, over other expectations; the first, where it does not say.
+fn root(s: &Scenario, expectation: &str) -> Option<String> {
+    let first = || s.faults.keys().next().map(ToString::to_string);
+    let mut of = expectation.to_owned();
+    // A circle of expectations ends somewhere.
+    for _ in 0..=expectations(s).len() {
+        let expected = s.team.as_ref()?.get("expect")?.get(&of)?;
+        let named = expected.get("from").or_else(|| expected.get("when")?.get("after")).and_then(serde_json::Value::as_str);
+        let Some(word) = named else { return first() };
+        match resolve(word, s) {
+            Ok(Anchor::Expectation(next)) => of = next.to_string(),
+            Ok(anchor) => return anchor.fault().map(ToString::to_string),
+            Err(_) => return first(),
+        }
+    }
+    None
+}
+
 /// Faults that wait for each other: none of them would ever start.
 fn cycles(s: &Scenario) -> Vec<Finding> {
     let mut out = Vec::new();
     let mut told: BTreeSet<&str> = BTreeSet::new();
     let next = |id: &str| -> Option<&str> {
         let (word, _) = start(s.faults.get(id)?.how.at.as_ref());
-        let anchor = resolve(word, s).ok()?;
-        s.faults.get_key_value(anchor.fault()?.as_str()).map(|(id, _)| id.as_str())
+        let waited_for = match resolve(word, s).ok()? {
+            Anchor::Expectation(of) => root(s, of.as_str())?,
+            anchor => anchor.fault()?.to_string(),
+        };
+        s.faults.get_key_value(waited_for.as_str()).map(|(id, _)| id.as_str())
     };
     for id in s.faults.keys() {
         let first = id.as_str();
@@ -164,7 +174,7 @@ fn cycles(s: &Scenario) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{found, id, refuses, scenario, second_fault, warns};
+    use super::super::sample::{found, id, refuses, scenario, second_fault};
     use super::*;
     use crate::base::Span;
     use crate::scenario::model::{HoldUntil, HoldsDecl, RestoreDecl, RestoreHow, ShareBounds};
@@ -205,14 +215,26 @@ mod tests {
     }
 
     #[test]
-    fn expectations_are_moments_that_this_version_does_not_see() {
+    fn a_fault_may_wait_for_people_but_not_for_what_waits_for_it() {
         let mut s = scenario();
-        s.team = Some(json!({ "expect": { "detected": { "ack": {}, "within": "30s" } } }));
-        s.faults[0].how.at = after("detected");
-        warns(&s, "/faults/lose-primary/at/after", "does not observe `detected`");
+        s.team =
+            Some(json!({ "expect": { "detected": { "ack": {}, "within": "30s" }, "calm": { "ack": {}, "within": "30s", "from": "steady" },
+            "after": { "ack": {}, "within": "30s", "from": "detected" } } }));
+        for word in ["detected", "after"] {
+            s.faults[0].how.at = after(word);
+            refuses(&s, "/faults/lose-primary/at/after", "which is counted from `lose-primary` itself");
+        }
+        s.faults[0].how.at = after("calm");
+        assert_eq!(found(&s), vec![]);
         s.faults[0].how.at = None;
         s.faults[0].how.hold = HoldDecl::Until(HoldUntil { until: "detected".into(), at_most: Span::secs(60) });
-        warns(&s, "/faults/lose-primary/for/until", "does not observe");
+        assert_eq!(found(&s), vec![]);
+        s.faults[0].how.hold = HoldDecl::Time(Span::secs(60));
+        second_fault(&mut s);
+        s.faults[1].how.at = after("after");
+        assert!(found(&s).iter().all(|(place, _)| place == "/faults/slow-link/at"), "they may overlap, and that is all: {:?}", found(&s));
+        s.faults[0].how.at = after("slow-link.undone");
+        refuses(&s, "/faults/lose-primary/at", "wait for each other");
     }
 
     #[test]

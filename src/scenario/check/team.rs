@@ -13,8 +13,8 @@ const EXPECTATION: Sort = Sort { one: "expectation", many: "expectations", secti
 
 pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
     let Some(team) = &s.team else { return Vec::new() };
+    let mut out = meaning(s, team);
     let room = Room { scenario: s, expected: expectations(s), roles: roles(team) };
-    let mut out = Vec::new();
     for (section, item) in [("expect", "from"), ("wrong_turns", ""), ("prompts", ""), ("hints", "")] {
         for (id, value) in team.get(section).and_then(Value::as_object).into_iter().flatten() {
             let place = at(&["team", section, id]);
@@ -37,6 +37,53 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
                     out.extend(room.expectation(&place, key, moment));
                 }
             }
+        }
+    }
+    out
+}
+
+/// Patterns that are none, sources that are not there, times that are no time, and alerts that nobody asks for.
+fn meaning(s: &Scenario, team: &Value) -> Vec<Finding> {
+    let mut out = Vec::new();
+    let section = |name: &str| team.get(name).and_then(Value::as_object).into_iter().flatten();
+    let sources: Vec<&str> = section("signals").map(|(id, _)| id.as_str()).collect();
+    for part in ["expect", "wrong_turns"] {
+        for (id, value) in section(part) {
+            let place = |rest: &str| format!("{}{rest}", at(&["team", part, id]));
+            for kind in ["answer", "ack", "command"] {
+                let Some(pattern) = value.get(kind).and_then(|spec| spec.get("matches")).and_then(Value::as_str) else { continue };
+                if let Err(error) = regex::Regex::new(pattern) {
+                    let why = error.to_string();
+                    let last = why.lines().last().unwrap_or_default().to_owned();
+                    out.push(Finding::error(place(&format!("/{kind}/matches")), "this is not a regular expression", last));
+                }
+            }
+            let Some(alert) = value.get("alert") else { continue };
+            if let Some(source) = alert.get("source").and_then(Value::as_str).filter(|source| !sources.contains(source)) {
+                let finding = Finding::error(place("/alert/source"), format!("no source of alerts is called `{source}`"), "unknown source");
+                out.push(match did_you_mean(source, sources.iter().copied()) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding.help("declare it under `team.signals:`"),
+                });
+            } else if sources.is_empty() && part == "expect" && !s.tabletop {
+                let finding = Finding::warning(
+                    place("/alert"),
+                    format!("nobody is asked whether `{id}` fires: it will not be observed"),
+                    "no source",
+                );
+                out.push(
+                    finding.help("add for example `signals: { paging: { alertmanager: { url: \"http://127.0.0.1:9093\" } } }` to `team`"),
+                );
+            }
+        }
+    }
+    for (id, value) in section("signals") {
+        let every = value.get("every").and_then(Value::as_str).and_then(|every| every.parse::<crate::base::Span>().ok());
+        if every.is_some_and(|every| every < crate::base::Span::millis(100)) {
+            let place = at(&["team", "signals", id, "every"]);
+            out.push(
+                Finding::error(place, "a source of alerts is asked ten times a second at most", "too often").help("write for example `1s`"),
+            );
         }
     }
     out
@@ -109,8 +156,10 @@ mod tests {
     fn people_wait_for_things_that_are_there() {
         let good = json!({
             "roles": { "ops": ["dan"], "comms": ["erin"], "facilitator": ["alice"] },
+            "signals": { "paging": { "alertmanager": { "url": "http://h:9093" } } },
             "expect": {
-                "detected": { "alert": {}, "within": "30s" },
+                "detected": { "alert": { "labels": {}, "source": "paging" }, "within": "30s" },
+                "diagnosed": { "answer": { "ask": "?", "matches": "x" }, "within": "30s" },
                 "acknowledged": { "ack": {}, "by": "ops", "within": "5m", "from": "detected" },
                 "escalated": { "handoff": {}, "when": { "after": "acknowledged", "plus": "10m", "unless": "detected" } },
             },
@@ -127,6 +176,8 @@ mod tests {
             ("/wrong_turns/restarted/when/before", "x", "no expectation"),
             ("/prompts/ask/at/after", "efective", "not a moment"),
             ("/hints/look/unless", "detect", "no expectation"),
+            ("/expect/detected/alert/source", "pagin", "no source of alerts is called `pagin`"),
+            ("/expect/diagnosed/answer/matches", "(", "not a regular expression"),
         ] {
             let mut bad = good.clone();
             *bad.pointer_mut(pointer).unwrap() = json!(slip);

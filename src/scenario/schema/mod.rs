@@ -50,8 +50,11 @@ pub fn file_schema(known: &Known, kind: FileKind) -> Value {
     let mut defs = Map::new();
     let fault_kinds = hoist(&mut defs, "fault", &known.faults);
     let probe_kinds = hoist(&mut defs, "probe", &known.probes);
-    let expectation_kinds = own_kinds(team::expectations(&mut generator));
-    let notice_kinds = own_kinds(team::notices(&mut generator));
+    let told = Told {
+        expectations: own_kinds(team::expectations(&mut generator)),
+        notices: own_kinds(team::notices(&mut generator)),
+        sources: own_kinds(team::sources(&mut generator)),
+    };
     let root = match kind {
         FileKind::Scenario => scenario_root(&mut generator),
         FileKind::Workload => workload_root(&mut generator),
@@ -63,7 +66,7 @@ pub fn file_schema(known: &Known, kind: FileKind) -> Value {
     for unused in Bases::NAMES {
         defs.remove(unused);
     }
-    add_composed(known, &mut defs, bases, &fault_kinds, &probe_kinds, &expectation_kinds, &notice_kinds);
+    add_composed(known, &mut defs, bases, &fault_kinds, &probe_kinds, &told);
     let mut root = root;
     if let Some(object) = root.as_object_mut() {
         object.insert("$defs".to_owned(), Value::Object(defs));
@@ -103,10 +106,11 @@ struct Bases {
     expectation: Value,
     wrong_turn: Value,
     notice: Value,
+    source: Value,
 }
 
 impl Bases {
-    const NAMES: [&'static str; 11] = [
+    const NAMES: [&'static str; 12] = [
         "ProbeHow",
         "ConditionHow",
         "GuardHow",
@@ -118,6 +122,7 @@ impl Bases {
         "Expectation",
         "WrongTurn",
         "Notice",
+        "Source",
     ];
 
     fn collect(generator: &mut SchemaGenerator) -> Bases {
@@ -139,6 +144,7 @@ impl Bases {
             expectation: base::<team::Expectation>(generator),
             wrong_turn: base::<team::WrongTurn>(generator),
             notice: base::<team::Notice>(generator),
+            source: base::<team::Source>(generator),
         }
     }
 }
@@ -150,15 +156,14 @@ fn own_kinds(kinds: Vec<(&str, &str, Value)>) -> Vec<Kind> {
     kinds.into_iter().map(|(name, about, schema)| (name.to_owned(), about.to_owned(), schema)).collect()
 }
 
-fn add_composed(
-    known: &Known,
-    defs: &mut Map<String, Value>,
-    bases: Bases,
-    faults: &[Kind],
-    probes: &[Kind],
-    expectations: &[Kind],
-    notices: &[Kind],
-) {
+/// Kinds of what concerns people.
+struct Told {
+    expectations: Vec<Kind>,
+    notices: Vec<Kind>,
+    sources: Vec<Kind>,
+}
+
+fn add_composed(known: &Known, defs: &mut Map<String, Value>, bases: Bases, faults: &[Kind], probes: &[Kind], told: &Told) {
     let condition = json!({ "$ref": "#/$defs/Condition" });
     let declared = ("probe".to_owned(), "a declared probe, asked once more".to_owned(), json!({ "$ref": "#/$defs/Id" }));
     let once: Vec<Kind> = probes.iter().filter(|(name, ..)| !known.probe(name).is_some_and(|kind| kind.ledger)).cloned().collect();
@@ -193,9 +198,10 @@ fn add_composed(
     defs.insert("Restore".to_owned(), named(with(bases.restore, &[("only_if", condition)]), "a restore step"));
     let holds = id_map(json!({ "$ref": "#/$defs/HoldsDecl" }), "What must hold beside.");
     defs.insert("Claim".to_owned(), named(with(bases.claim, &[("holds", holds)]), "a claim"));
-    defs.insert("Expectation".to_owned(), kinded(bases.expectation, "an expectation", "expectation", expectations));
-    defs.insert("WrongTurn".to_owned(), kinded(bases.wrong_turn, "a wrong turn", "expectation", expectations));
-    defs.insert("Notice".to_owned(), kinded(bases.notice, "a notice", "notice", notices));
+    defs.insert("Expectation".to_owned(), kinded(bases.expectation, "an expectation", "expectation", &told.expectations));
+    defs.insert("Source".to_owned(), kinded(bases.source, "a source of alerts", "source", &told.sources));
+    defs.insert("WrongTurn".to_owned(), kinded(bases.wrong_turn, "a wrong turn", "expectation", &told.expectations));
+    defs.insert("Notice".to_owned(), kinded(bases.notice, "a notice", "notice", &told.notices));
 }
 
 /// The order in which people write a scenario.

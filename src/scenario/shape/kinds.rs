@@ -32,6 +32,7 @@ fn sort_name(sort: &str) -> &'static str {
         "probe" => "a probe kind",
         "condition" => "a condition",
         "notice" => "a kind of notice",
+        "source" => "a kind of source",
         _ => "a kind of expectation",
     }
 }

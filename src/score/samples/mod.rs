@@ -2,6 +2,7 @@
 //! It must never be part of the program.
 
 mod run;
+mod team;
 
 use indexmap::IndexMap;
 use serde_json::json;
@@ -9,6 +10,7 @@ use serde_json::json;
 use crate::base::{Interval, Span};
 use crate::measure::facts::*;
 use crate::plan::{Mode, Plan};
+use crate::response::Response;
 
 pub(crate) use run::{facts, plan};
 use run::{ms, part, seconds};
@@ -61,6 +63,7 @@ fn without_fault(facts: &mut Facts, phase: &str, why: &str) {
     facts.run.end = ms(40_000);
     facts.timeline.retain(|m| m.at < ms(30_001));
     facts.ledgers.clear();
+    facts.team = team::told(&plan(), false, false);
     facts.prober.tainted.clear();
     facts.validity.tainted_seconds = 0;
 }
@@ -170,6 +173,7 @@ pub(crate) fn all() -> Vec<Sample> {
             undecided(f, "the journal has no end");
             f.run.outcome = None;
         }),
+        make("team-failed", |p, f| f.team = team::told(p, true, true)),
         make("laptop", |p, _| p.environment = crate::plan::Environment::Laptop),
         make("baseline", |p, f| {
             undecided(f, "not run");
@@ -179,6 +183,7 @@ pub(crate) fn all() -> Vec<Sample> {
         make("tabletop", |p, f| {
             undecided(f, "not run");
             without_fault(f, "not_run", "tabletop");
+            f.team = Response::default();
             p.mode = Mode::Tabletop;
         }),
     ]

@@ -37,8 +37,9 @@ pub(crate) fn plan() -> Plan {
             "latency": { "p99": { "max": "800ms" }, "phase": "after" }, "by": "another-instance", "holds": {
                 "no-writes-on-minority": { "probe": "checkout", "success": { "max": "0%" }, "from": { "after": { "effective": "lose-primary" }, "plus": "5s" } } } } },
         "subject": {}, "baseline_within": "60s", "settle_within": "60s",
-        "not_judged": ["team.expect.detected"],
-        "carried": { "team": { "expect": { "detected": { "alert": {}, "within": "30s" } } }, "score": { "impact": "Orders stop; about 900 a minute at peak." } }
+        "not_judged": ["team.prompts.key-account"],
+        "team": super::team::plan(),
+        "carried": { "team": {}, "score": { "impact": "Orders stop; about 900 a minute at peak." } }
     });
     serde_json::from_value(value).unwrap()
 }
@@ -283,6 +284,7 @@ pub(crate) fn facts() -> Facts {
         owed: vec![],
         left_to: vec![],
         timeline: timeline(),
+        team: super::team::told(&plan(), true, false),
         prober: ProberFacts {
             lag_p99: Some(Span::micros(310)),
             stalls: 1,

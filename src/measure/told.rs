@@ -1,0 +1,43 @@
+//! The part of the timeline that people and their machines told.
+
+use crate::base::Interval;
+use crate::event::{AlertSeen, Deed, Entry, Event, Said, TeamEvent};
+
+/// A line: what, in which words, when, and by whose word.
+pub(super) fn told(entry: &Entry) -> Option<(&'static str, String, Option<Interval>, String)> {
+    let Event::Team(event) = &entry.event else { return None };
+    match event {
+        TeamEvent::Said(said) => {
+            let (what, text) = deed(said);
+            Some((what, text, said.claimed.map(Interval::exact), format!("{}, {}", said.role, said.by)))
+        }
+        TeamEvent::Alert(alert) => Some(("alert", of_alert(alert), Some(alert.when), format!("{} {}", alert.kind, alert.source))),
+        TeamEvent::SourceLost { source, why, .. } => {
+            Some(("signals", format!("{source} cannot be asked: {why}"), None, "firedrill".into()))
+        }
+        TeamEvent::Deaf { why } => Some(("people", format!("cannot be heard: {why}"), None, "firedrill".into())),
+        TeamEvent::Hint { id, say } => Some(("hint", format!("{id}: {say}"), None, "firedrill".into())),
+        // That something could be asked, or was met, says nothing that the rest does not.
+        TeamEvent::Listening { .. } | TeamEvent::SourceReached { .. } | TeamEvent::Met { .. } => None,
+    }
+}
+
+fn of_alert(alert: &AlertSeen) -> String {
+    let starts = alert.starts_at.as_ref().map_or_else(String::new, |at| format!(", since {at} by its own clock"));
+    if alert.firing { format!("{} fires{starts}", alert.name) } else { format!("{} has ended", alert.name) }
+}
+
+fn deed(said: &Said) -> (&'static str, String) {
+    match &said.deed {
+        Deed::Mark { mark, text } if text.is_empty() => ("mark", mark.clone()),
+        Deed::Mark { mark, text } => ("mark", format!("{mark}: {text}")),
+        Deed::Answer { text, .. } => ("answer", text.clone()),
+        Deed::Step { step, back_out: false } => ("step", step.clone()),
+        Deed::Step { step, back_out: true } => ("step", format!("{step} is taken back")),
+        Deed::Note { text } => ("note", text.clone()),
+        Deed::Message { to, text } => ("message", format!("to {to}: {text}")),
+        Deed::Command { line } => ("command", line.clone()),
+        Deed::Handoff { to } => ("hand-off", format!("{to} is asked to take the lead")),
+        Deed::Accept {} => ("hand-off", format!("{} takes the lead", said.role)),
+    }
+}

@@ -1,0 +1,360 @@
+//! What is expected of people, with every default filled in: when counting begins, how long it may take, and where alerts are asked for.
+
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::build::point;
+use super::{Map, Moment, Point};
+use crate::base::{Id, Span};
+use crate::scenario::model::{AfterMoment, Scenario};
+
+/// How often a source of alerts is asked unless told otherwise.
+const ASK_EVERY: Span = Span::secs(1);
+/// How long one look at a source may take at most.
+const LOOK: Span = Span::secs(5);
+
+/// The people who respond, and what is expected of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TeamPlan {
+    /// Who fills which role, by account names. Empty: everybody may say that they have any role.
+    pub roles: Map<Vec<String>>,
+    /// The directory of runbooks, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbooks: Option<String>,
+    /// Where alerts are asked for.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub signals: Map<SignalPlan>,
+    /// What should be observed.
+    pub expect: Map<ExpectationPlan>,
+    /// What would lead astray.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub wrong_turns: Map<WrongTurnPlan>,
+    /// Help for those who are stuck.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub hints: Map<HintPlan>,
+    /// Nobody takes part: what only people can show is not observed, and the verdict is no part of the exit code.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unattended: bool,
+}
+
+/// A source of alerts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalPlan {
+    /// `alertmanager` or `prometheus`.
+    pub kind: String,
+    /// Where it is; secrets stand in it as references.
+    pub url: String,
+    /// Request headers; secrets stand in them as references.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub headers: IndexMap<String, String>,
+    /// How often it is asked.
+    pub every: Span,
+    /// How long one look may take.
+    pub timeout: Span,
+}
+
+/// What is to be observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expected {
+    /// An alert with these labels fires.
+    Alert {
+        /// Every label must be there with this value.
+        labels: IndexMap<String, String>,
+        /// Only of this source.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Id>,
+    },
+    /// Somebody takes the page.
+    Ack {
+        /// With words that match.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        matches: Option<String>,
+    },
+    /// This mark.
+    Mark(String),
+    /// An answer.
+    Answer {
+        /// The question.
+        ask: String,
+        /// What a right answer matches.
+        matches: String,
+    },
+    /// A runbook step, `RUNBOOK#STEP`.
+    Step(String),
+    /// A message to this audience.
+    Message(String),
+    /// The lead goes to this role: asked and accepted.
+    Handoff {
+        /// The role.
+        to: String,
+    },
+    /// A command.
+    Command {
+        /// What its line matches.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        matches: Option<String>,
+    },
+}
+
+/// An expectation with every default filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpectationPlan {
+    /// What.
+    pub what: Expected,
+    /// Only by this role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// How long it may take.
+    pub within: Span,
+    /// Counted from.
+    pub from: Moment,
+    /// Not expected once this was met by the time that counting begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<Id>,
+    /// Expected again and again after the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then_every: Option<Span>,
+    /// It must not happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never: bool,
+    /// It is no part of any verdict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub training: bool,
+}
+
+/// A wrong turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WrongTurnPlan {
+    /// What.
+    pub what: Expected,
+    /// From when on it is one.
+    pub from: Moment,
+    /// Until this is met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Id>,
+    /// What one learns from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teaches: Option<String>,
+}
+
+/// Help for those who are stuck.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HintPlan {
+    /// When it is given.
+    pub at: Moment,
+    /// Not when this was met by then; and whoever meets it later was hinted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<Id>,
+    /// What is said.
+    pub say: String,
+}
+
+impl Expected {
+    /// The word of the language.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Expected::Alert { .. } => "alert",
+            Expected::Ack { .. } => "ack",
+            Expected::Mark(_) => "mark",
+            Expected::Answer { .. } => "answer",
+            Expected::Step(_) => "step",
+            Expected::Message(_) => "message",
+            Expected::Handoff { .. } => "handoff",
+            Expected::Command { .. } => "command",
+        }
+    }
+
+    /// Whether a machine observes it.
+    pub fn by_machine(&self) -> bool {
+        matches!(self, Expected::Alert { .. })
+    }
+
+    /// In a few words.
+    pub fn describe(&self) -> String {
+        match self {
+            Expected::Alert { labels, .. } => match labels.get("alertname") {
+                Some(name) if labels.len() == 1 => format!("alert {name}"),
+                _ => format!("alert {}", labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(", ")),
+            },
+            Expected::Ack { .. } => "page acknowledged".to_owned(),
+            Expected::Mark(mark) => format!("mark {mark}"),
+            Expected::Answer { ask, .. } => format!("answer to “{ask}”"),
+            Expected::Step(step) => format!("step {step}"),
+            Expected::Message(to) => format!("message to {to}"),
+            Expected::Handoff { to } => format!("hand-off to {to}"),
+            Expected::Command { matches } => matches.as_ref().map_or_else(|| "a command".to_owned(), |m| format!("command like {m}")),
+        }
+    }
+}
+
+/// What is expected of people, for the preview.
+pub(super) fn preview(team: Option<&TeamPlan>) -> Vec<String> {
+    let Some(team) = team else { return Vec::new() };
+    let width = team.expect.keys().chain(team.signals.keys()).map(|id| id.as_str().len()).max().unwrap_or(0);
+    let from = |e: &ExpectationPlan| match &e.from.after {
+        Point::Steady => "steady state".to_owned(),
+        Point::Effective(id) => format!("the effect of {id}"),
+        Point::Recovered(id) => format!("the recovery of {id}"),
+        Point::Undone(id) => format!("the undo of {id}"),
+        Point::Expectation(id) => id.to_string(),
+    };
+    let asked = team
+        .signals
+        .iter()
+        .map(|(id, s)| format!("  {:width$}  alerts of {} {}, asked every {}", id.as_str(), s.kind, s.url, s.every.human()));
+    let expected = team.expect.iter().map(|(id, e)| {
+        let by = e.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+        let plus = if e.from.plus == Span::ZERO { String::new() } else { format!("{} after ", e.from.plus.human()) };
+        let never = if e.never { "never " } else { "" };
+        let training = if e.training { "; training" } else { "" };
+        format!("  {:width$}  {never}{}{by} within {} of {plus}{}{training}", id.as_str(), e.what.describe(), e.within.human(), from(e))
+    });
+    asked.chain(expected).collect()
+}
+
+/// The team of a scenario, where it has one. The block was checked against its schema: what does not fit it is not here, and is named as not judged.
+pub(super) fn of(scenario: &Scenario) -> Option<TeamPlan> {
+    let team = scenario.team.as_ref()?;
+    Some(TeamPlan {
+        roles: read(team, "roles").unwrap_or_default(),
+        runbooks: read(team, "runbooks"),
+        signals: each(team, "signals", signal),
+        expect: each(team, "expect", |value| expectation(scenario, value)),
+        wrong_turns: each(team, "wrong_turns", |value| wrong_turn(scenario, value)),
+        hints: each(team, "hints", |value| {
+            Some(HintPlan { at: moment(scenario, &read(value, "at")?), unless: read(value, "unless"), say: read(value, "say")? })
+        }),
+        unattended: false,
+    })
+}
+
+fn read<T: DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
+    T::deserialize(value.get(key)?).ok()
+}
+
+fn each<T>(team: &Value, section: &str, one: impl Fn(&Value) -> Option<T>) -> Map<T> {
+    let items = team.get(section).and_then(Value::as_object).into_iter().flatten();
+    items.filter_map(|(id, value)| Some((id.parse().ok()?, one(value)?))).collect()
+}
+
+fn moment(scenario: &Scenario, given: &AfterMoment) -> Moment {
+    Moment { after: counted_from(scenario, &given.after), plus: given.plus }
+}
+
+/// The point that a word names; the effect of the first fault, where nothing is said of which.
+fn counted_from(scenario: &Scenario, word: &str) -> Point {
+    let first = scenario.faults.keys().next();
+    match (word, first) {
+        ("effect" | "effective", Some(id)) => Point::Effective(id.clone()),
+        (_, first) => point(scenario, word, first),
+    }
+}
+
+fn expected(value: &Value) -> Option<Expected> {
+    let text = |key: &str| read::<String>(value, key);
+    let of = |kind: &str, key: &str| value.get(kind).and_then(|spec| read::<String>(spec, key));
+    let has = |kind: &str| value.get(kind).is_some();
+    if let Some(alert) = value.get("alert") {
+        return Some(Expected::Alert { labels: read(alert, "labels")?, source: read(alert, "source") });
+    }
+    if let Some(answer) = value.get("answer") {
+        return Some(Expected::Answer { ask: read(answer, "ask")?, matches: read(answer, "matches")? });
+    }
+    let named =
+        text("mark").map(Expected::Mark).or_else(|| text("step").map(Expected::Step)).or_else(|| text("message").map(Expected::Message));
+    named
+        .or_else(|| of("handoff", "to").map(|to| Expected::Handoff { to }))
+        .or_else(|| has("ack").then(|| Expected::Ack { matches: of("ack", "matches") }))
+        .or_else(|| has("command").then(|| Expected::Command { matches: of("command", "matches") }))
+}
+
+fn expectation(scenario: &Scenario, value: &Value) -> Option<ExpectationPlan> {
+    let when = value.get("when");
+    let after: Option<AfterMoment> = when.filter(|when| when.get("after").is_some()).and_then(|when| {
+        let plus = read(when, "plus").unwrap_or_default();
+        Some(AfterMoment { after: read(when, "after")?, plus })
+    });
+    let from = match (read::<String>(value, "from"), after) {
+        (Some(word), _) => Moment { after: counted_from(scenario, &word), plus: Span::ZERO },
+        (None, Some(after)) => moment(scenario, &after),
+        (None, None) => Moment { after: counted_from(scenario, "effective"), plus: Span::ZERO },
+    };
+    Some(ExpectationPlan {
+        what: expected(value)?,
+        by: read(value, "by"),
+        within: read(value, "within")?,
+        from,
+        unless: when.and_then(|when| read(when, "unless").or_else(|| read(when, "before"))),
+        then_every: read(value, "then_every"),
+        never: read(value, "never").unwrap_or_default(),
+        training: read::<String>(value, "weight").is_some_and(|weight| weight == "training"),
+    })
+}
+
+fn wrong_turn(scenario: &Scenario, value: &Value) -> Option<WrongTurnPlan> {
+    let when = value.get("when");
+    let after = when.and_then(|when| read::<String>(when, "after")).unwrap_or_else(|| "effective".into());
+    let plus = when.and_then(|when| read(when, "plus")).unwrap_or_default();
+    Some(WrongTurnPlan {
+        what: expected(value)?,
+        from: Moment { after: counted_from(scenario, &after), plus },
+        before: when.and_then(|when| read(when, "before")),
+        teaches: read(value, "teaches"),
+    })
+}
+
+fn signal(value: &Value) -> Option<SignalPlan> {
+    let (kind, spec) = ["alertmanager", "prometheus"].into_iter().find_map(|kind| Some((kind, value.get(kind)?)))?;
+    let every = read(value, "every").unwrap_or(ASK_EVERY);
+    let headers = read(spec, "headers").unwrap_or_default();
+    Some(SignalPlan {
+        kind: kind.to_owned(),
+        url: read(spec, "url")?,
+        headers,
+        every,
+        timeout: LOOK.min(every.times(5)).max(Span::millis(200)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::build::tests::of;
+    use crate::scenario::check::sample::{self, id};
+    use serde_json::json;
+
+    #[test]
+    fn a_team_is_planned_with_every_default() {
+        let mut s = sample::scenario();
+        s.team = Some(json!({
+            "roles": { "ops": ["dan"] },
+            "signals": { "paging": { "alertmanager": { "url": "http://127.0.0.1:9093" } } },
+            "expect": {
+                "detected": { "alert": { "labels": { "alertname": "Down" } }, "within": "30s" },
+                "acked": { "ack": {}, "by": "ops", "within": "5m", "from": "detected" },
+                "escalated": { "handoff": { "to": "dba" }, "within": "5m", "when": { "after": "acked", "plus": "10m", "unless": "detected" } },
+                "told": { "message": "all", "within": "15m", "then_every": "30m", "weight": "training" },
+                "quiet": { "alert": { "labels": { "alertname": "Other" } }, "within": "1m", "never": true },
+            },
+            "wrong_turns": { "restarted": { "step": "api#restart", "when": { "before": "acked" }, "teaches": "no" } },
+            "hints": { "look": { "at": { "after": "effective", "plus": "5m" }, "unless": "acked", "say": "look" } },
+        }));
+        let plan = of(&s);
+        let team = plan.team.as_ref().unwrap();
+        let effective = || Point::Effective(id("lose-primary"));
+        assert_eq!(team.expect["detected"].from, Moment { after: effective(), plus: Span::ZERO });
+        assert_eq!(team.expect["acked"].from.after, Point::Expectation(id("detected")));
+        assert_eq!(team.expect["escalated"].from, Moment { after: Point::Expectation(id("acked")), plus: Span::secs(600) });
+        assert_eq!((team.expect["escalated"].unless.as_ref(), team.expect["told"].training), (Some(&id("detected")), true));
+        assert!(team.expect["quiet"].never && !team.expect["detected"].never);
+        assert_eq!(team.signals["paging"].every, Span::secs(1));
+        assert_eq!(team.wrong_turns["restarted"].before, Some(id("acked")));
+        assert_eq!(team.hints["look"].at, Moment { after: effective(), plus: Span::secs(300) });
+        assert_eq!(plan.not_judged, Vec::<String>::new());
+        let (text, _) = plan.to_text().unwrap();
+        assert_eq!(serde_json::from_str::<crate::plan::Plan>(&text).unwrap(), plan);
+    }
+}

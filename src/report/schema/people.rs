@@ -1,0 +1,88 @@
+//! The part of the schema that speaks of people.
+
+use serde_json::{Value, json};
+
+use super::{boolean, instant, interval, list, map_of, number, object, text, word};
+
+pub(super) fn team() -> Value {
+    let stamps = object(vec![("all", number(), "what met expectations"), ("machine_observed", number(), "of these, by machines")], vec![]);
+    let unrelated = object(
+        vec![
+            ("name", text(), "its name"),
+            ("source", text(), "kind of its source"),
+            ("seen_mono_ns", instant(), "when it was first seen to fire"),
+        ],
+        vec![],
+    );
+    object(
+        vec![
+            ("expectations", map_of(expectation()), "by expectation; those that were not due are left out"),
+            ("not_due", list(text()), "expectations whose condition did not come true"),
+            ("wrong_turns", map_of(turn()), "by wrong turn"),
+            ("unrelated_alerts", list(unrelated), "alerts after the fault that no expectation speaks of"),
+            ("unattended", boolean(), "nobody took part: the team's verdict is no part of the exit code"),
+            ("stamps", stamps, "who observed what met expectations"),
+            ("why", list(text()), "why the team's verdict is what it is, the deciding reasons first"),
+            ("not_judged", list(text()), "what the scenario declares and this version does not judge"),
+        ],
+        vec![],
+    )
+}
+
+fn expectation() -> Value {
+    let repeats = object(
+        vec![
+            ("due", number(), "how often after the first time"),
+            ("kept", number(), "of these, in time"),
+            ("missed_mono_ns", list(instant()), "when it was due and did not come"),
+        ],
+        vec![],
+    );
+    let kinds = word(&["alert", "ack", "mark", "answer", "step", "message", "handoff", "command"]);
+    object(
+        vec![
+            ("verdict", word(&["on_time", "late", "missed", "not_observed"]), "what became of it"),
+            ("why", text(), "for people"),
+            ("kind", kinds, "what is observed"),
+            ("what", text(), "for people"),
+            ("within_us", number(), "how long it may take"),
+            ("from", text(), "counted from, for people"),
+            ("counts", boolean(), "part of the team's verdict; else training"),
+            ("never", boolean(), "it must not happen"),
+            ("machine", boolean(), "a machine observes it"),
+            ("out_of_order", boolean(), "it came before what it is counted from"),
+            ("hinted", boolean(), "a hint was given before"),
+            ("also", list(text()), "others who said the same"),
+            ("entries", list(number()), "journal entries that show it"),
+        ],
+        vec![
+            ("by", text(), "when no role is named"),
+            ("due_mono_ns", instant(), "when counting did not begin"),
+            ("observed", interval(), "when it was not"),
+            ("took_us", number(), "when it was not observed; at most, counted from"),
+            ("took_lo_us", number(), "when it was not observed; at least"),
+            ("source", text(), "when it was not observed; a kind of source, or a role"),
+            ("who", text(), "when it was not observed; the source's id, or an account"),
+            ("received_mono_ns", instant(), "when nobody claimed another time than when they were heard"),
+            ("starts_mono_ns", json!({ "type": "integer" }), "when the source says no time of its own; by wall clocks"),
+            ("repeats", repeats, "when it is not expected again and again, or never came"),
+        ],
+    )
+}
+
+fn turn() -> Value {
+    object(
+        vec![
+            ("verdict", word(&["avoided", "taken", "backed_out", "not_observed"]), "what became of it"),
+            ("why", text(), "for people"),
+            ("what", text(), "for people"),
+            ("entries", list(number()), "journal entries that show it"),
+        ],
+        vec![
+            ("taken_mono_ns", instant(), "when it was not taken"),
+            ("lost_us", number(), "when it was not taken"),
+            ("by", text(), "when it was not taken; a role"),
+            ("teaches", text(), "when the scenario does not say"),
+        ],
+    )
+}
