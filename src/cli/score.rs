@@ -9,8 +9,8 @@ use crate::measure;
 use crate::report::{Report, practices};
 use crate::scenario::finding::did_you_mean;
 use crate::score::catalogue::{Catalogue, Practice, catalogue};
-use crate::score::extract::PRODUCED;
 use crate::score::{explain, score as judge};
+use crate::score::{extract, people};
 
 /// `firedrill score RUN`.
 pub fn score(args: &Score, voice: Voice) -> Exit {
@@ -71,12 +71,13 @@ fn asked(name: &str, voice: Voice) -> Option<&'static Practice> {
 pub fn signals() -> String {
     let all: &Catalogue = catalogue();
     let used = |name: &str| all.practices.iter().filter(|p| p.rule.as_ref().is_some_and(|rule| rule.names().0.contains(&name))).count();
+    let made = |name: &str| extract::PRODUCED.contains(&name) || people::PRODUCED.contains(&name);
     let mut out = String::from(
         "Signals that practices are judged by. What is not produced counts as not instrumented: it supports nothing and refutes nothing.\n",
     );
     for (title, produced) in [("Produced by this version", true), ("Not produced yet", false)] {
         out += &format!("\n{title}\n");
-        for (name, kind) in all.signals.iter().filter(|(name, _)| PRODUCED.contains(&name.as_str()) == produced) {
+        for (name, kind) in all.signals.iter().filter(|(name, _)| made(name) == produced) {
             let quantity = kind.quantity.as_ref().map_or_else(String::new, |quantity| format!(" [{quantity}]"));
             let rules = match used(name) {
                 0 => "no rule".to_owned(),
@@ -108,7 +109,11 @@ mod tests {
             assert_eq!(page.matches(&head).count(), 1, "{name}");
         }
         let yet = page.find("Not produced yet").unwrap();
-        assert!(page.find("  failover_s (s)").unwrap() < yet && page.find("  ttd_s (s)").unwrap() > yet);
+        assert!(
+            page.find("  failover_s (s)").unwrap() < yet
+                && page.find("  ttd_s (s)").unwrap() < yet
+                && page.find("  ttn_s (s)").unwrap() > yet
+        );
         assert!(
             page.contains("failover_time (1.6)") && page.contains("rto_s                        must be claimed or declared"),
             "{page}"

@@ -10,6 +10,7 @@ pub mod judge;
 #[cfg(test)]
 mod judge_tests;
 pub mod many;
+pub mod people;
 mod proof;
 pub mod rule;
 #[cfg(test)]
@@ -132,7 +133,7 @@ pub fn service(plan: &Plan, claim: &str) -> String {
 
 /// Judges a run. A pure function: the same plan and facts always give the same score, and a fact that is missing never improves it.
 pub fn score(plan: &Plan, facts: &Facts) -> Score {
-    score_with(plan, facts, &Observed::default())
+    score_with(plan, facts, &people::observed(plan, facts))
 }
 
 /// The same, with what others saw beside the measurement.
