@@ -16,7 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 /// What a sample's time is counted as (design 1.1, 1.7).
 const KINDS: [&str; 4] = ["response_all", "service_ok", "lag", "wait"];
 
-/// One second of one probe in one phase; of a fast probe that was far from any edge, up to ten.
+/// One second of one probe in one phase; of a fast probe that was far from any edge, up to a minute.
 #[derive(Debug)]
 pub struct Second<'a> {
     /// `probe.episode.phase.kind`; the episode of `before` is `run`.
