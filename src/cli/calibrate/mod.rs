@@ -147,8 +147,10 @@ fn take(bench: &Bench, case: &Case, redone: &AtomicU32) -> Result<Trial, Failed>
         let run = runtime.block_on(bench.drill(case, take))?;
         let (plan, entries) = store::read(&run).map_err(|error| Failed::of(format!("failed to {error}")))?;
         let facts = crate::measure::facts(&plan, &entries);
+        let stalls: Vec<_> =
+            entries.iter().filter_map(|e| if let Event::Stall { from, to } = e.event { Some((from, to)) } else { None }).collect();
         let told = crate::truth::read(&run.join("truth")).map_err(|error| Failed::of(format!("failed to read the truth: {error}")))?;
-        match verdict::compare(case, &facts, &told) {
+        match verdict::compare(case, &facts, &told, &stalls) {
             Ok(trial) => {
                 if trial.covered {
                     let _ = std::fs::remove_dir_all(&run);
@@ -160,6 +162,8 @@ fn take(bench: &Bench, case: &Case, redone: &AtomicU32) -> Result<Trial, Failed>
         }
         redone.fetch_add(1, Ordering::SeqCst);
         let _ = std::fs::remove_dir_all(&run);
+        // What keeps the machine busy may be over soon.
+        runtime.block_on(clock::sleep(Span::millis(250 << take.min(5))));
     }
     Err(Failed {
         why: format!("a trial proved nothing {TAKES} times in a row, at last because {why}"),

@@ -68,8 +68,8 @@ pub struct Summary {
     pub median_point_error_us: Option<u64>,
 }
 
-/// Compares; `Err` says why the trial proves nothing.
-pub fn compare(case: &Case, facts: &Facts, told: &[Told]) -> Result<Trial, String> {
+/// Compares; `Err` says why the trial proves nothing. `stalls` is when the prober stood still.
+pub fn compare(case: &Case, facts: &Facts, told: &[Told], stalls: &[(At, At)]) -> Result<Trial, String> {
     let truth = True::all(told);
     let probe = facts.probes.get("seen").ok_or("the drill has no samples")?;
     doubt(case, facts, told, &truth)?;
@@ -108,7 +108,12 @@ pub fn compare(case: &Case, facts: &Facts, told: &[Told]) -> Result<Trial, Strin
     // long, was answered: that is no outage by its definition.
     let waited = if case.state == State::Stall { case.look.timeout } else { Span(0) };
     let sure = Span(case.look.every.0 + waited.0 + facts.prober.lag_p99.unwrap_or_default().0 + 2_000_000);
-    if probe.outages.is_empty() && expected.iter().any(|truth| length_of(truth).is_some_and(|(least, _)| least > sure.0)) {
+    let to_see: Vec<&True> = expected.iter().filter(|truth| length_of(truth).is_some_and(|(least, _)| least > sure.0)).collect();
+    if probe.outages.is_empty() && !to_see.is_empty() {
+        // A time-out that was decided while the prober stood still says nothing, and so the measurement takes it.
+        if to_see.iter().any(|truth| stalls.iter().any(|stall| blinded(raw, truth, case.look.timeout, *stall))) {
+            return Err("the prober stood still when its samples were decided".into());
+        }
         wrong.push("the outage was not seen".into());
     }
     if let ([outage], [truth]) = (probe.outages.as_slice(), expected.as_slice()) {
@@ -152,6 +157,12 @@ fn doubt(case: &Case, facts: &Facts, told: &[Told], truth: &[True]) -> Result<()
         _ => false,
     });
     if stood { Err("the server stood still".into()) } else { Ok(()) }
+}
+
+/// Whether the prober stood still while samples of an outage were under way.
+fn blinded(raw: impl Fn(At) -> u64, truth: &True, timeout: Span, (from, to): (At, At)) -> bool {
+    let end = truth.up.map_or(u64::MAX, |up| up.1.saturating_add(timeout.0).saturating_add(Span::millis(5).0));
+    raw(from) <= end && truth.down.0 <= raw(to)
 }
 
 fn length_of(truth: &True) -> Option<(u64, u64)> {
@@ -280,6 +291,16 @@ mod tests {
         assert!(!meets(raw, seen.recovery, None), "what never ended has no upper bound");
         let open = outage((10, 20), (50, None));
         assert!(meets(raw, open.recovery, None) && meets(raw, open.recovery, Some((9_000, 9_001))));
+    }
+
+    #[test]
+    fn a_prober_that_stood_still_has_proven_nothing() {
+        let raw = |at: At| at.0 + 1000;
+        let ms = |n: u64| Span::millis(n).0;
+        let truth = True { down: (ms(100), ms(101)), up: Some((ms(103), ms(104))) };
+        let stood = |from: u64, to: u64| blinded(raw, &truth, Span::millis(50), (At(ms(from)), At(ms(to))));
+        assert!(stood(150, 160) && stood(90, 120) && stood(102, 103));
+        assert!(!stood(160, 200) && !stood(10, 90));
     }
 
     #[test]
