@@ -156,7 +156,8 @@ fn missed_without_a_rule() {
     let report = done.expect(32).json();
     assert_eq!((&report["run"]["system"], &report["run"]["team"]), (&"passed".into(), &"failed".into()));
     assert_eq!(report["team"]["expectations"]["detected"]["verdict"], "missed");
-    assert_eq!(report["score"]["findings"][0]["id"], "team.detected");
+    let findings = report["score"]["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["id"] == "team.detected"), "{findings:#?}");
 }
 
 fn not_observed_without_a_source() {

@@ -142,8 +142,11 @@ pub fn score_with(plan: &Plan, facts: &Facts, observed: &Observed) -> Score {
     let (team, team_why) = team::team(plan, facts);
     let mut findings = if judged && facts.validity.valid { finding::findings(plan, facts) } else { Vec::new() };
     let practices = judge::judge(plan, facts, observed, &findings);
-    findings.extend(gap::findings(plan, facts, &practices));
-    findings.extend(team::findings(plan, facts).into_iter().filter(|_| facts.validity.valid || !judged));
+    let of_team: Vec<Finding> = team::findings(plan, facts).into_iter().filter(|_| facts.validity.valid || !judged).collect();
+    // What the team's findings say of a practice is not said twice.
+    let told = |gap: &Finding| of_team.iter().any(|finding| finding.practice.label == gap.practice.label);
+    findings.extend(gap::findings(plan, facts, &practices).into_iter().filter(|gap| !told(gap)));
+    findings.extend(of_team);
     findings.sort_by_key(|f| f.risk);
     let exit_code = team::exit_code(verdict::exit_code(facts, judged, system), team, facts);
     Score { judged, system, system_why, team, team_why, findings, practices, exit_code }
