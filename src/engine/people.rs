@@ -1,10 +1,11 @@
 //! The participant socket of a run: how people say what they do, from any account of the machine. It lies apart from the run's directory, which
 //! lets nobody else in. One line of JSON there, one back; who says it is what the kernel says. Both sides are here, and what is admitted.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::BufReader;
@@ -26,6 +27,9 @@ const HEAR: Span = Span::secs(2);
 const AT_ONCE: usize = 16;
 /// Longest text, in characters.
 pub const LONGEST: usize = 4_000;
+
+/// Most that is taken of one account in one drill: whoever floods it fills no disk, and keeps nobody else from being heard.
+const EACH: u32 = 1_000;
 
 /// What somebody says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +71,23 @@ struct Room {
     steps: Vec<String>,
     clock: Clock,
     ask: mpsc::Sender<Command>,
+    taken: Taken,
+}
+
+/// How much has been taken of each account.
+#[derive(Debug, Default)]
+struct Taken(Mutex<HashMap<u32, u32>>);
+
+impl Taken {
+    fn one_more(&self, uid: u32, by: &str) -> Result<(), String> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(uid).or_default();
+        if *count >= EACH {
+            return Err(format!("{by} has said {EACH} things in this drill, and no more are taken: write the rest down elsewhere"));
+        }
+        *count += 1;
+        Ok(())
+    }
 }
 
 /// Opens the socket in a directory that everybody may look into, and hears whoever speaks, until the task is aborted.
@@ -84,7 +105,7 @@ pub fn listen(
     let (_handle, path) = socket::address(dir, NAME)?;
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666))?;
-    let room = Arc::new(Room { run: run.to_owned(), team: team.clone(), steps, clock, ask });
+    let room = Arc::new(Room { run: run.to_owned(), team: team.clone(), steps, clock, ask, taken: Taken::default() });
     let seats = Arc::new(Semaphore::new(AT_ONCE));
     Ok(tokio::spawn(async move {
         loop {
@@ -123,6 +144,7 @@ async fn hear(stream: UnixStream, room: &Room) -> io::Result<()> {
 async fn take(saying: Saying, uid: u32, room: &Room) -> Result<(At, String), String> {
     let (name, by) = (account::name(uid), account::who(uid));
     let said = admit(&room.team, &room.steps, (&name, &by), saying, room.clock.now())?;
+    room.taken.one_more(uid, &by)?;
     let role = said.role.clone();
     let (told, mut answer) = mpsc::channel(1);
     let over = || "the drill is over".to_owned();
@@ -309,6 +331,14 @@ mod tests {
         }
         let near = try_it(Some("ops"), None, step("db#promot")).unwrap_err();
         assert!(near.contains("did you mean `db#promote`?"), "{near}");
+    }
+
+    #[test]
+    fn whoever_floods_a_drill_is_stopped_and_nobody_else() {
+        let taken = Taken::default();
+        assert!((0..EACH).all(|_| taken.one_more(1000, "dan (uid 1000)").is_ok()));
+        assert!(taken.one_more(1000, "dan (uid 1000)").unwrap_err().starts_with("dan (uid 1000) has said 1000 things"));
+        assert_eq!(taken.one_more(1001, "erin (uid 1001)"), Ok(()));
     }
 
     #[test]
