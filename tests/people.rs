@@ -185,7 +185,7 @@ fn runbooks() {
     place.file("runbooks/shop.md", good);
     place.file("runbooks/page.md", "# Only a page\n");
     let done = place.run(&["runbook", "check", "--scenario", "scenario.yaml"], 20).expect(0);
-    assert_eq!(done.stdout, "1 runbooks with 3 steps; 1 other pages\n1 of 3 steps are expected by no drill:\n  shop#look\n");
+    assert_eq!(done.stdout, "1 runbook with 3 steps; 1 other page\n1 of 3 steps are expected by no drill:\n  shop#look\n");
     place.file(
         "runbooks/shop.md",
         good.replace("{#restart}", "{#thaw}").replace("owner: ops", "service: shop").replace("Look", "[Look](gone.md)"),

@@ -11,6 +11,7 @@ use super::out::{Voice, print, say};
 use crate::base::one_line;
 use crate::plan::{Expected, Mode, Plan};
 use crate::response::runbook::{LARGEST, Runbook, parse};
+use crate::score::words::many;
 
 /// A directory of runbooks, by name.
 type Shelf = BTreeMap<String, (PathBuf, Runbook)>;
@@ -102,7 +103,8 @@ pub fn check(args: &RunbookCheck, voice: Voice) -> Exit {
     wrong.iter().for_each(|line| say(&format!("error: {line}")));
     let all: Vec<String> =
         found.iter().flat_map(|(name, (_, book))| book.steps.iter().map(move |step| format!("{name}#{}", step.id))).collect();
-    print(&format!("{} runbooks with {} steps; {pages} other pages\n", found.len(), all.len()));
+    let (books, steps, others) = (many(found.len() as u64, "runbook"), many(all.len() as u64, "step"), many(pages as u64, "other page"));
+    print(&format!("{books} with {steps}; {others}\n"));
     if !args.scenarios.is_empty() {
         let never: Vec<&String> = all.iter().filter(|step| !expected.contains(step)).collect();
         print(&format!("{} of {} steps are expected by no drill{}\n", never.len(), all.len(), if never.is_empty() { "" } else { ":" }));

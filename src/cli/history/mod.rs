@@ -37,9 +37,10 @@ impl Failed {
                 ("`firedrill history rebuild` makes it anew from the run directories, which are the truth", Exit::CouldNotStart)
             }
             Failed::History(HistoryError::Busy(_)) => ("try again when it has ended; nothing is lost", Exit::CouldNotStart),
-            Failed::History(_) => {
-                ("move that file away, or let this account write beside the runs; the runs themselves are untouched", Exit::CouldNotStart)
-            }
+            Failed::History(_) => (
+                "make room on that disk, move that file away, or let this account write beside the runs; the runs themselves are untouched",
+                Exit::CouldNotStart,
+            ),
             Failed::Run(_) => ("`firedrill undo` undoes what the run owes, also when its journal is damaged", Exit::CouldNotStart),
         };
         voice.error(&self.to_string(), Some(help));
