@@ -8,6 +8,7 @@ pub mod event;
 pub mod evidence;
 pub mod fault;
 pub mod fold;
+pub mod gameday;
 pub mod history;
 pub mod journal;
 pub mod measure;

@@ -46,8 +46,8 @@ fn shipped() -> (Vec<String>, Vec<String>) {
     let mut names: Vec<String> =
         found.iter().filter_map(|path| path.strip_prefix(&folder).ok()).map(|path| path.display().to_string()).collect();
     names.sort();
-    // A policy is no scenario; tests/policy.rs looks at it.
-    names.retain(|name| !text_of(name).lines().any(|line| line.starts_with("policy: 1")));
+    // A policy is no scenario, nor is a game day; tests/policy.rs and tests/gameday.rs look at them.
+    names.retain(|name| !text_of(name).lines().any(|line| line.starts_with("policy: 1") || line.starts_with("gameday: 1")));
     names.into_iter().partition(|name| !text_of(name).lines().any(|line| line.starts_with("workload: 1")))
 }
 

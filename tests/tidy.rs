@@ -62,7 +62,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("response", "base event plan"),
         ("measure", "base event fold plan response"),
         ("score", "base event plan measure response"),
-        ("report", "base event plan measure score response"),
+        ("gameday", "base scenario"),
+        ("report", "base event plan measure score response gameday"),
         ("sys", "base"),
         ("journal", "base event sys"),
         ("evidence", "base event state plan journal"),
@@ -110,7 +111,7 @@ fn every_room_is_in_the_table_and_in_the_map() {
     }
 }
 
-const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "policy", "signal", "response", "measure", "score", "report"];
+const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "policy", "signal", "response", "measure", "score", "gameday", "report"];
 const PURE_FILES: &[&str] = &[
     "engine/decide.rs",
     "engine/moments.rs",

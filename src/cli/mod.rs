@@ -9,6 +9,7 @@ mod demo;
 pub mod evidence;
 pub mod exit;
 mod foresee;
+mod gameday;
 mod helper;
 mod history;
 mod hlog;
@@ -85,13 +86,14 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Claims(args) => many::claims(&args, voice),
         Verb::Campaign(asked) => many::campaign::campaign(&asked, voice),
         Verb::Evidence(asked) => evidence::evidence(&asked, voice),
+        Verb::Gameday(asked) => gameday::gameday(&asked, voice),
         Verb::History { action } => history::history(&action, voice),
         Verb::Show(args) => history::show(&args, voice),
         Verb::Compare(args) => history::compare(&args, voice),
         Verb::Trend(args) => history::trend(&args, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
-        Verb::Schema { report, policy } => verbs::schema(report, policy),
+        Verb::Schema { report, policy, gameday } => verbs::schema(report, policy, gameday),
         Verb::Init(args) => init::init(&args, voice),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

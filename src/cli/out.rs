@@ -1,6 +1,6 @@
 //! Where words go: reports to stdout, everything else to stderr. A reader that went away is no error of ours.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 
 use super::args::Colour;
 use crate::sys::env;
@@ -70,6 +70,25 @@ pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", text.trim_end_matches('\n'));
     let _ = out.flush();
+}
+
+/// Stdout for what is too long to be held: what cannot be written any more is dropped, as by [`print`].
+pub fn stream() -> impl Write {
+    BufWriter::with_capacity(64 * 1024, Stream(std::io::stdout().lock()))
+}
+
+struct Stream<W>(W);
+
+impl<W: Write> Write for Stream<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }
 
 /// Asks a yes-or-no question on the terminal; anything but yes is no.

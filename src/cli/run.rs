@@ -13,7 +13,7 @@ use super::known::known;
 use super::load::{Loaded, load};
 use super::many::repeat;
 use super::notices::Notices;
-use super::out::{Voice, can_ask, confirm, print, say};
+use super::out::{Voice, can_ask, confirm, print, say, stream};
 use super::view::{Style, View};
 use super::{calibrate, hlog, lever, policy, runbook, runtime, signals, store};
 use crate::base::Span;
@@ -332,6 +332,23 @@ pub fn conclude(dir: &Path, plan: &Plan, entries: &[Entry], output: Format, voic
     conclude_in(dir, plan, entries, Some(output), voice)
 }
 
+fn tell(whole: &Report<'_>, output: Format, entries: &[Entry], voice: Voice) {
+    let text = match output {
+        Format::Text => report::text::render(whole, voice.colour_out),
+        Format::Json => report::json::render(whole),
+        Format::Html => report::html::render(whole),
+        Format::Md => report::markdown::render(whole),
+        Format::Junit => report::junit::render(whole),
+        Format::Hlog => {
+            if let Err(why) = hlog::write(whole.plan, entries, whole.facts, stream()) {
+                voice.error(&why, None);
+            }
+            return;
+        }
+    };
+    print(&text);
+}
+
 fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], output: Option<Format>, voice: Voice) -> Exit {
     let (written, (facts, score)) = match judge_and_write(dir, plan, entries) {
         Ok(judged) => (true, judged),
@@ -345,18 +362,7 @@ fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], output: Option<Format
     let whole = Report { plan, facts: &facts, score: &score };
     let report = format!("report   {}", shown(&dir.join("report.html")));
     if let Some(output) = output {
-        let text = match output {
-            Format::Text => report::text::render(&whole, voice.colour_out),
-            Format::Json => report::json::render(&whole),
-            Format::Html => report::html::render(&whole),
-            Format::Md => report::markdown::render(&whole),
-            Format::Junit => report::junit::render(&whole),
-            Format::Hlog => hlog::render(plan, entries, &facts).unwrap_or_else(|why| {
-                voice.error(&why, None);
-                String::new()
-            }),
-        };
-        print(&text);
+        tell(&whole, output, entries, voice);
     }
     match output {
         _ if !written => {}

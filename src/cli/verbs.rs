@@ -216,10 +216,11 @@ pub fn kinds(kind: Option<&str>, voice: Voice) -> Exit {
 }
 
 /// `firedrill schema`.
-pub fn schema(of_report: bool, of_policy: bool) -> Exit {
-    let value = match (of_report, of_policy) {
-        (true, _) => crate::report::json::schema(),
-        (_, true) => crate::policy::json_schema(),
+pub fn schema(of_report: bool, of_policy: bool, of_gameday: bool) -> Exit {
+    let value = match (of_report, of_policy, of_gameday) {
+        (true, ..) => crate::report::json::schema(),
+        (_, true, _) => crate::policy::json_schema(),
+        (_, _, true) => crate::gameday::json_schema(),
         _ => crate::scenario::schema::json_schema(known()),
     };
     match serde_json::to_string_pretty(&value) {

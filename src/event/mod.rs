@@ -3,6 +3,7 @@
 
 mod calibrated;
 mod contended;
+mod legs;
 mod outcome;
 mod quiet;
 mod sample;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use calibrated::Calibrated;
 pub use contended::Contended;
+pub use legs::{Leg, Legs};
 pub use outcome::Outcome;
 pub use quiet::{Packed, Quiet};
 pub use sample::{Class, Sample, Verdict};
@@ -405,6 +407,7 @@ mod tests {
             class: Class::Status,
             by: None,
             note: Some("status 503".into()),
+            legs: Legs::default(),
         };
         let entry = Entry { seq: 1, at: At(9), event: Event::Samples { probe: "checkout".into(), rows: vec![sample] } };
         let text = serde_json::to_string(&entry).unwrap();

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::Sample;
+use super::{Leg, Sample};
 
 /// Consecutive good samples of a fast probe, with nothing near them that could be an edge: each was ok. The first and the last stand as they
 /// were, so that whatever lies beside them keeps its exact bounds; of the others only their distribution is kept.
@@ -26,6 +26,9 @@ pub struct Quiet {
     pub lag: Packed,
     /// Sent − woken.
     pub wait: Packed,
+    /// What each part of the way took that was gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<(Leg, Packed)>,
 }
 
 /// A histogram of nanoseconds: HdrHistogram's V2 encoding, deflated; in a journal as base64. One that is damaged there is empty.

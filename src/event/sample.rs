@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::legs::Legs;
 use crate::base::{At, Span};
 
 /// What a sample says of the target.
@@ -74,6 +75,8 @@ pub struct Sample {
     pub by: Option<Arc<str>>,
     /// A few words when it is not ok, for example `status 503`.
     pub note: Option<Arc<str>>,
+    /// Where its time went, where the kind tells.
+    pub legs: Legs,
 }
 
 impl Sample {
@@ -91,20 +94,50 @@ impl Sample {
     }
 }
 
-type Row<W> = (u64, u64, u64, u64, u64, Verdict, Class, Option<W>, Option<W>);
+/// As it stands in a journal; what has no legs ends before them.
+#[derive(Serialize, Deserialize)]
+struct Row<W>(
+    u64,
+    u64,
+    u64,
+    u64,
+    u64,
+    Verdict,
+    Class,
+    Option<W>,
+    Option<W>,
+    #[serde(default, skip_serializing_if = "Legs::is_empty")] Legs,
+);
 
 impl Serialize for Sample {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let (by, note) = (self.by.as_deref(), self.note.as_deref());
-        let row: Row<&str> = (self.n, self.planned.0, self.woken.0, self.sent.0, self.done.0, self.verdict, self.class, by, note);
-        row.serialize(s)
+        let (planned, woken, sent, done) = (self.planned.0, self.woken.0, self.sent.0, self.done.0);
+        Row(self.n, planned, woken, sent, done, self.verdict, self.class, by, note, self.legs).serialize(s)
     }
 }
 
 impl<'de> Deserialize<'de> for Sample {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Sample, D::Error> {
-        let (n, planned, woken, sent, done, verdict, class, by, note) = Row::<String>::deserialize(d)?;
+        let Row(n, planned, woken, sent, done, verdict, class, by, note, legs) = Row::<String>::deserialize(d)?;
         let (by, note) = (by.map(Arc::from), note.map(Arc::from));
-        Ok(Sample { n, planned: At(planned), woken: At(woken), sent: At(sent), done: At(done), verdict, class, by, note })
+        Ok(Sample { n, planned: At(planned), woken: At(woken), sent: At(sent), done: At(done), verdict, class, by, note, legs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_without_legs_is_as_it_always_was() {
+        let text = r#"[7,1,2,3,4,"bad","timeout",null,"no full answer"]"#;
+        let sample: Sample = serde_json::from_str(text).unwrap();
+        assert!(sample.legs.is_empty());
+        assert_eq!(serde_json::to_string(&sample).unwrap(), text);
+        let with = Sample { legs: Legs::of([None, Some(Span::micros(80)), None, None]), ..sample };
+        let text = r#"[7,1,2,3,4,"bad","timeout",null,"no full answer",[null,80,null,null]]"#;
+        assert_eq!(serde_json::to_string(&with).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Sample>(text).unwrap(), with);
     }
 }

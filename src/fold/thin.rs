@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use super::edges::Near;
 use super::packed::{coarse, histogram, pack, record};
 use crate::base::{At, Span};
-use crate::event::{Quiet, Sample, Verdict};
+use crate::event::{Leg, Quiet, Sample, Verdict};
 
 /// A probe that asks no more often than this, in times a second, has every sample kept.
 pub const EACH: f64 = 200.0;
@@ -86,6 +86,8 @@ struct Run {
     service: Histogram<u64>,
     lag: Histogram<u64>,
     wait: Histogram<u64>,
+    /// Of each leg that some sample has gone, in order.
+    legs: Vec<(Leg, Histogram<u64>)>,
 }
 
 impl Thinner {
@@ -230,6 +232,7 @@ impl Run {
             service: histogram(),
             lag: coarse(),
             wait: coarse(),
+            legs: Vec::new(),
         };
         run.add(row);
         run
@@ -258,10 +261,24 @@ impl Run {
             // One that grows takes whatever another of its kind holds.
             let _ = into.add(from);
         }
+        for (leg, from) in &second.legs {
+            let _ = self.leg(*leg).add(from);
+        }
         for (who, count) in second.by {
             self.answered(&who, count);
         }
         self.last = second.last;
+    }
+
+    fn leg(&mut self, leg: Leg) -> &mut Histogram<u64> {
+        let at = match self.legs.binary_search_by_key(&leg, |(known, _)| *known) {
+            Ok(at) => at,
+            Err(at) => {
+                self.legs.insert(at, (leg, histogram()));
+                at
+            }
+        };
+        &mut self.legs[at].1
     }
 
     fn answered(&mut self, who: &str, count: u64) {
@@ -276,6 +293,9 @@ impl Run {
         record(&mut self.service, row.service());
         record(&mut self.lag, row.lag());
         record(&mut self.wait, row.sent.since(row.woken));
+        for (leg, took) in row.legs.iter() {
+            record(self.leg(leg), took);
+        }
         if let Some(by) = row.by.as_deref() {
             self.answered(by, 1);
         }
@@ -292,6 +312,7 @@ impl Run {
             service: pack(&self.service),
             lag: pack(&self.lag),
             wait: pack(&self.wait),
+            legs: self.legs.iter().map(|(leg, took)| (*leg, pack(took))).collect(),
         };
         Kept::Run(Box::new(run))
     }
@@ -319,6 +340,7 @@ mod tests {
             class: Class::Ok,
             by: Some("a".into()),
             note: None,
+            legs: Default::default(),
         }
     }
 

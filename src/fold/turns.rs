@@ -119,7 +119,7 @@ mod tests {
         let sent = At(n * 100);
         let class = if verdict == Verdict::Ok { Class::Ok } else { Class::Reset };
         let by = (verdict == Verdict::Ok).then(|| if n < 5 { "a".into() } else { "b".into() });
-        Sample { n, planned: sent, woken: sent, sent, done: At(sent.0 + took), verdict, class, by, note: None }
+        Sample { n, planned: sent, woken: sent, sent, done: At(sent.0 + took), verdict, class, by, note: None, legs: Default::default() }
     }
 
     #[test]

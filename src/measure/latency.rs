@@ -3,16 +3,18 @@
 //! `response_all` holds every answer and every error; a time-out enters it at its limit, as *at least* that long. Errors never enter
 //! `service_ok`: a refusal in 40 µs must not improve a percentile.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use indexmap::IndexMap;
 
 use crate::base::{At, Span};
-use crate::event::{Class, Quiet, Sample, Verdict};
+use crate::event::{Class, Leg, Quiet, Sample, Verdict};
 use crate::fold::packed::{histogram, record, unpack};
 use crate::fold::steady::rank;
 
 use super::episode::Recovery;
-use super::facts::{Counts, Percentiles, PhaseFacts, Second};
+use super::facts::{Counts, LegFacts, Percentiles, PhaseFacts, Second};
 use super::prober::Taint;
 use super::read::{Item, Piece, Read, Watch};
 
@@ -89,6 +91,7 @@ impl Measured {
 pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured {
     let (mut response, mut service, mut lag) = (histogram(), histogram(), histogram());
     let (mut counts, mut timeouts) = (Counts::default(), 0);
+    let mut legs: BTreeMap<Leg, Histogram<u64>> = BTreeMap::new();
     for &(from, to) in phase.times.iter().filter(|(from, to)| from < to) {
         let rows = watch.planned(from, to);
         for row in rows {
@@ -97,6 +100,7 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
             if matches!(row.verdict, Verdict::Ok | Verdict::Bad) {
                 record(&mut response, response_of(row, watch));
                 timeouts += u64::from(row.class == Class::Timeout);
+                row.legs.iter().for_each(|(leg, took)| record(legs.entry(leg).or_insert_with(histogram), took));
             }
             if row.verdict == Verdict::Ok {
                 record(&mut service, row.service());
@@ -108,6 +112,9 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
                 // One that grows takes whatever another holds.
                 let _ = into.add(unpack(packed));
             }
+            for (leg, packed) in &run.legs {
+                let _ = legs.entry(*leg).or_insert_with(histogram).add(unpack(packed));
+            }
         }
         let missing = watch.missing(from, to);
         counts.planned += missing;
@@ -117,6 +124,7 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
         length: phase.times.iter().fold(Span::ZERO, |sum, (from, to)| sum + to.since(*from)),
         response: percentiles(&response, timeouts),
         service_ok: percentiles(&service, 0),
+        legs: legs.iter().filter_map(|(leg, took)| Some((*leg, LegFacts { count: took.len(), took: percentiles(took, 0)? }))).collect(),
         lag_p99: (!lag.is_empty()).then(|| Span(lag.value_at_quantile(0.99))),
         tainted: taint > 0.01,
         histogram: buckets(&response),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::base::{At, Id, Interval, Percent, Rate, Span, digest_of};
-use crate::event::{Class, ClockAnchor, Entry, Event, Outcome, Role, Sample, UndoRecord, Verdict};
+use crate::event::{Class, ClockAnchor, Entry, Event, Legs, Outcome, Role, Sample, UndoRecord, Verdict};
 use crate::plan::{
     ClaimPlan, Environment, Expect, FaultPlan, Hold, Map, MaxSpan, Mode, Moment, Plan, Point, ProbePlan, RtoFrom, RtoPlan, SteadyBounds,
     SteadyPlan, TestKind,
@@ -72,9 +72,12 @@ impl Sim {
             (true, How::Refuse) => (Verdict::Bad, Class::Refused, took),
             (true, How::Hang) => (Verdict::Bad, Class::Timeout, self.timeout),
         };
+        // A hanging question was connected, and waits for its answer.
+        let first_byte = (class == Class::Ok).then_some(Span(took / 2));
+        let legs = Legs::of([None, (class != Class::Refused).then_some(Span(took / 8)), None, first_byte]);
         let who = if self.takes_over.is_some_and(|at| sent.0 >= at) { "b" } else { "a" };
         let by = (verdict == Verdict::Ok).then(|| who.into());
-        Sample { n, planned, woken: sent, sent, done: At(sent.0 + took), verdict, class, by, note: None }
+        Sample { n, planned, woken: sent, sent, done: At(sent.0 + took), verdict, class, by, note: None, legs }
     }
 
     pub fn samples(&self) -> Vec<Sample> {

@@ -4,7 +4,7 @@ use super::facts::*;
 use super::sample_journal::*;
 use super::*;
 use crate::base::{At, Interval, Percent};
-use crate::event::{Class, Outcome, Sample, Verdict};
+use crate::event::{Class, Leg, Outcome, Sample, Verdict};
 use crate::plan::{AvailabilityPlan, By, HoldsPlan, LatencyDecl, MaxSpan, Moment, PhaseName, Point, RtoFrom, RtoPlan, ShareBounds};
 
 fn claim_of(facts: &Facts) -> &ClaimFacts {
@@ -334,6 +334,10 @@ fn phases_go_by_planned_time_and_counts_add_up() {
     assert_eq!((during.counts.bad, during.response.unwrap().max >= span(800)), (20, true));
     assert_eq!(during.response.unwrap().censored_from, Some((280 * 1000 / 300) + 1));
     assert!(during.service_ok.unwrap().max < span(11));
+    // The hanging ones were connected, and had no first byte.
+    let ended = |leg: Leg| during.legs[&leg].count;
+    let answered = during.counts.ok;
+    assert_eq!((ended(Leg::Connect), ended(Leg::FirstByte), during.legs.len()), (answered + 20, answered, 2));
     assert_eq!(facts.probes["checkout"].seconds.len(), 40);
 }
 
@@ -519,8 +523,8 @@ fn a_thinned_journal_is_judged_like_the_whole_one() {
         for (name, phase) in &a.phases {
             let other = &b.phases[name];
             assert_eq!(
-                (&phase.counts, phase.response, phase.service_ok),
-                (&other.counts, other.response, other.service_ok),
+                (&phase.counts, phase.response, phase.service_ok, &phase.legs),
+                (&other.counts, other.response, other.service_ok, &other.legs),
                 "{down:?} {name}"
             );
         }
@@ -541,6 +545,7 @@ fn a_run_that_cannot_be_one_is_missing_and_takes_no_time() {
         service: none(),
         lag: none(),
         wait: none(),
+        legs: vec![],
     };
     let far = |n: u64, at: u64| Sample { n, planned: At(at), woken: At(at), sent: At(at), done: At(at), ..rows[109].clone() };
     let (most, last) = (u64::MAX, rows[109].planned.0);

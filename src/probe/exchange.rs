@@ -29,9 +29,9 @@ use super::judge::{Answer, Head};
 #[cfg(feature = "dns")]
 use super::names::Names;
 use super::request::{Filled, Target};
-use super::wire::{Failure, Leg, Resolving, addresses, dial, dial_any, of_hyper, of_io};
+use super::wire::{Failure, Resolving, addresses, dial, dial_any, of_hyper, of_io};
 use crate::base::Span;
-use crate::event::Class;
+use crate::event::{Class, Leg};
 use crate::sys::Cx;
 use crate::sys::http::client_config;
 
@@ -222,9 +222,9 @@ impl Client {
             #[cfg(feature = "dns")]
             Resolve::Ttl => {
                 resolving.begins();
-                let known = self.names.addresses(&target.host, target.port, limit).await;
+                let known = self.names.addresses(&target.host, target.port, limit).await?;
                 resolving.did(Leg::Dns);
-                dial_any(&known?, limit, resolving).await?
+                dial_any(&known, limit, resolving).await?
             }
             Resolve::Once => {
                 let known = self.addresses.get_or_try_init(|| addresses(&target.host, target.port, resolving)).await?;

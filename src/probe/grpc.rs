@@ -29,7 +29,7 @@ use super::kind::{Ask, Asked, Probe, expect_one, without_templates};
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_hyper, of_io};
 use crate::base::{At, Problem, Span};
-use crate::event::Class;
+use crate::event::{Class, Leg};
 use crate::plan::{Expect, Matcher};
 use crate::sys::Cx;
 use crate::sys::http::client_config;
@@ -166,7 +166,7 @@ struct Ended {
 impl Ask for Calls {
     fn ask<'a>(&'a self, _: u64, limit: Span, cx: &'a Cx) -> Asked<'a> {
         Box::pin(async move {
-            let resolving = Resolving::default();
+            let resolving = Resolving::timed(cx.clock);
             let sent = cx.clock.now();
             let called = tokio::time::timeout(limit.std(), self.call(limit, &resolving)).await;
             let done = cx.clock.now();
@@ -174,7 +174,7 @@ impl Ask for Calls {
                 Ok(ended) => answer(sent, done, &ended),
                 Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
             };
-            answer.within(limit)
+            Answer { legs: Some(resolving.legs()), ..answer }.within(limit)
         })
     }
 }
@@ -187,6 +187,7 @@ impl Calls {
             Some((config, name)) => {
                 let shaken = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await;
                 let stream = shaken.map_err(|error| of_io(&error))?;
+                resolving.did(Leg::Tls);
                 if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                     return Err(Failure::new(Class::Tls, "TLS: the server does not offer HTTP/2"));
                 }
@@ -194,6 +195,7 @@ impl Calls {
             }
         };
         let response = sender.send_request(self.request.clone()).await.map_err(|error| of_hyper(&error))?;
+        resolving.did(Leg::FirstByte);
         read(response).await
     }
 }

@@ -5,7 +5,7 @@ use hyper::header::HeaderName;
 use serde_json::{Map, Value};
 
 use crate::base::{At, Span};
-use crate::event::{Class, Verdict};
+use crate::event::{Class, Leg, Verdict};
 use crate::plan::{Expect, Match, Matcher, ServedBy};
 
 /// Longest note, in characters.
@@ -25,32 +25,34 @@ pub struct Answer {
     /// What stands above the body of an HTTP answer: made into fields only when somebody asks, as few do.
     pub head: Option<Head>,
     /// How long each part of the way took, where the kind tells them apart, in seconds.
-    pub legs: Option<Legs>,
+    pub legs: Option<Reached>,
     /// The text that `json` is read from.
     pub text: Option<String>,
     /// How it failed, in a few words.
     pub note: Option<String>,
 }
 
-/// When each part of a question's way was done: name, connection, TLS, first byte. None where it did not come that far, or went another way.
+/// When each part of a question's way was done, in the order of [`Leg::ALL`]. None where it did not come that far, or went another way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Legs(pub [Option<At>; 4]);
+pub struct Reached(pub [Option<At>; 4]);
 
-impl Legs {
-    /// What the parts are called.
-    pub const NAMES: [&str; 4] = ["dns", "connect", "tls", "first_byte"];
-
-    /// How long each took that was gone, in seconds, from when the one before it was done.
-    pub fn named(&self, sent: At) -> Map<String, Value> {
+impl Reached {
+    /// How long each part took that was gone, from when the one before it was done.
+    pub fn took(&self, sent: At) -> [Option<Span>; 4] {
         let mut from = sent;
-        let mut named = Map::new();
-        for (name, done) in Legs::NAMES.iter().zip(&self.0) {
-            if let Some(done) = done {
-                named.insert((*name).to_owned(), Value::from(done.since(from).as_secs_f64()));
-                from = *done;
-            }
-        }
-        named
+        self.0.map(|done| {
+            done.map(|done| {
+                let took = done.since(from);
+                from = done;
+                took
+            })
+        })
+    }
+
+    /// The same by name, in seconds.
+    fn named(&self, sent: At) -> Map<String, Value> {
+        let known = Leg::ALL.into_iter().zip(self.took(sent));
+        known.filter_map(|(leg, took)| Some((leg.word().to_owned(), Value::from(took?.as_secs_f64())))).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::error::Why;
 use super::judge::{Answer, Wanted};
 use crate::base::{Problem, Span};
-use crate::event::{Class, Sample};
+use crate::event::{Class, Legs, Sample};
 use crate::plan::{Expect, Matcher, ServedBy};
 use crate::sys::Cx;
 
@@ -158,6 +158,7 @@ impl Opened {
             class: judged.class,
             by: judged.by.map(Arc::from),
             note: judged.note.map(Arc::from),
+            legs: answer.legs.map_or_else(Legs::default, |reached| Legs::of(reached.took(answer.sent))),
             ..draft
         }
     }

@@ -164,7 +164,7 @@ impl Server {
     }
 
     pub(super) async fn ask(&self, query: &str, limit: Span, cx: &Cx) -> Answer {
-        let resolving = Resolving::default();
+        let resolving = Resolving::timed(cx.clock);
         let sent = cx.clock.now();
         let asking = async {
             let connected = self.connect(limit, &resolving).await?;
@@ -179,7 +179,7 @@ impl Server {
             }
             Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
         };
-        answer.within(limit)
+        Answer { legs: Some(resolving.legs()), ..answer }.within(limit)
     }
 }
 

@@ -123,7 +123,7 @@ fn answer(http: Answer) -> Answer {
     if http.class != Class::Ok {
         return http;
     }
-    let failed = |note: String| Answer::failed(http.sent, http.done, Class::Error, note);
+    let failed = |note: String| Answer { legs: http.legs, ..Answer::failed(http.sent, http.done, Class::Error, note) };
     let status = http.field("status").unwrap_or_default();
     let Some(said) = http.text.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
         return failed(format!("the answer is not that of Prometheus: HTTP status {status}"));
@@ -137,7 +137,7 @@ fn answer(http: Answer) -> Answer {
         _ => return failed(format!("the answer is not that of Prometheus: HTTP status {status}")),
     }
     match read(&said["data"]) {
-        Ok((fields, note)) => Answer { fields, note, text: http.text, ..Answer::of(http.sent, http.done) },
+        Ok((fields, note)) => Answer { fields, note, legs: http.legs, text: http.text, ..Answer::of(http.sent, http.done) },
         Err(note) => failed(note),
     }
 }

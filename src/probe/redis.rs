@@ -167,7 +167,7 @@ impl Server {
 
     /// Asks these in order over one connection; the last reply is the answer. `judge` may find fault with a reply.
     async fn ask(&self, commands: &[Cmd], limit: Span, cx: &Cx, judge: impl Fn(usize, &Reply) -> Result<(), Failure>) -> Answer {
-        let resolving = Resolving::default();
+        let resolving = Resolving::timed(cx.clock);
         let sent = cx.clock.now();
         let asking = async {
             let (mut connection, _driver) = self.connect(limit, &resolving).await?;
@@ -194,7 +194,7 @@ impl Server {
             }
             Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
         };
-        answer.within(limit)
+        Answer { legs: Some(resolving.legs()), ..answer }.within(limit)
     }
 }
 

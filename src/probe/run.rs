@@ -21,7 +21,7 @@ use super::kind::Opened;
 use super::pace::{Pace, offset};
 use super::{by_kind, stall};
 use crate::base::{At, Span};
-use crate::event::{Class, Contended, Sample, Verdict};
+use crate::event::{Class, Contended, Legs, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
 use crate::sys::timer::{Timer, wait};
 use crate::sys::{Clock, Cx, contention, files};
@@ -278,6 +278,7 @@ impl Watch {
                 class: Class::Capped,
                 by: None,
                 note: None,
+                legs: Legs::default(),
             };
             if self.asked.len() >= self.job.in_flight {
                 self.hold(Sample { note: Some(format!("{} in flight", self.job.in_flight).into()), ..draft });

@@ -66,7 +66,7 @@ struct Port {
 impl Ask for Port {
     fn ask<'a>(&'a self, _: u64, limit: Span, cx: &'a Cx) -> Asked<'a> {
         Box::pin(async move {
-            let resolving = Resolving::default();
+            let resolving = Resolving::timed(cx.clock);
             let sent = cx.clock.now();
             let dialled = tokio::time::timeout(limit.std(), dial(&self.host, self.port, limit, &resolving)).await;
             let done = cx.clock.now();
@@ -74,7 +74,7 @@ impl Ask for Port {
                 Ok(_) => Answer::of(sent, done),
                 Err(failure) => Answer::failed(sent, done, failure.class, failure.note),
             };
-            answer.within(limit)
+            Answer { legs: Some(resolving.legs()), ..answer }.within(limit)
         })
     }
 }

@@ -21,7 +21,7 @@ use super::kind::{Ask, Asked, Probe, expect_one, without_templates};
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
 use crate::base::{Problem, Span};
-use crate::event::Class;
+use crate::event::{Class, Leg};
 use crate::plan::{Expect, Matcher};
 use crate::sys::Cx;
 use crate::sys::http::{client_config, verifier};
@@ -129,7 +129,7 @@ struct Handshakes {
 impl Ask for Handshakes {
     fn ask<'a>(&'a self, _: u64, limit: Span, cx: &'a Cx) -> Asked<'a> {
         Box::pin(async move {
-            let resolving = Resolving::default();
+            let resolving = Resolving::timed(cx.clock);
             let shown = Arc::new(Shown { verifier: Arc::clone(&self.verifier), seen: Mutex::default() });
             let sent = cx.clock.now();
             let shaken = tokio::time::timeout(limit.std(), self.shake(&shown, limit, &resolving)).await;
@@ -143,7 +143,7 @@ impl Ask for Handshakes {
                 // What was shown is known even where it was refused.
                 Err(failure) => Answer { fields, ..Answer::failed(sent, done, failure.class, failure.note) },
             };
-            answer.within(limit)
+            Answer { legs: Some(resolving.legs()), ..answer }.within(limit)
         })
     }
 }
@@ -156,6 +156,7 @@ impl Handshakes {
         config.dangerous().set_certificate_verifier(Arc::clone(shown) as Arc<dyn ServerCertVerifier>);
         let shaken = TlsConnector::from(Arc::new(config)).connect(self.name.clone(), stream).await;
         let stream = shaken.map_err(|error| of_handshake(&error))?;
+        resolving.did(Leg::Tls);
         Ok(agreed(stream.get_ref().1))
     }
 }

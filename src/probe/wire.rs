@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 
-use super::judge::Legs;
+use super::judge::Reached;
 use crate::base::{At, Span};
-use crate::event::Class;
+use crate::event::{Class, Leg};
 use crate::sys::Clock;
 
 /// How a question failed.
@@ -52,20 +52,7 @@ enum Stage {
     Reading,
 }
 
-/// A part of a question's way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leg {
-    /// The name was resolved.
-    Dns,
-    /// The connection was made.
-    Connect,
-    /// TLS was agreed on.
-    Tls,
-    /// The first byte of the answer came.
-    FirstByte,
-}
-
-const LEGS: usize = Legs::NAMES.len();
+const LEGS: usize = Leg::ALL.len();
 
 impl Resolving {
     /// One that notes when each leg was done.
@@ -95,9 +82,9 @@ impl Resolving {
     }
 
     /// When each leg was done.
-    pub(super) fn legs(&self) -> Legs {
+    pub(super) fn legs(&self) -> Reached {
         let done = |at: &AtomicU64| Some(At(at.load(Ordering::Relaxed))).filter(|at| *at > At(0));
-        Legs(self.done.each_ref().map(done))
+        Reached(self.done.each_ref().map(done))
     }
 
     /// What a time-out at this moment is.
@@ -196,9 +183,11 @@ pub(super) async fn addresses(host: &str, port: u16, resolving: &Resolving) -> R
     }
     resolving.begins();
     let found = tokio::net::lookup_host((host, port)).await;
-    resolving.did(Leg::Dns);
     match found {
-        Ok(found) => Ok(found.collect()),
+        Ok(found) => {
+            resolving.did(Leg::Dns);
+            Ok(found.collect())
+        }
         Err(error) => Err(of_lookup(&error, std::fs::read_to_string("/etc/resolv.conf").ok().as_deref())),
     }
 }

@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use crate::base::{At, Interval, Span};
-use crate::event::Calibrated;
-use crate::measure::facts::{ClaimFacts, Counts, Episode, LedgerFacts, Outage, PartVerdict, PhaseFacts, ProbeFacts, SteadyAfter};
+use crate::event::{Calibrated, Leg};
+use crate::measure::facts::{ClaimFacts, Counts, Episode, LedgerFacts, LegFacts, Outage, PartVerdict, PhaseFacts, ProbeFacts, SteadyAfter};
 use crate::score::Finding;
 
 use super::Report;
@@ -183,7 +183,16 @@ fn phase_value(phase: &PhaseFacts) -> Value {
             map.insert("at_least".into(), json!(censored));
         }
     }
+    if let (false, Some(map)) = (phase.legs.is_empty(), value.as_object_mut()) {
+        let leg = |(leg, facts): (&Leg, &LegFacts)| (leg.word().to_owned(), leg_value(facts));
+        map.insert("legs".into(), Value::Object(phase.legs.iter().map(leg).collect()));
+    }
     value
+}
+
+fn leg_value(leg: &LegFacts) -> Value {
+    let (p, count) = (&leg.took, leg.count);
+    json!({ "ended": count, "p50_us": p.p50.as_micros(), "p99_us": p.p99.as_micros(), "max_us": p.max.as_micros() })
 }
 
 fn ledger(l: &LedgerFacts) -> Value {

@@ -1,6 +1,7 @@
 //! What can be typed. Parsing may validate, never do.
 
 mod evidence;
+mod gameday;
 mod history;
 mod options;
 mod people;
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::exit::EXIT_CODES;
 pub use evidence::*;
+pub use gameday::*;
 pub use history::*;
 pub use options::*;
 pub use people::*;
@@ -147,6 +149,9 @@ pub enum Verb {
     /// Pack runs into one archive that somebody else can check, and check such an archive
     #[command(subcommand)]
     Evidence(Evidence),
+    /// A game day: an agenda of drills with one roster, go or no-go before each, breaks, and one report
+    #[command(subcommand)]
+    Gameday(Gameday),
     /// List runs: when, which scenario, and how each ended or what it owes
     Runs(Runs),
     /// One run on one screen: how it ended, and each claim with its bounds
@@ -168,7 +173,7 @@ pub enum Verb {
         /// A kind, for example `process.kill`, or `signals`
         kind: Option<String>,
     },
-    /// Print the JSON Schema of a scenario (for editors), of a policy, or of the JSON report
+    /// Print the JSON Schema of a scenario (for editors), of a policy, of a game day, or of the JSON report
     Schema {
         /// The schema of the JSON report (firedrill.report/1) instead
         #[arg(long)]
@@ -176,6 +181,9 @@ pub enum Verb {
         /// The schema of a policy instead
         #[arg(long, conflicts_with = "report")]
         policy: bool,
+        /// The schema of a game day instead
+        #[arg(long, conflicts_with_all = ["report", "policy"])]
+        gameday: bool,
     },
     /// Watch a service for a while and write a first scenario for it
     Init(Init),

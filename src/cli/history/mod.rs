@@ -5,6 +5,8 @@ mod compare;
 mod rows;
 mod trend;
 
+pub use rows::word;
+
 use std::path::Path;
 
 use super::args::{Compare, HistoryAction, Show, Trend};

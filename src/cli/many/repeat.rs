@@ -90,7 +90,7 @@ fn worse(a: Exit, b: Exit) -> Exit {
 }
 
 /// A signal ends a run by itself; one that comes between two runs must not be lost.
-fn listen(stop: &Arc<AtomicBool>) {
+pub fn listen(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
@@ -112,7 +112,7 @@ fn listen(stop: &Arc<AtomicBool>) {
 }
 
 /// Runs the scenario's `reset`, and waits until it is seen to have worked. A scenario without one starts its system anew.
-fn bring_back(plan: &Plan) -> Result<(), String> {
+pub fn bring_back(plan: &Plan) -> Result<(), String> {
     let Some(reset) = &plan.reset else { return Ok(()) };
     let runtime = runtime().map_err(|error| error.to_string())?;
     let dir = PathBuf::from(&plan.base_dir);

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Calibrated, Class, Outcome, UndoRecord};
+use crate::event::{Calibrated, Class, Leg, Outcome, UndoRecord};
 use crate::response::Response;
 
 pub use claim::{AvailabilityFacts, ByFacts, ClaimFacts, HoldsFacts, Judged, LatencyFacts, PartVerdict, RpoFacts, RtoFacts};
@@ -222,12 +222,23 @@ pub struct PhaseFacts {
     pub response: Option<Percentiles>,
     /// Percentiles of `service_ok`.
     pub service_ok: Option<Percentiles>,
+    /// Where the time went, by each part of the way that some had gone to its end.
+    pub legs: IndexMap<Leg, LegFacts>,
     /// p99 of lag.
     pub lag_p99: Option<Span>,
     /// More than 1 % of the phase is tainted: not to be scored.
     pub tainted: bool,
     /// Histogram for the picture: (upper bound of the bucket, count), log-spaced.
     pub histogram: Vec<(Span, u64)>,
+}
+
+/// One part of the way of those that had gone it to its end: who was refused or timed out in it is not among them, so that the count belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LegFacts {
+    /// How many had.
+    pub count: u64,
+    /// What it took them, to a microsecond, rounded up.
+    pub took: Percentiles,
 }
 
 /// Percentiles of a set of durations.

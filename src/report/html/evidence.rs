@@ -11,6 +11,7 @@ use super::super::chart::clipped;
 use super::super::histogram::{histogram, merged};
 use super::super::rows::rows;
 use super::super::view::{self, DEFINITIONS, clock, is_censored, plain, quantiles};
+use super::legs::legs;
 use super::{Detail, words};
 
 const MOST_ROWS: usize = 1_000;
@@ -233,6 +234,7 @@ pub(super) fn phases(report: &Report<'_>, detail: Detail) -> Markup {
             }
         }
         p.note { "≥ marks quantiles that fall among time-outs: they are lower bounds. Refusals count with the time that they took, time-outs at their limit." }
+        (legs(report))
         @if detail == Detail::Full { (histograms(&all)) }
     }
 }

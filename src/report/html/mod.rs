@@ -2,12 +2,15 @@
 //! verdict to evidence: a busy director stops early, a sceptical reviewer gets to the bottom. It must never know where the file goes.
 
 mod evidence;
+mod gameday;
+mod legs;
 mod opening;
 mod people;
 mod practices;
 mod story;
 mod style;
 
+pub use gameday::gameday;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;

@@ -94,6 +94,16 @@ fn phase() -> Value {
         .map(|name| (name, number(), "without samples; of response_all: planned send time to classified answer"))
         .collect();
     sometimes.push(("at_least", list(text()), "when no quantile falls among time-outs; those named here are lower bounds"));
+    let leg = object(
+        vec![
+            ("ended", number(), "how many had gone it to its end: who was refused or timed out in it is not among them"),
+            ("p50_us", number(), "of those, rounded up to a microsecond"),
+            ("p99_us", number(), "the same"),
+            ("max_us", number(), "the same"),
+        ],
+        vec![],
+    );
+    sometimes.push(("legs", map_of(leg), "when the kind does not tell the parts of its way apart: dns, connect, tls, first_byte"));
     object(always, sometimes)
 }
 

@@ -60,6 +60,7 @@ fn phase(length: u64, bad: u64, p: Percentiles) -> PhaseFacts {
         length: Span::secs(length),
         response: Some(p),
         service_ok: Some(p),
+        legs: IndexMap::new(),
         lag_p99: Some(Span::micros(310)),
         tainted: false,
         histogram,

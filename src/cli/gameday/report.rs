@@ -1,0 +1,191 @@
+//! `firedrill gameday report`: the log of the day and what its runs came to, in one.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::super::args::{DayFormat, GamedayReport};
+use super::super::exit::Exit;
+use super::super::history::word as judged;
+use super::super::out::{Voice, print, say};
+use super::super::store as runs_store;
+use super::{read_file, store};
+use crate::gameday::{Day, DayReport, Entry, Finding, Happened, Item, Log, Noted, Previous, Read, Row, Stands};
+use crate::measure;
+use crate::report::gameday as rendered;
+use crate::score::{TeamVerdict, score};
+
+/// `firedrill gameday report DAY`.
+pub fn report(args: &GamedayReport, voice: Voice) -> Exit {
+    match store::find(&args.runs.dir, &args.day) {
+        Ok((_, dir)) => conclude(&dir, &args.runs.dir, args.output, voice),
+        Err(why) => {
+            voice.error(&why, Some("`firedrill gameday run FILE` holds one"));
+            Exit::Usage
+        }
+    }
+}
+
+/// Writes the report of a day beside its log, prints it, and exits as the day did.
+pub fn conclude(dir: &Path, runs: &Path, output: DayFormat, voice: Voice) -> Exit {
+    let day = match collect(dir, runs, voice) {
+        Ok(day) => day,
+        Err(exit) => return exit,
+    };
+    for (name, text) in [("report.html", rendered::html(&day)), ("report.md", rendered::markdown(&day)), ("report.json", rendered::json(&day))] {
+        if let Err(error) = std::fs::write(dir.join(name), text) {
+            voice.warn(&format!("failed to write {}: {error}", dir.join(name).display()));
+        }
+    }
+    print(&match output {
+        DayFormat::Text => rendered::text(&day),
+        DayFormat::Json => rendered::json(&day),
+        DayFormat::Html => rendered::html(&day),
+        DayFormat::Md => rendered::markdown(&day),
+    });
+    say(&format!("report   {}", dir.join("report.html").display()));
+    Exit::Run(day.exit_code)
+}
+
+fn collect(dir: &Path, runs: &Path, voice: Voice) -> Result<DayReport, Exit> {
+    let (_, read) = read_file(&dir.join(store::FILE), voice)?;
+    let log = store::log(dir).map_err(|why| {
+        voice.error(&why, Some("the runs of the day are whole for themselves: `firedrill runs`"));
+        Exit::CouldNotStart
+    })?;
+    let stands = Day::of(&read.day, &log);
+    let mut day = DayReport {
+        id: dir.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default(),
+        title: read.day.title.clone(),
+        why: read.day.why.clone(),
+        owner: read.day.owner.clone(),
+        when: read.when.clone(),
+        began: log.lines.first().and_then(at),
+        ended: log.lines.last().and_then(at),
+        stopped: stands.stopped.clone(),
+        over: stands.finished || stands.stopped.is_some(),
+        roster: read.day.participants.iter().map(|(role, accounts)| (role.to_string(), accounts.len())).collect(),
+        agenda: Vec::new(),
+        findings: Vec::new(),
+        debrief: Vec::new(),
+        timeline: told(&read, &log),
+        exit_code: stands.exit(&read.day),
+    };
+    for (index, (item, stands)) in read.day.agenda.iter().zip(&stands.items).enumerate() {
+        let entry = entry(index + 1, item, stands, &mut day, runs);
+        day.agenda.push(entry);
+    }
+    day.timeline.sort_by_key(|row| row.at);
+    day.findings.sort_by(|a, b| a.risk.cmp(&b.risk));
+    Ok(day)
+}
+
+fn at(noted: &Noted) -> Option<Timestamp> {
+    noted.wall.parse().ok()
+}
+
+fn entry(number: usize, item: &Item, stands: &Stands, day: &mut DayReport, runs: &Path) -> Entry {
+    let title = item.run.clone().unwrap_or_else(|| if item.pause.is_some() { "Break".into() } else { "Debrief".into() });
+    let mut entry = Entry { number, title, drill: item.run.is_some(), ..Entry::default() };
+    (entry.stands, entry.told) = match stands {
+        Stands::NotYet => ("not_yet", "not begun".to_owned()),
+        Stands::UnderWay => ("under_way", "begun; its end was not written down".to_owned()),
+        Stands::Done => ("done", String::new()),
+        Stands::Skipped(why) => ("skipped", format!("left out: {why}")),
+        Stands::NoGo { by, why } => {
+            ("no_go", format!("no-go, by {by}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()))
+        }
+        Stands::Held { run, exit } => {
+            entry.exit_code = Some(*exit);
+            entry.run.clone_from(run);
+            ("held", Exit::Run(*exit).meaning().to_owned())
+        }
+    };
+    if let Some(run) = entry.run.clone() {
+        judge(&runs.join(run), &mut entry, day);
+    }
+    entry
+}
+
+/// What a run came to, into its item, the findings and the timeline.
+fn judge(dir: &PathBuf, entry: &mut Entry, day: &mut DayReport) {
+    let (plan, entries) = match runs_store::read(dir) {
+        Ok(read) => read,
+        Err(error) => {
+            entry.why.push(format!("its run cannot be read: {error}"));
+            return;
+        }
+    };
+    let facts = measure::facts(&plan, &entries);
+    let score = score(&plan, &facts);
+    entry.title = plan.title.clone();
+    entry.system = score.judged.then(|| judged(score.system).to_owned());
+    entry.team = match score.team {
+        TeamVerdict::NotDeclared | TeamVerdict::NotJudged => None,
+        TeamVerdict::Passed => Some("passed".into()),
+        TeamVerdict::Failed => Some("failed".into()),
+        TeamVerdict::Inconclusive => Some("inconclusive".into()),
+        TeamVerdict::Invalid => Some("invalid".into()),
+    };
+    entry.why = score.system_why.iter().take(3).cloned().chain(score.team_why.iter().take(3).map(|why| format!("team: {why}"))).collect();
+    for finding in &score.findings {
+        let (risk, text) = (finding.risk.abbreviation().to_owned(), format!("{}: {}", finding.title, finding.observed));
+        match day.findings.iter_mut().find(|known| known.text == text && known.risk == risk) {
+            Some(known) => known.items.push(entry.number),
+            None => day.findings.push(Finding { risk, text, items: vec![entry.number] }),
+        }
+    }
+    let Ok(start) = facts.run.started_at.parse::<Timestamp>() else { return };
+    for moment in &facts.timeline {
+        let ago = jiff::SignedDuration::from_nanos(i64::try_from(moment.at.0).unwrap_or(i64::MAX));
+        let at = start.checked_add(ago).unwrap_or(start);
+        let (what, text, source) = (moment.what.clone(), moment.text.clone(), moment.source.clone());
+        day.timeline.push(Row { at, item: Some(entry.number), what, text, source });
+    }
+}
+
+/// The lines of the day's own log.
+fn told(read: &Read, log: &Log) -> Vec<Row> {
+    let named = |item: &usize| match item.checked_sub(1).and_then(|n| read.day.agenda.get(n)) {
+        Some(Item { run: Some(_), .. }) => format!("drill {item}"),
+        Some(Item { pause: Some(_), .. }) => "the break".to_owned(),
+        _ => "the debrief".to_owned(),
+    };
+    let row = |noted: &Noted| {
+        let (item, what, text) = match &noted.what {
+            Happened::Started { by, .. } => (None, "day", format!("begun by {by}")),
+            Happened::Resumed { by } => (None, "day", format!("taken up again by {by}")),
+            Happened::Asked { item, role } => {
+                (Some(*item), "gate", format!("go or no-go{} is asked for", role.as_ref().map(|role| format!(" by {role}")).unwrap_or_default()))
+            }
+            Happened::Go { item, by } => (Some(*item), "gate", format!("go, by {by}")),
+            Happened::NoGo { item, by, why } => {
+                (Some(*item), "gate", format!("no-go, by {by}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()))
+            }
+            Happened::Skipped { item, why } => (Some(*item), "left out", why.clone()),
+            Happened::Began { item } => (Some(*item), "item", format!("{} begins", named(item))),
+            Happened::Ended { item, by, .. } => {
+                (Some(*item), "item", format!("{} ends{}", named(item), by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default()))
+            }
+            Happened::Reset { item, failed: None } => (Some(*item), "reset", "the system was brought back".to_owned()),
+            Happened::Reset { item, failed: Some(why) } => (Some(*item), "reset", format!("the system could not be brought back: {why}")),
+            Happened::Stopped { why } => (None, "day", format!("ended before its agenda: {why}")),
+            Happened::Finished {} => (None, "day", "the agenda is done".to_owned()),
+        };
+        Some(Row { at: at(noted)?, item, what: what.to_owned(), text, source: "game day".to_owned() })
+    };
+    log.lines.iter().filter_map(row).collect()
+}
+
+/// A word of the language for people.
+pub fn word(previous: Previous) -> &'static str {
+    match previous {
+        Previous::Failed => "failed",
+        Previous::Passed => "passed",
+        Previous::Inconclusive => "inconclusive",
+        Previous::Invalid => "invalid",
+        Previous::NotSteady => "not steady beforehand",
+        Previous::Aborted => "aborted",
+        Previous::NotHeld => "not held",
+    }
+}
