@@ -111,11 +111,11 @@ fn a_day_of_three_drills_has_one_report() {
     // Its fault is held until somebody aborts.
     until(&place, r#""type":"began","item":4"#);
     let begun = Instant::now();
-    while place.runs().len() < 2 || !std::fs::read_to_string(place.runs()[1].join("events.jsonl")).unwrap_or_default().contains("\"effective\"") {
+    while place.runs().len() < 2 || !std::fs::read_to_string(place.runs()[1].join("events.jsonl")).unwrap_or_default().contains(r#""type":"effective","id":"hold""#) {
         assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(50));
     }
-    place.run(&["abort", "last"], PATIENCE).expect(0);
+    place.run(&["abort", "last", "--reason", "a customer called"], PATIENCE).expect(0);
     let done = wait(child, PATIENCE).expect(40);
     let said = done.json();
     assert_eq!((said["schema"].as_str(), said["exit_code"].as_u64()), (Some("firedrill.gameday/1"), Some(40)));

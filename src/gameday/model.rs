@@ -1,5 +1,6 @@
 //! What a game day file says, in types.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +56,8 @@ pub struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_if: Option<SkipIf>,
     /// Vars of the scenario.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub vars: Map<String>,
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub vars: IndexMap<String, String>,
     /// No fault is touched in this drill; clocks, prompts and marks are real.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tabletop: bool,

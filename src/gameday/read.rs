@@ -151,7 +151,7 @@ mod tests {
         for (from, to, said) in [
             ("go: facilitator", "go: captain", "nobody fills the role `captain`"),
             ("{ break: 15m }", "{ break: 15m, go: ops }", "only a drill can have `go`"),
-            ("{ break: 15m }", "{ brake: 15m }", "did you mean `break`"),
+            ("{ break: 15m }", "{ brake: 15m }", "unknown key `brake`"),
             ("{ break: 15m }", "{ break: 15m, run: c.yaml }", "exactly one of"),
             ("run: a.yaml, go: facilitator", "run: a.yaml, skip_if: { previous: failed }", "no drill stands before this one"),
             ("10:00 Europe/Berlin", "10:00", "time zone"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grid::{Case, Length};
 use crate::base::{At, Interval, Span};
-use crate::measure::facts::Facts;
+use crate::measure::facts::{Facts, Outage};
 use crate::truth::{Outage as True, State, Told};
 
 /// A change that took longer is no truth to measure by.
@@ -97,6 +97,10 @@ pub fn compare(case: &Case, facts: &Facts, told: &[Told], stalls: &[(At, At)]) -
     };
     let wrong = &mut trial.wrong;
     for outage in &probe.outages {
+        let known = expected.iter().any(|truth| meets(raw, outage.onset, Some(truth.down)) && meets(raw, outage.recovery, truth.up));
+        if !known && explained(raw, outage, told, case.look.timeout) {
+            return Err("the server stood still".into());
+        }
         if !expected.iter().any(|truth| meets(raw, outage.onset, Some(truth.down))) {
             wrong.push(format!("an outage began, it says, {}, and truly nothing did", shown(outage.onset)));
         }
@@ -157,6 +161,20 @@ fn doubt(case: &Case, facts: &Facts, told: &[Told], truth: &[True]) -> Result<()
         _ => false,
     });
     if stood { Err("the server stood still".into()) } else { Ok(()) }
+}
+
+/// Whether an outage of time-outs that nobody caused is one of the server's own: it says itself that it stood still for at least half of the time
+/// that its clients had for an answer. One that failed in any other way is never explained by that.
+fn explained(raw: impl Fn(At) -> u64, outage: &Outage, told: &[Told], timeout: Span) -> bool {
+    if !outage.reason.contains("no full answer") {
+        return false;
+    }
+    let (from, to) = (raw(outage.onset.lo).saturating_sub(timeout.0), outage.recovery.hi.map_or(u64::MAX, &raw));
+    let within = |line: &Told| match line {
+        Told::Stall { from_mono_ns, to_mono_ns } => (*to_mono_ns).min(to).saturating_sub((*from_mono_ns).max(from)),
+        _ => 0,
+    };
+    told.iter().map(within).sum::<u64>() >= timeout.0 / 2
 }
 
 /// Whether the prober stood still while samples of an outage were under way.
@@ -263,7 +281,6 @@ pub fn text(summary: &Summary, trials: &[Trial]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::facts::Outage;
 
     fn outage(onset: (u64, u64), recovery: (u64, Option<u64>)) -> Outage {
         let lo = Span(recovery.0.saturating_sub(onset.1));
@@ -301,6 +318,19 @@ mod tests {
         let stood = |from: u64, to: u64| blinded(raw, &truth, Span::millis(50), (At(ms(from)), At(ms(to))));
         assert!(stood(150, 160) && stood(90, 120) && stood(102, 103));
         assert!(!stood(160, 200) && !stood(10, 90));
+    }
+
+    #[test]
+    fn a_server_that_stood_still_explains_time_outs_and_nothing_else() {
+        let raw = |at: At| at.0;
+        let ms = |n: u64| Span::millis(n).0;
+        let seen = |reason: &str| Outage { reason: reason.into(), ..outage((ms(100), ms(150)), (ms(120), Some(ms(170)))) };
+        let stood = |from: u64, to: u64| [Told::Stall { from_mono_ns: ms(from), to_mono_ns: ms(to) }];
+        let late = seen("no full answer within 50ms");
+        assert!(explained(raw, &late, &stood(100, 130), Span::millis(50)));
+        assert!(!explained(raw, &late, &stood(100, 124), Span::millis(50)), "less than half of the time");
+        assert!(!explained(raw, &late, &stood(10, 50), Span::millis(50)), "long before");
+        assert!(!explained(raw, &seen("connection refused"), &stood(100, 130), Span::millis(50)));
     }
 
     #[test]

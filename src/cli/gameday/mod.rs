@@ -82,7 +82,7 @@ fn read_file(path: &Path, voice: Voice) -> Result<(Vec<u8>, Read), Exit> {
 fn drill(read: &Read, dir: &Path, index: usize, named_policy: Option<&Path>, voice: Voice) -> Option<Result<Loaded, Exit>> {
     let item = read.day.agenda.get(index)?;
     let file = dir.join(item.run.as_ref()?);
-    let vars: Vec<(String, String)> = item.vars.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+    let vars: Vec<(String, String)> = item.vars.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let mode = if item.tabletop { Mode::Tabletop } else { Mode::Normal };
     let loaded = load(&file, &vars, mode, known(), &voice);
     Some(loaded.and_then(|mut loaded| {

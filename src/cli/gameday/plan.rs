@@ -42,11 +42,11 @@ pub(super) fn text(whole: &Whole) -> String {
         if item.item.run.is_none() {
             about = vec![item.takes.human()];
         }
+        about.extend(item.item.run.iter().map(|file| one_line(file, 60)));
         about.extend(item.item.go.iter().map(|role| format!("go: {role}")));
-        about.extend(item.item.skip_if.map(|skip| format!("left out if the one before is {}", super::report::word(skip.previous))));
+        about.extend(item.item.skip_if.map(|skip| format!("unless the one before is {}", super::report::word(skip.previous))));
         about.extend(item.item.tabletop.then(|| "tabletop".to_owned()));
         about.extend(item.item.unattended.then(|| "unattended".to_owned()));
-        about.extend(item.item.run.iter().map(|file| one_line(file, 80)));
         lines.push(format!("  {}  {:>2}  {title:wide$}  {}", when.clock(item.begins), item.number, about.join("   ")));
     }
     lines.push(String::new());

@@ -54,7 +54,7 @@ pub fn run(args: &GamedayRun, voice: Voice) -> Exit {
     listen(&stop);
     let gate = Gate::open(&open.id, Arc::clone(&stop), voice);
     say(&plan::text(&whole));
-    say(&format!("\n  game day {}   `firedrill gameday go` and `no-go` from any account of the roster; Ctrl-C between drills ends the day\n", open.id));
+    say(&format!("\n  game day {}\n  `firedrill gameday go` and `no-go` are heard from any account of the roster\n  Ctrl-C between drills ends the day; in a drill it aborts and undoes that\n", open.id));
     let dir = open.dir.clone();
     Held { whole: &whole, open, gate, args, stop, voice, shaken: false }.hold();
     report::conclude(&dir, &args.runs.dir, args.output, voice)
