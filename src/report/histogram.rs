@@ -41,7 +41,7 @@ pub(super) fn histogram(phase: &PhaseFacts, id: &str, name: &str, range: (Span, 
     for tick in &ticks {
         let at = x.at(tick.0 as f64);
         let label = tick.human();
-        let half = label.chars().count() as f64 * 3.4;
+        let half = label.chars().count() as f64 * 3.8;
         let centre = at.clamp(half, WIDTH - half);
         svg.line("axis", (at, BASE), (at, BASE + 4.0));
         if centre - half >= free {

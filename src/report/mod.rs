@@ -5,6 +5,7 @@ mod chart;
 pub mod gameday;
 mod histogram;
 pub mod html;
+pub mod intervals;
 pub mod json;
 pub mod junit;
 pub mod markdown;

@@ -74,7 +74,7 @@ const EDGES: f64 = 24.0;
 const STRIP: f64 = 34.0;
 const SERVED: f64 = 22.0;
 const LANE: f64 = 34.0;
-const AXIS: f64 = 40.0;
+const AXIS: f64 = 46.0;
 
 /// The picture for a width in pixels; `None` when nothing was watched. `id` must be unique in the document.
 pub(super) fn picture(report: &Report<'_>, id: &str, width: u32) -> Option<String> {
@@ -315,7 +315,9 @@ fn draw_time(svg: &mut Svg, frame: &Frame, end: At, top: f64) {
         let x = frame.at(at);
         svg.line("axis", (x, y), (x, y + 5.0));
         let label = if tick.fract() > 0.0 { format!("{tick:.1} s") } else { clock(at) };
-        svg.text("tick", x, y + 18.0, "middle", &label);
+        // The last one may stand at the very edge.
+        let half = label.chars().count() as f64 * 3.8;
+        svg.text("tick", x.min(frame.width - half), y + 18.0, "middle", &label);
     }
     svg.text("tick", frame.right, y + 32.0, "end", if frame.narrow { "since start, min:s" } else { "time since the run's start, min:s" });
 }

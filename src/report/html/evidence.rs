@@ -90,12 +90,12 @@ fn episodes(report: &Report<'_>) -> Markup {
 
 fn probes(report: &Report<'_>) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Samples by probe" {
+        section.scroll tabindex="0" aria-label="Samples by probe" {
             table {
                 thead {
                     tr {
-                        th { "Probe" } th.n { "Every" } th.n { "Time-out" } th.n { "Planned" } th.n { "Good" } th.n { "Failed" } th.n { "Ours" } th.n { "Not sent" }
-                        th { "Failed by class" } th { "Outages" }
+                        th scope="col" { "Probe" } th.n scope="col" { "Every" } th.n scope="col" { "Time-out" } th.n scope="col" { "Planned" } th.n scope="col" { "Good" } th.n scope="col" { "Failed" } th.n scope="col" { "Ours" } th.n scope="col" { "Not sent" }
+                        th scope="col" { "Failed by class" } th scope="col" { "Outages" }
                     }
                 }
                 tbody {
@@ -225,10 +225,10 @@ pub(super) fn phases(report: &Report<'_>, detail: Detail) -> Markup {
         return html! { p { "Nothing was sampled." } };
     }
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Response times by phase" {
+        section.scroll tabindex="0" aria-label="Response times by phase" {
             table {
                 thead {
-                    tr { th { "Probe, phase" } th.n { "Length" } th.n { "Samples" } th.n { "Good" } th.n { "p50" } th.n { "p90" } th.n { "p95" } th.n { "p99" } th.n { "p99.9" } th.n { "max" } th.n { "Lag p99" } }
+                    tr { th scope="col" { "Probe, phase" } th.n scope="col" { "Length" } th.n scope="col" { "Samples" } th.n scope="col" { "Good" } th.n scope="col" { "p50" } th.n scope="col" { "p90" } th.n scope="col" { "p95" } th.n scope="col" { "p99" } th.n scope="col" { "p99.9" } th.n scope="col" { "max" } th.n scope="col" { "Lag p99" } }
                 }
                 tbody { @for (id, _, name, phase) in all.iter().take(MOST_ROWS) { (phase_row(id, name, phase)) } }
             }
@@ -279,7 +279,7 @@ fn histograms(all: &[(&String, &ProbeFacts, &String, &PhaseFacts)]) -> Markup {
             div.grid3 {
                 @for (id, name, phase, _) in &drawn {
                     table {
-                        thead { tr { th { (id) " " (name) ", up to" } th.n { "samples" } } }
+                        thead { tr { th scope="col" { (id) " " (name) ", up to" } th.n scope="col" { "samples" } } }
                         tbody { @for (upper, n) in merged(&phase.histogram).iter().filter(|(_, n)| *n > 0) { tr { td { (upper.human()) } td.n { (count(*n)) } } } }
                     }
                 }
@@ -315,7 +315,7 @@ pub(super) fn plan(report: &Report<'_>, detail: Detail) -> Markup {
         @else {
             details {
                 summary { "The plan, with every default filled in" }
-                div.scroll tabindex="0" role="region" aria-label="The plan" { pre { (clipped(&visible(&pretty), MOST_PLAN)) } }
+                section.scroll tabindex="0" aria-label="The plan" { pre { (clipped(&visible(&pretty), MOST_PLAN)) } }
             }
         }
     }

@@ -43,9 +43,9 @@ pub fn gameday(day: &DayReport) -> String {
 
 fn agenda(day: &DayReport) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Agenda" {
+        section.scroll tabindex="0" aria-label="Agenda" {
             table {
-                thead { tr { th.n { "No." } th { "What" } th { "What became of it" } th { "Report" } } }
+                thead { tr { th.n scope="col" { "No." } th scope="col" { "What" } th scope="col" { "What became of it" } th scope="col" { "Report" } } }
                 tbody {
                     @for entry in &day.agenda {
                         tr {
@@ -76,9 +76,9 @@ fn debrief(day: &DayReport) -> Markup {
 
 fn timeline(day: &DayReport) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Timeline" {
+        section.scroll tabindex="0" aria-label="Timeline" {
             table {
-                thead { tr { th { "When" } th.n { "Drill" } th { "What" } th { "" } th { "Source" } } }
+                thead { tr { th scope="col" { "When" } th.n scope="col" { "Drill" } th scope="col" { "What" } th scope="col" { "" } th scope="col" { "Source" } } }
                 tbody {
                     @for row in day.timeline.iter().take(MOST_LINES) {
                         tr {

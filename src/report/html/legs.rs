@@ -19,9 +19,9 @@ pub(super) fn legs(report: &Report<'_>) -> Markup {
     }
     html! {
         h3.sub { "Where the time went" }
-        div.scroll tabindex="0" role="region" aria-label="Parts of the way by phase" {
+        section.scroll tabindex="0" aria-label="Parts of the way by phase" {
             table {
-                thead { tr { th { "Probe, phase" } th { "Part" } th.n { "Ended" } th.n { "p50" } th.n { "p99" } th.n { "max" } } }
+                thead { tr { th scope="col" { "Probe, phase" } th scope="col" { "Part" } th.n scope="col" { "Ended" } th.n scope="col" { "p50" } th.n scope="col" { "p99" } th.n scope="col" { "max" } } }
                 tbody { @for (id, name, leg, facts) in rows().take(MOST_ROWS) { (row(id, name, leg, facts)) } }
             }
         }

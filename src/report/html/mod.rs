@@ -4,6 +4,7 @@
 mod evidence;
 mod gameday;
 mod legs;
+pub mod many;
 mod opening;
 mod people;
 mod practices;
@@ -84,7 +85,7 @@ fn sign_off(report: &Report<'_>) -> Markup {
 fn section(id: &str, title: &str, note: &str, body: Markup) -> Markup {
     html! {
         section id=(id) aria-labelledby=(format!("{id}-h")) {
-            div.rail { h2 id=(format!("{id}-h")) { (title) } p.note { (note) } }
+            div.rail { h2 id=(format!("{id}-h")) { (title) } @if !note.is_empty() { p.note { (note) } } }
             div.body { (body) }
         }
     }
@@ -100,7 +101,7 @@ fn badge(status: Status) -> Markup {
     html! { span class=(format!("badge {}", class(status))) { (icon(status)) " " (status.word()) } }
 }
 
-fn class(status: Status) -> &'static str {
+pub(super) fn class(status: Status) -> &'static str {
     match status {
         Status::Passed => "good",
         Status::Failed | Status::Stuck => "bad",

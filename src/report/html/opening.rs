@@ -15,9 +15,9 @@ pub(super) fn owed(report: &Report<'_>) -> Markup {
     }
     html! {
         aside.owed aria-label="Undo failed" {
-            h1 { (icon(Status::Stuck)) "Undo failed: a fault may still be there" }
+            p.alarm { (icon(Status::Stuck)) "Undo failed: a fault may still be there" }
             @for item in &report.facts.owed {
-                h2 { (words(&item.targets.join(", "))) @if item.targets.is_empty() { (item.id) } }
+                p.what { (words(&item.targets.join(", "))) @if item.targets.is_empty() { (item.id) } }
                 p {
                     "Left by fault " (item.id) ", armed at " (clock(item.since)) " of the run, "
                     (report.facts.run.end.since(item.since).human()) " before the journal's end. Undo it by hand with:"
@@ -28,7 +28,7 @@ pub(super) fn owed(report: &Report<'_>) -> Markup {
                     ul { @for tried in &item.tried { li { (words(tried)) } } }
                 }
             }
-            h2 { "To try again" }
+            p.what { "To try again" }
             pre { "firedrill undo " (plain(&report.facts.run.id)) }
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn claims(report: &Report<'_>) -> Markup {
         @if report.score.judged && report.facts.claims.is_empty() { p { "No claims were made. Only steady state after undo is judged." } }
         @if report.score.judged {
             table.stack {
-                thead { tr { th { "" } th { "Claimed" } th { "Measured" } th { "Margin" } th { "Verdict" } } }
+                thead { tr { th scope="col" { "" } th scope="col" { "Claimed" } th scope="col" { "Measured" } th scope="col" { "Margin" } th scope="col" { "Verdict" } } }
                 tbody {
                     @for (i, row) in rows.iter().enumerate() {
                         @if i == 0 || rows.get(i - 1).is_none_or(|before| before.claim != row.claim) { (claim_head(report, &row.claim)) }

@@ -27,7 +27,7 @@ pub(super) fn people(report: &Report<'_>) -> Markup {
         @else { p { "Team: " (words(&team::sentence(report))) "." } }
         @if let Some(picture) = gantt(report) {
             figure {
-                div.scroll tabindex="0" role="region" aria-label="Expected against observed" { (PreEscaped(picture)) }
+                section.scroll tabindex="0" aria-label="Expected against observed" { (PreEscaped(picture)) }
                 figcaption {
                     span { "box: the time that was allowed" } span { "bar: the time it took, paler within its bounds" }
                     span { "round: observed by a machine" } span { "square: told by a person" }
@@ -42,7 +42,7 @@ pub(super) fn people(report: &Report<'_>) -> Markup {
 fn table(rows: &[Row]) -> Markup {
     html! {
         table.stack {
-            thead { tr { th { "" } th { "Expected" } th { "Of whom" } th { "Within" } th { "Observed" } th { "Source" } } }
+            thead { tr { th scope="col" { "" } th scope="col" { "Expected" } th scope="col" { "Of whom" } th scope="col" { "Within" } th scope="col" { "Observed" } th scope="col" { "Source" } } }
             tbody {
                 @for row in rows.iter().take(200) {
                     tr {
@@ -51,7 +51,7 @@ fn table(rows: &[Row]) -> Markup {
                         td data-l="of whom" { (words(&row.by)) }
                         td data-l="within" { (words(&row.within)) }
                         td data-l="observed" { (words(&row.why)) }
-                        td.at data-l="source" { span { (words(&row.source)) } }
+                        @if row.source.is_empty() { td {} } @else { td.at data-l="source" { span { (words(&row.source)) } } }
                     }
                 }
             }
@@ -77,7 +77,7 @@ fn gantt(report: &Report<'_>) -> Option<String> {
     let mut out = String::new();
     let _ = write!(
         out,
-        r#"<svg class="picture gantt" viewBox="0 0 {WIDE} {height}" style="min-width:560px" role="img" aria-labelledby="gantt-t gantt-d"><title id="gantt-t">Expected against observed</title><desc id="gantt-d">For each expectation the time that was allowed and the time it took, from {} of the run on. The table below holds the same.</desc>"#,
+        r#"<svg class="picture gantt" viewBox="0 0 {WIDE} {height}" style="min-width:680px" role="img" aria-labelledby="gantt-t gantt-d"><title id="gantt-t">Expected against observed</title><desc id="gantt-d">For each expectation the time that was allowed and the time it took, from {} of the run on. The table below holds the same.</desc>"#,
         clock(start)
     );
     for tick in time_ticks(seconds(end), 9) {

@@ -35,7 +35,7 @@ fn question(judgement: &Judgement, shown: &Shown<'_>) -> Markup {
         div.question {
             h3.sub { (shown.question.label) " " (shown.question.title) span.def { (coverage(judgement, &shown.question)) } }
             table.stack {
-                thead { tr { th { "Practice" } th { "Verdict" } th { "Why" } th { "Entries" } } }
+                thead { tr { th scope="col" { "Practice" } th scope="col" { "Verdict" } th scope="col" { "Why" } th scope="col" { "Entries" } } }
                 tbody { @for told in &shown.spoken { (practice(told)) } }
             }
             @if !shown.folded.is_empty() {

@@ -40,11 +40,11 @@ fn behind(name: &str, probe: &crate::measure::facts::ProbeFacts) -> Markup {
     let each = rows.first().map_or_else(String::new, |b| b.length.human());
     let cell = |span: Option<crate::base::Span>| span.map_or_else(String::new, crate::base::Span::human);
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(format!("Samples of {name}")) {
+        section.scroll tabindex="0" aria-label=(format!("Samples of {name}")) {
             table {
                 thead {
                     tr {
-                        th { (name) ", each " (each) } th.n { "good" } th.n { "failed" } th.n { "not judged" } th.n { "p50" } th.n { "p99, worst second" } th { "" }
+                        th scope="col" { (name) ", each " (each) } th.n scope="col" { "good" } th.n scope="col" { "failed" } th.n scope="col" { "not judged" } th.n scope="col" { "p50" } th.n scope="col" { "p99, worst second" } th scope="col" { "" }
                     }
                 }
                 tbody {
@@ -89,7 +89,7 @@ pub(super) fn timeline(report: &Report<'_>) -> Markup {
     }
     html! {
         table.moments {
-            thead { tr { th { "At" } th { "What" } th { "" } th { "After effect" } th { "Source" } } }
+            thead { tr { th scope="col" { "At" } th scope="col" { "What" } th scope="col" { "" } th scope="col" { "After effect" } th scope="col" { "Source" } } }
             tbody {
                 @for m in moments.iter().take(MOST_MOMENTS) {
                     tr {

@@ -27,18 +27,18 @@ header h1{margin-bottom:clamp(20px,3vw,32px)}
 .verdict .caption{color:var(--soft);font-size:13px;display:block;margin-top:4px}
 .verdict .badge{margin-bottom:10px}
 .demo{border:1px solid var(--fg);padding:6px 12px;margin:0 0 18px;font-size:13px;font-weight:650;display:inline-block;max-width:100%}
-section{border-top:1px solid var(--rule);padding:22px 0 30px;display:grid;grid-template-columns:minmax(0,1fr);gap:14px 40px}
+main>section{border-top:1px solid var(--rule);padding:22px 0 30px;display:grid;grid-template-columns:minmax(0,1fr);gap:14px 40px}
 .rail h2{margin:0}.rail .note{margin:0}
 .body{min-width:0}.body>*+*{margin-top:16px}
-@media(min-width:1040px){section{grid-template-columns:164px minmax(0,1fr)}.verdict.two{grid-template-columns:minmax(300px,auto) minmax(0,1fr);align-items:start}
+@media(min-width:1040px){main>section{grid-template-columns:164px minmax(0,1fr)}.verdict.two{grid-template-columns:minmax(300px,auto) minmax(0,1fr);align-items:start}
 .verdict.two .said{padding-top:34px}}
 .badge{display:inline-flex;align-items:baseline;gap:7px;font-weight:650;white-space:nowrap;color:var(--tone)}
 .badge.good{--tone:var(--good)}.badge.bad{--tone:var(--bad)}.badge.open{--tone:var(--open)}.badge.none{--tone:var(--none)}
 .icon{width:16px;height:16px;flex:none;transform:translateY(2.5px)}.icon .f{fill:var(--tone)}.icon .k{fill:none;stroke:var(--ink);stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}
 .icon .o{fill:none;stroke:var(--tone);stroke-width:1.6}
 .owed{border:3px solid var(--bad);background:var(--alarm);padding:20px 22px;margin:0 0 32px}
-.owed h1{display:flex;gap:9px;align-items:center;color:var(--bad);--tone:var(--bad);margin-bottom:12px}
-.owed h2{margin:16px 0 4px}.owed pre{background:var(--bg);border:1px solid var(--bad);padding:10px 12px;margin:6px 0 10px;white-space:pre-wrap}
+.owed .alarm{font-weight:650;display:flex;gap:9px;align-items:center;color:var(--bad);--tone:var(--bad);margin-bottom:12px}
+.owed .what{font-weight:650;margin:16px 0 4px}.owed pre{background:var(--bg);border:1px solid var(--bad);padding:10px 12px;margin:6px 0 10px;white-space:pre-wrap}
 .scroll{overflow-x:auto;max-width:100%}
 .scroll:focus-visible,summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 table{border-collapse:collapse;width:100%}
@@ -62,7 +62,7 @@ dt{overflow-wrap:anywhere}dd{margin:0;max-width:80ch}
 .finding h3 .risk{color:var(--tone);margin-right:.4em}.finding dl{margin-top:8px}
 details{break-inside:avoid}summary{cursor:pointer;color:var(--accent);width:max-content;max-width:100%}
 details[open]>summary{margin-bottom:10px}
-details pre{max-height:520px;overflow:auto;background:var(--card);padding:14px;margin:0;white-space:pre;overflow-wrap:normal}
+details .scroll{max-height:520px;overflow:auto}details pre{background:var(--card);padding:14px;margin:0;white-space:pre;overflow-wrap:normal;min-width:max-content}
 figure{margin:0;break-inside:avoid}figcaption{margin-top:10px;display:flex;flex-wrap:wrap;gap:4px 18px}
 figcaption span{display:inline-flex;align-items:center;gap:7px}.swatch{width:26px;height:12px;flex:none}
 svg.picture,svg.histogram{display:block;width:100%;height:auto;overflow:visible}
@@ -74,13 +74,18 @@ svg .name{fill:var(--fg);font-weight:650;font-size:13px}svg .edge-label,svg .lan
 svg .owed-label{fill:var(--bad);font-weight:650}
 .grid{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1}
 .p50{fill:none;stroke:var(--accent);stroke-width:2;stroke-linejoin:round}.p99{fill:none;stroke:var(--accent);stroke-width:1.2;stroke-dasharray:4 2.5;opacity:.8}
-.bad-mark{fill:none;stroke:var(--bad);stroke-width:1.5}.failed-bar{fill:var(--bad)}
+.bad-mark{fill:none;stroke:var(--bad);stroke-width:1.5}.failed-bar{fill:var(--bad);shape-rendering:crispEdges}
 .band{fill:var(--band)}.stable{fill:none;stroke:var(--good);stroke-width:1.4;stroke-dasharray:2 3}
 .at-command{stroke:var(--fg);stroke-dasharray:5 3;opacity:.55}.at-effect{stroke:var(--fg);opacity:.75}.at-undo{stroke:var(--fg);stroke-dasharray:1.5 3;opacity:.8}
 .edge{fill:none;stroke:var(--bad);stroke-width:1.5}.edge-sure{stroke:var(--bad);stroke-width:5}
 .served{fill:var(--card);stroke:var(--rule)}.served.other{fill:var(--rule)}
 .lane{fill:var(--lane)}.op{fill:var(--bg);stroke:var(--fg);stroke-width:1.4}.op.solid{fill:var(--fg)}
 .hatch{stroke:var(--soft);stroke-width:1.6;opacity:.6}.bar{fill:var(--accent);opacity:.85}
+.bound{opacity:.9}.bound.good{fill:var(--good)}.bound.bad{fill:var(--bad)}.bound.open{fill:var(--open)}.bound.none{fill:var(--none)}
+.open-end{fill:none;stroke-width:2}.open-end.good{stroke:var(--good)}.open-end.bad{stroke:var(--bad)}.open-end.open{stroke:var(--open)}.open-end.none{stroke:var(--none)}
+.objective{stroke:var(--fg);stroke-width:1.5;stroke-dasharray:6 4}svg .objective-label,svg .run-label{fill:var(--fg)}.changed{stroke:var(--accent);stroke-dasharray:2 3}
+.unmeasured{stroke:var(--soft);stroke-dasharray:1 5}.verdict-mark{fill:none;stroke-width:1.6;stroke:var(--open)}.verdict-mark.bad{stroke:var(--bad)}.verdict-mark.none{stroke:var(--none)}
+svg .said.good{fill:var(--good)}svg .said.bad{fill:var(--bad)}svg .said.open{fill:var(--open)}
 .grid3{display:grid;gap:22px 32px;grid-template-columns:repeat(auto-fill,minmax(min(240px,100%),1fr))}
 .grid3 .label{display:block;margin-bottom:2px;color:var(--fg)}
 @media(max-width:640px){.stack thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
@@ -93,9 +98,10 @@ border:0;padding:2px 0;text-align:left}.stack td.n{text-align:left;white-space:n
 .moments td{border:0;padding:0;grid-column:2}.moments td:first-child{grid-column:1;grid-row:1/span 4}.moments td:empty{display:none}.moments .at{white-space:normal}
 .owed{padding:16px}}
 @page{margin:16mm 14mm}
-@media print{:root{--bg:#fff}body{font-size:10.5pt}main{padding:0;max-width:none}section{grid-template-columns:minmax(0,1fr);padding:12pt 0}
+@media print{:root{--bg:#fff}body{font-size:10.5pt}main{padding:0;max-width:none}main>section{grid-template-columns:minmax(0,1fr);padding:12pt 0}
 tr,.finding,figure,.grid3>*,.verdict{break-inside:avoid}h2,h3,.rail{break-after:avoid}.scroll{overflow:visible}
-.band,.lane,.failed-bar,.bar,.served,.owed,.icon{print-color-adjust:exact;-webkit-print-color-adjust:exact}svg.wide{display:block}svg.narrow{display:none}
+.at{white-space:normal}th,td{padding-right:10pt}.scroll th,.scroll td{font-size:7.5pt;padding:2.5pt 7pt 2.5pt 0}.scroll th{white-space:normal}.scroll .def{font-size:7pt}
+.band,.lane,.failed-bar,.bar,.bound,.served,.owed,.icon{print-color-adjust:exact;-webkit-print-color-adjust:exact}svg.wide{display:block}svg.narrow{display:none}
 details:not([open]){display:none}}
 "#;
 
