@@ -23,4 +23,5 @@ pub mod score;
 pub mod signal;
 pub mod state;
 pub mod sys;
+pub mod telemetry;
 pub mod truth;

@@ -64,6 +64,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("score", "base event plan measure response"),
         ("gameday", "base scenario"),
         ("report", "base event plan measure score response gameday"),
+        ("telemetry", "base event fold state plan response measure score"),
         ("sys", "base"),
         ("journal", "base event sys"),
         ("evidence", "base event state plan journal"),
@@ -111,7 +112,22 @@ fn every_room_is_in_the_table_and_in_the_map() {
     }
 }
 
-const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "policy", "signal", "response", "measure", "score", "gameday", "report"];
+const PURE: &[&str] = &[
+    "base",
+    "event",
+    "fold",
+    "state",
+    "scenario",
+    "plan",
+    "policy",
+    "signal",
+    "response",
+    "measure",
+    "score",
+    "gameday",
+    "report",
+    "telemetry",
+];
 const PURE_FILES: &[&str] = &[
     "engine/decide.rs",
     "engine/moments.rs",
@@ -217,6 +233,59 @@ fn the_readme_tells_every_exit_code() {
         let code = line.split_whitespace().next().unwrap();
         assert!(readme.contains(&format!("| {code} |")), "README.md does not explain exit code {code}");
     }
+}
+
+/// Every word of a text that names one of our metrics or recorded series.
+fn metric_words(text: &str) -> Vec<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let mut words: Vec<String> = text
+        .split(|c| !is_part(c))
+        .filter(|word| word.starts_with("firedrill_") || word.starts_with("firedrill:"))
+        .map(str::to_owned)
+        .collect();
+    words.sort();
+    words.dedup();
+    words
+}
+
+#[test]
+fn dashboards_and_rules_name_only_metrics_that_there_are() {
+    use firedrill::telemetry::names::{ALL, Kind};
+    let mut known: Vec<String> = Vec::new();
+    for metric in ALL {
+        known.push(metric.name.to_owned());
+        if metric.kind == Kind::Histogram {
+            known.extend(["_bucket", "_sum", "_count"].map(|end| format!("{}{end}", metric.name)));
+        }
+    }
+    let mut files = Vec::new();
+    for dir in ["dashboards", "dashboards/rules"] {
+        for entry in fs::read_dir(root().join(dir)).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+            files.push((entry.path(), fs::read_to_string(entry.path()).unwrap()));
+        }
+    }
+    assert!(files.len() >= 5, "three dashboards, rules and their tests");
+    for (_, text) in &files {
+        known.extend(text.lines().filter_map(|line| Some(line.trim().trim_start_matches("- ").strip_prefix("record: ")?.to_owned())));
+    }
+    let mut used = Vec::new();
+    for (path, text) in &files {
+        for word in metric_words(text) {
+            assert!(known.contains(&word), "{}: there is no metric `{word}`", path.display());
+            used.push(word);
+        }
+    }
+    // What nobody looks at is a cost without a use.
+    let unused: Vec<&str> = ALL
+        .iter()
+        .map(|m| m.name)
+        .filter(|name| {
+            !used
+                .iter()
+                .any(|word| word == name || word.strip_prefix(*name).is_some_and(|end| ["_bucket", "_sum", "_count"].contains(&end)))
+        })
+        .collect();
+    assert!(unused.is_empty(), "no dashboard and no rule shows {unused:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +26,8 @@ pub struct Journal {
     lines: Option<Sender<Line>>,
     poisoned: Arc<AtomicBool>,
     trouble: Arc<Mutex<Option<String>>>,
+    /// Lines that were appended and not yet handed to the kernel.
+    queue: Arc<AtomicU64>,
     /// Closes when the thread has ended.
     ended: Mutex<Receiver<()>>,
     #[expect(dead_code, reason = "held for as long as we write")]
@@ -107,17 +109,19 @@ impl Journal {
     }
 
     fn with(path: PathBuf, mut writer: Writer, next: u64, sum: String, lock: RunLock) -> Result<Journal, JournalError> {
-        let (lines, queue) = channel();
+        let (lines, waiting) = channel();
+        let queue = Arc::new(AtomicU64::new(0));
+        let queued = Arc::clone(&queue);
         let (poisoned, trouble) = (Arc::clone(&writer.poisoned), Arc::clone(&writer.trouble));
         let (end, ended) = channel::<()>();
         std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || {
-                writer.serve(&queue);
+                writer.serve(&waiting, &queued);
                 drop((writer, end));
             })
             .map_err(|source| JournalError::os("start the writer of", &path, source))?;
-        Ok(Journal { path, next, sum, lines: Some(lines), poisoned, trouble, ended: Mutex::new(ended), lock })
+        Ok(Journal { path, next, sum, lines: Some(lines), poisoned, trouble, queue, ended: Mutex::new(ended), lock })
     }
 
     /// Where it is.
@@ -140,6 +144,11 @@ impl Journal {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many entries wait to be written: rises where the disk is slow.
+    pub fn queue(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.queue)
+    }
+
     /// Appends an event; the disk is not waited for.
     pub fn append(&mut self, at: At, event: Event) -> Entry {
         self.put(at, event, None)
@@ -157,6 +166,7 @@ impl Journal {
         self.next += 1;
         let text = line_of(&entry, &mut self.sum);
         if let Some(lines) = &self.lines {
+            self.queue.fetch_add(1, Ordering::Relaxed);
             // A dead writer shows as poison and as an ack that never comes.
             if lines.send(Line { text, durable }).is_err() {
                 self.poisoned.store(true, Ordering::SeqCst);
@@ -262,9 +272,10 @@ impl Writer {
         }
     }
 
-    fn serve(&mut self, queue: &Receiver<Line>) {
-        while let Ok(line) = queue.recv() {
+    fn serve(&mut self, waiting: &Receiver<Line>, queue: &AtomicU64) {
+        while let Ok(line) = waiting.recv() {
             let result = self.write(&line);
+            queue.fetch_sub(1, Ordering::Relaxed);
             if let Err(why) = &result {
                 self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| why.clone());
                 self.poisoned.store(true, Ordering::SeqCst);

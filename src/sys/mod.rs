@@ -15,6 +15,7 @@ pub mod helper;
 pub mod http;
 pub mod ports;
 pub mod process;
+pub mod scrape;
 pub mod shim;
 pub mod socket;
 pub mod surroundings;
