@@ -397,6 +397,7 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill compare first second", Err("tests/history.rs")),
     ("firedrill trend scenario", Ok(0)),
     ("firedrill history rebuild", Ok(0)),
+    ("firedrill metrics last", Ok(0)),
     ("firedrill evidence keygen", Ok(0)),
     ("firedrill evidence pack last --out drill.tar --key firedrill.key", Ok(0)),
     ("firedrill evidence verify drill.tar --trust firedrill.key.pub", Ok(0)),

@@ -89,6 +89,8 @@ fn a_trend_is_told_from_all_runs_and_follows_them() {
     let last = told(&place);
     assert_eq!(last["runs"].as_array().unwrap().len(), 3);
     assert_eq!(last["runs"][2]["exit_code"], 50, "{last:#}");
+    let page = place.run(&["trend", "scenario", "--output", "html"], PATIENCE).expect(0).stdout;
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("Trend over runs") && page.contains("class=\"bound"), "{page}");
     let done = place.run(&["trend", "nothing"], PATIENCE).expect(2);
     assert!(done.stderr.contains("no run of `nothing`"), "{}", done.stderr);
     let done = place.run(&["show", "last"], PATIENCE).expect(0);

@@ -73,6 +73,8 @@ fn repeats_are_runs_of_their_own_and_claim_what_so_many_can() {
 
     // Whoever names only some of them is told of the others between.
     let all = ids(&place);
+    let page = place.run(&["claims", "--output", "html"], PATIENCE).expect(0).stdout;
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("Claims over runs") && page.contains(all[0].as_str()), "{page}");
     let done = place.run(&["claims", &all[0], &all[2]], PATIENCE).expect(0);
     assert!(done.stdout.contains("2 runs taken together, of 3 that were started"), "{}", done.stdout);
     assert!(done.stdout.contains(&format!("left out: {}: not named", all[1])), "{}", done.stdout);

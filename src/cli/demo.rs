@@ -25,7 +25,7 @@ pub fn demo(args: &Demo, voice: Voice) -> Exit {
     let path = Path::new("scenarios/demo.yaml");
     let loaded = load_bytes(crate::demo::SCENARIO.as_bytes(), path, Path::new("."), &vars, Mode::Normal, known(), &voice);
     match loaded.and_then(|loaded| allow(loaded, args.policy.named.as_deref(), &voice)) {
-        Ok(loaded) => drill(loaded, &args.runs.dir, args.output, voice),
+        Ok(loaded) => drill(loaded, &args.runs.dir, args.output, &args.metrics, voice),
         Err(exit) => exit,
     }
 }

@@ -19,6 +19,7 @@ pub mod known;
 mod lever;
 pub mod load;
 pub mod many;
+pub mod metrics;
 mod named;
 mod notices;
 mod out;
@@ -72,6 +73,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Approve(args) => approve::approve(&args, voice),
         Verb::Report(args) => verbs::report(&args, voice),
         Verb::Score(args) => score::score(&args, voice),
+        Verb::Metrics(args) => metrics::metrics(&args, voice),
         Verb::Undo(args) => verbs::undo(&args, voice),
         Verb::Abort(args) => abort::abort(&args, voice),
         Verb::Mark(args) => people::mark(&args, voice),

@@ -7,11 +7,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Format, Run, Until};
+use super::args::{Format, MetricsTo, Run, Until};
 use super::exit::Exit;
 use super::known::known;
 use super::load::{Loaded, load};
 use super::many::repeat;
+use super::metrics::Meters;
 use super::notices::Notices;
 use super::out::{Voice, can_ask, confirm, print, say, stream};
 use super::view::{Style, View};
@@ -83,21 +84,21 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
     }
     match args.repeat {
         Some(times) => repeat::repeat(args, times, voice),
-        None => drill(loaded, &args.runs.dir, args.output, voice),
+        None => drill(loaded, &args.runs.dir, args.output, &args.metrics, voice),
     }
 }
 
 /// Runs an accepted scenario, whoever made it.
-pub fn drill(loaded: Loaded, runs: &Path, output: Format, voice: Voice) -> Exit {
-    drill_in(loaded, runs, Some(output), voice).0
+pub fn drill(loaded: Loaded, runs: &Path, output: Format, metrics: &MetricsTo, voice: Voice) -> Exit {
+    drill_in(loaded, runs, Some(output), metrics, voice).0
 }
 
 /// The same without its report on stdout; with its run directory, where it has one.
-pub fn drill_quietly(loaded: Loaded, runs: &Path, voice: Voice) -> (Exit, Option<PathBuf>) {
-    drill_in(loaded, runs, None, voice)
+pub fn drill_quietly(loaded: Loaded, runs: &Path, metrics: &MetricsTo, voice: Voice) -> (Exit, Option<PathBuf>) {
+    drill_in(loaded, runs, None, metrics, voice)
 }
 
-fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, voice: Voice) -> (Exit, Option<PathBuf>) {
+fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, metrics: &MetricsTo, voice: Voice) -> (Exit, Option<PathBuf>) {
     if let Some(engaged) = Registry::here().lever().look() {
         lever::refuse(&engaged, voice);
         return (Exit::CouldNotStart, None);
@@ -122,9 +123,14 @@ fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, voice: Voice) -
         }
     };
     let plan = loaded.plan.clone();
-    match of_loop.block_on(start_and_run(loaded, runs, voice, of_work.handle())) {
+    let meters = match Meters::open(metrics, &plan, of_work.handle(), voice) {
+        Ok(meters) => meters,
+        Err(exit) => return (exit, None),
+    };
+    match of_loop.block_on(start_and_run(loaded, runs, voice, of_work.handle(), &meters)) {
         Ok(Ran { dir, seen, notices }) => {
-            let exit = conclude_run(&dir, &plan, &seen, output, voice);
+            let exit = conclude_run(&dir, &plan, &seen, &meters, output, voice);
+            of_work.block_on(meters.close(voice));
             of_work.block_on(notices.close(exit, voice));
             // What waits for a disk that hangs has had its time.
             of_work.shutdown_background();
@@ -145,13 +151,14 @@ struct Ran {
 }
 
 /// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end.
-async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle) -> Result<Ran, String> {
+async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle, meters: &Meters) -> Result<Ran, String> {
     let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
     let id = store::new_id();
     let (plan_text, digest) = loaded.plan.to_text().map_err(|error| fail(&error))?;
     let dir = store::create(runs, &id, &plan_text, &loaded.text, loaded.workload.as_deref()).map_err(|error| fail(&error))?;
     let lock = RunLock::take(&dir).map_err(|error| fail(&error))?;
     let mut journal = Journal::create(&dir, lock).map_err(|error| fail(&error))?;
+    meters.queue(journal.queue());
     let plan = Arc::new(loaded.plan);
     let cx = cx_for(&plan, &id, &dir, own_exe(), Clock::start());
     // The watchdog starts while the baseline is taken; nothing is armed before it has answered. Whatever comes after this line it takes back.
@@ -179,7 +186,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     };
     let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
     let over = CancellationToken::new();
-    let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), notices, looking, over.clone(), cx.clock));
+    let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), notices, meters.clone(), looking, over.clone(), cx.clock));
     let mut state = RunState::default();
     let started = Event::RunStarted {
         schema: SCHEMA,
@@ -265,6 +272,7 @@ fn circumstances(runs: &Path, voice: Voice) -> Vec<Event> {
 async fn show(
     mut view: View,
     mut notices: Notices,
+    meters: Meters,
     mut looking: mpsc::UnboundedReceiver<Entry>,
     over: CancellationToken,
     clock: Clock,
@@ -276,6 +284,7 @@ async fn show(
         while let Ok(entry) = looking.try_recv() {
             view.entry(&entry);
             notices.entry(&entry);
+            meters.entry(&entry);
             seen.push(entry);
         }
         if ended {
@@ -310,10 +319,10 @@ pub fn judge_and_write(dir: &Path, plan: &Plan, entries: &[Entry]) -> std::io::R
 }
 
 /// Judges a run that has just ended; by what was seen where the disk refused to keep it.
-fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], output: Option<Format>, voice: Voice) -> Exit {
+fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], meters: &Meters, output: Option<Format>, voice: Voice) -> Exit {
     let last = seen.last().map(|entry| entry.seq);
     match store::read(dir) {
-        Ok((_, entries)) if entries.last().map(|entry| entry.seq) >= last => conclude_in(dir, plan, &entries, output, voice),
+        Ok((_, entries)) if entries.last().map(|entry| entry.seq) >= last => conclude_in(dir, plan, &entries, meters, output, voice),
         _ => {
             let owed = store::debt(dir).map_or_else(String::new, |debt| {
                 format!(", so it still counts as owing {}; `firedrill undo` settles that when there is room again", debt.items.join(", "))
@@ -322,14 +331,14 @@ fn conclude_run(dir: &Path, plan: &Plan, seen: &[Entry], output: Option<Format>,
                 &format!("the disk refused the end of {}: what follows is judged from memory", dir.join(FILE).display()),
                 Some(&format!("make room; the run's own directory does not know how it ended{owed}")),
             );
-            conclude_in(dir, plan, seen, output, voice)
+            conclude_in(dir, plan, seen, meters, output, voice)
         }
     }
 }
 
 /// Judges, writes the reports, prints one, and exits as the run did.
 pub fn conclude(dir: &Path, plan: &Plan, entries: &[Entry], output: Format, voice: Voice) -> Exit {
-    conclude_in(dir, plan, entries, Some(output), voice)
+    conclude_in(dir, plan, entries, &Meters::default(), Some(output), voice)
 }
 
 fn tell(whole: &Report<'_>, output: Format, entries: &[Entry], voice: Voice) {
@@ -349,7 +358,7 @@ fn tell(whole: &Report<'_>, output: Format, entries: &[Entry], voice: Voice) {
     print(&text);
 }
 
-fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], output: Option<Format>, voice: Voice) -> Exit {
+fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], meters: &Meters, output: Option<Format>, voice: Voice) -> Exit {
     let (written, (facts, score)) = match judge_and_write(dir, plan, entries) {
         Ok(judged) => (true, judged),
         Err(error) => {
@@ -359,6 +368,7 @@ fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], output: Option<Format
             (false, (facts, score))
         }
     };
+    meters.judged(&facts, &score);
     let whole = Report { plan, facts: &facts, score: &score };
     let report = format!("report   {}", shown(&dir.join("report.html")));
     if let Some(output) = output {

@@ -1,6 +1,6 @@
 //! What `history`, `show`, `compare` and `trend` can be told.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{RunsDir, TrialsFormat};
 
@@ -39,6 +39,26 @@ pub struct Compare {
     pub output: TrialsFormat,
 }
 
+/// In what form many runs are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ManyFormat {
+    /// A summary for the terminal
+    Text,
+    /// Every run, as JSON
+    Json,
+    /// One self-contained HTML file with pictures
+    Html,
+}
+
+impl From<TrialsFormat> for ManyFormat {
+    fn from(format: TrialsFormat) -> ManyFormat {
+        match format {
+            TrialsFormat::Text => ManyFormat::Text,
+            TrialsFormat::Json => ManyFormat::Json,
+        }
+    }
+}
+
 /// What `trend` can be told.
 #[derive(Debug, Args)]
 pub struct Trend {
@@ -49,6 +69,6 @@ pub struct Trend {
     #[command(flatten)]
     pub runs: RunsDir,
     /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = TrialsFormat::Text, value_name = "FORMAT")]
-    pub output: TrialsFormat,
+    #[arg(long, value_enum, default_value_t = ManyFormat::Text, value_name = "FORMAT")]
+    pub output: ManyFormat,
 }

@@ -1,17 +1,21 @@
 //! What can be typed. Parsing may validate, never do.
 
+mod campaign;
 mod evidence;
 mod gameday;
 mod history;
+mod metrics;
 mod options;
 mod people;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::exit::EXIT_CODES;
+pub use campaign::*;
 pub use evidence::*;
 pub use gameday::*;
 pub use history::*;
+pub use metrics::*;
 pub use options::*;
 pub use people::*;
 
@@ -95,6 +99,10 @@ pub enum Verb {
     ///
     /// Exits with 0 whatever it says; `report` exits as the run did.
     Score(Score),
+    /// The metrics of a recorded run, in Prometheus' text format
+    ///
+    /// Everything that `run --metrics` serves, in its final, judged state. Nothing is run.
+    Metrics(Metrics),
     /// Undo what a dead run still owes
     ///
     /// Works from the run's directory alone, in a fresh process, also after a reboot. Exits with 0 when nothing is owed any more, with 50 when

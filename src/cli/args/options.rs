@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Format;
+use super::{Format, ManyFormat, MetricsTo};
 
 /// Where runs live.
 #[derive(Debug, Args)]
@@ -63,6 +63,9 @@ pub struct Demo {
     /// Policies
     #[command(flatten)]
     pub policy: PolicyFile,
+    /// Metrics
+    #[command(flatten)]
+    pub metrics: MetricsTo,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,
@@ -141,6 +144,9 @@ pub struct Run {
     /// Policies
     #[command(flatten)]
     pub policy: PolicyFile,
+    /// Metrics
+    #[command(flatten)]
+    pub metrics: MetricsTo,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,
@@ -303,7 +309,7 @@ pub struct Init {
     pub out: PathBuf,
 }
 
-fn span(text: &str) -> Result<crate::base::Span, String> {
+pub(super) fn span(text: &str) -> Result<crate::base::Span, String> {
     text.parse::<crate::base::Span>().map_err(|error| format!("{error}: {}", error.help()))
 }
 
@@ -352,49 +358,6 @@ pub struct Claims {
     #[command(flatten)]
     pub runs: RunsDir,
     /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = TrialsFormat::Text, value_name = "FORMAT")]
-    pub output: TrialsFormat,
-}
-
-/// What to do with a campaign.
-#[derive(Debug, Subcommand)]
-pub enum Campaign {
-    /// Declare it: how many runs of a scenario there will be from now on
-    Start(CampaignStart),
-    /// How far it is, and what its runs can claim; exits with 31 until all are made
-    Status(CampaignStatus),
-}
-
-/// What `campaign start` can be told.
-#[derive(Debug, Args)]
-pub struct CampaignStart {
-    /// The scenario file
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// How many runs
-    #[arg(long, value_name = "N", default_value_t = 59, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub count: u32,
-    /// Its name; default: the scenario's
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// Substitutions
-    #[command(flatten)]
-    pub vars: Vars,
-    /// Where runs live
-    #[command(flatten)]
-    pub runs: RunsDir,
-}
-
-/// What `campaign status` can be told.
-#[derive(Debug, Args)]
-pub struct CampaignStatus {
-    /// Its name
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Where runs live
-    #[command(flatten)]
-    pub runs: RunsDir,
-    /// What to print on stdout
-    #[arg(long, value_enum, default_value_t = TrialsFormat::Text, value_name = "FORMAT")]
-    pub output: TrialsFormat,
+    #[arg(long, value_enum, default_value_t = ManyFormat::Text, value_name = "FORMAT")]
+    pub output: ManyFormat,
 }

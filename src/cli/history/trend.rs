@@ -1,14 +1,18 @@
 //! `firedrill trend SCENARIO`: every claim over all runs, each with its interval; where something was changed; what flips; whether it drifts.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::super::args::{Trend, TrialsFormat};
+use super::super::args::{ManyFormat, Trend};
 use super::super::exit::Exit;
 use super::super::out::{Voice, print};
 use super::rows::known;
 use super::{Failed, interval, number};
 use crate::base::one_line;
 use crate::history::{Drift, Quantity, Reading, Row, drift};
+use crate::report::html::many::{self, Order, Page, Panel};
+use crate::report::intervals::{Bar, Bars, Measure};
 use crate::score::many::{CONFIDENCE, share_shown};
 use crate::score::words;
 
@@ -20,8 +24,9 @@ pub fn trend(args: &Trend, voice: Voice) -> Result<Exit, Failed> {
         return Err(Failed::Unknown(why));
     }
     match args.output {
-        TrialsFormat::Json => print(&format!("{:#}", value(&rows))),
-        TrialsFormat::Text => print(&text(&rows)),
+        ManyFormat::Json => print(&format!("{:#}", value(&rows))),
+        ManyFormat::Text => print(&text(&rows)),
+        ManyFormat::Html => print(&html(&rows)),
     }
     Ok(Exit::Ok)
 }
@@ -35,7 +40,7 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn all(rows: &'a [Row]) -> Vec<Line<'a>> {
         let mut lines: Vec<Line<'a>> = Vec::new();
-        let mut places = std::collections::BTreeMap::new();
+        let mut places = BTreeMap::new();
         for row in rows {
             for reading in &row.readings {
                 let place = *places.entry(reading.name.as_str()).or_insert_with(|| {
@@ -100,7 +105,6 @@ const WIDE: usize = 40;
 
 fn text(rows: &[Row]) -> String {
     let (first, last) = (&rows[0], &rows[rows.len() - 1]);
-    let day = |row: &Row| row.started_at.get(..10).unwrap_or("-").to_owned();
     let mut lines = vec![
         format!("{} ({})", one_line(&last.title, 120), one_line(&last.scenario, 80)),
         format!("  {}, {} to {}", words::many(rows.len() as u64, "run"), one_line(&day(first), 20), one_line(&day(last), 20)),
@@ -110,20 +114,10 @@ fn text(rows: &[Row]) -> String {
         lines.push(format!("  something was changed before {} ({}): `firedrill compare` tells what", row.run, one_line(&day(row), 20)));
     }
     for line in Line::all(rows) {
-        let (held, of) = line.held();
         lines.push(String::new());
-        let shown = words::percent((share_shown(of, of - held, CONFIDENCE) * 1000.0).floor() / 1000.0);
-        lines.push(match (held, of) {
-            (_, 0) => format!("  {}: no run says whether it holds", one_line(line.name, 80)),
-            (0, _) => format!("  {}: held in 0 of {of}", one_line(line.name, 80)),
-            _ => format!(
-                "  {}: held in {held} of {of}; at {} confidence in at least {shown} of such cases",
-                one_line(line.name, 80),
-                words::percent(CONFIDENCE)
-            ),
-        });
+        lines.push(format!("  {}: {}", one_line(line.name, 80), how_often(&line)));
         if line.flaky() {
-            lines.push("    it flips: runs of the very same thing passed and failed".into());
+            lines.push(format!("    {FLIPS}"));
         }
         if line.runs.iter().any(|(_, reading)| reading.lo.is_some()) {
             lines.extend(drawn(&line).into_iter().map(|line| format!("    {line}")));
@@ -132,6 +126,58 @@ fn text(rows: &[Row]) -> String {
     }
     lines.join("\n")
 }
+
+/// The same with pictures.
+fn html(rows: &[Row]) -> String {
+    let (first, last) = (&rows[0], &rows[rows.len() - 1]);
+    let before: BTreeMap<&str, &Row> = rows.windows(2).map(|pair| (pair[1].run.as_str(), &pair[0])).collect();
+    let bar = |(row, reading): &(&Row, &Reading)| Bar {
+        run: row.run.clone(),
+        day: day(row),
+        lo: reading.lo,
+        hi: reading.hi,
+        verdict: reading.verdict.clone(),
+        changed: before.get(row.run.as_str()).is_some_and(|before| before.same != row.same),
+    };
+    let panel = |line: &Line<'_>| {
+        let time = line.runs.first().is_some_and(|(_, reading)| reading.quantity == Quantity::Time);
+        let flips = line.flaky().then(|| FLIPS.to_owned());
+        let said = [Some(how_often(line)), flips, drifts(line)].into_iter().flatten().map(|said| format!("{}.", words::capital(&said)));
+        let measured = line.runs.iter().any(|(_, reading)| reading.lo.is_some());
+        let bars = measured.then(|| Bars {
+            name: line.name.to_owned(),
+            measure: if time { Measure::Time } else { Measure::Share },
+            objective: line.runs.last().and_then(|(_, reading)| reading.objective),
+            runs: line.runs.iter().map(bar).collect(),
+        });
+        Panel { name: line.name.to_owned(), said: said.collect(), bars }
+    };
+    many::render(&Page {
+        title: last.title.clone(),
+        kind: "Trend over runs",
+        meta: vec![last.scenario.clone(), words::many(rows.len() as u64, "run"), format!("{} to {}", day(first), day(last))],
+        said: Vec::new(),
+        order: Order::Trend,
+        panels: Line::all(rows).iter().map(panel).collect(),
+    })
+}
+
+fn day(row: &Row) -> String {
+    row.started_at.get(..10).unwrap_or("-").to_owned()
+}
+
+/// How often it held, and what that supports.
+fn how_often(line: &Line<'_>) -> String {
+    let (held, of) = line.held();
+    let shown = words::percent((share_shown(of, of - held, CONFIDENCE) * 1000.0).floor() / 1000.0);
+    match (held, of) {
+        (_, 0) => "no run says whether it holds".to_owned(),
+        (0, _) => format!("held in 0 of {of}"),
+        _ => format!("held in {held} of {of}; at {} confidence in at least {shown} of such cases", words::percent(CONFIDENCE)),
+    }
+}
+
+const FLIPS: &str = "it flips: runs of the very same thing passed and failed";
 
 fn drifts(line: &Line<'_>) -> Option<String> {
     let drift = line.drift()?;

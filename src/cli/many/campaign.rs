@@ -160,7 +160,7 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
         print(&rule);
         return Exit::Run(31);
     }
-    let exit = super::conclude(&args.runs.dir, &counted, Some(rule), args.output, voice);
+    let exit = super::conclude(&args.runs.dir, &counted, Some(rule), args.output.into(), voice);
     if exit == Exit::Ok && valid < declared.runs {
         say(&format!("{} more to come: until then nothing is claimed", declared.runs - valid));
         return Exit::Run(31);

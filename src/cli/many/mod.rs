@@ -1,6 +1,7 @@
 //! What many runs of the same thing can claim: `firedrill claims`, and what `run --repeat` and `campaign status` say at their end.
 
 pub mod campaign;
+mod page;
 pub mod repeat;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::args::{Claims, TrialsFormat};
+use super::args::{Claims, ManyFormat};
 use super::exit::Exit;
 use super::out::{Voice, print};
 use super::store;
@@ -71,12 +72,13 @@ pub fn claims(args: &Claims, voice: Voice) -> Exit {
 }
 
 /// Says what these runs can claim together; exits with 31 where the register does not bear it out.
-fn conclude(runs: &Path, dirs: &[PathBuf], rule: Option<String>, output: TrialsFormat, voice: Voice) -> Exit {
+fn conclude(runs: &Path, dirs: &[PathBuf], rule: Option<String>, output: ManyFormat, voice: Voice) -> Exit {
     match said(runs, dirs, rule) {
         Ok(said) => {
             match output {
-                TrialsFormat::Json => print(&format!("{:#}", value(&said))),
-                TrialsFormat::Text => print(&text(&said)),
+                ManyFormat::Json => print(&format!("{:#}", value(&said))),
+                ManyFormat::Text => print(&text(&said)),
+                ManyFormat::Html => print(&page::html(&said)),
             }
             Exit::Ok
         }

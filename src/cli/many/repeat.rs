@@ -63,7 +63,7 @@ pub fn repeat(args: &Run, times: u32, voice: Voice) -> Exit {
             worst = Exit::CouldNotStart;
             break;
         }
-        let (exit, dir) = drill_quietly(loaded, &args.runs.dir, voice);
+        let (exit, dir) = drill_quietly(loaded, &args.runs.dir, &args.metrics, voice);
         say(&format!("run {n} of {times}: {}", exit.meaning()));
         dirs.extend(dir);
         worst = worse(worst, exit);
@@ -78,7 +78,7 @@ pub fn repeat(args: &Run, times: u32, voice: Voice) -> Exit {
         return worst;
     }
     let rule = format!("{times} runs were asked for at once, before the first of them; {} were made", dirs.len());
-    let said = super::conclude(&args.runs.dir, &dirs, Some(rule), output, voice);
+    let said = super::conclude(&args.runs.dir, &dirs, Some(rule), output.into(), voice);
     if worst.code() == 0 { said } else { worst }
 }
 
