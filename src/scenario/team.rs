@@ -22,8 +22,10 @@ pub struct Team {
     pub roles: Option<Map<Vec<String>>>,
     /// The directory of runbooks.
     pub runbooks: Option<String>,
-    /// Where alerts are asked for while the drill runs.
+    /// Where alerts are asked for, and who tells of them of their own accord, while the drill runs.
     pub signals: Option<Map<Source>>,
+    /// Where those who tell of their own accord are heard, and people by token.
+    pub listen: Option<Listen>,
     /// What should be observed of them.
     pub expect: Option<Map<Expectation>>,
     /// What would lead them astray.
@@ -70,6 +72,21 @@ pub struct Expectation {
 pub struct Source {
     /// How often it is asked. Default 1s.
     pub every: Option<Span>,
+}
+
+/// Where calls are taken while the drill runs.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// `IP:PORT`, for example `127.0.0.1:8123`, which only this machine reaches.
+    pub address: String,
+    /// The token of each role whose people may set marks over HTTP: `${secret:ID}`.
+    pub tokens: Option<IndexMap<Id, String>>,
+}
+
+/// An address that can be listened at: an IP address and a port that senders know.
+pub fn address(text: &str) -> Option<core::net::SocketAddr> {
+    text.parse::<core::net::SocketAddr>().ok().filter(|address| address.port() != 0)
 }
 
 /// Whether an expectation counts.
@@ -195,10 +212,11 @@ impl NoticeOf {
 }
 
 /// Who may see a notice.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Audience {
     /// Those who run the drill.
+    #[default]
     Facilitator,
     /// Everybody; withheld until the reveal in a blind drill.
     All,
@@ -253,6 +271,54 @@ struct Server {
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "gives its schema")]
 #[serde(deny_unknown_fields)]
+struct PagerDuty {
+    /// A key of its REST API that may read: `${secret:ID}`.
+    token: String,
+    /// Only of these services, by id.
+    services: Option<Vec<String>>,
+    /// Where its API is. Default `https://api.pagerduty.com`.
+    url: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct ByToken {
+    /// The bearer token that it must send: `${secret:ID}`.
+    token: String,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct BySignature {
+    /// The secret that it signs with: `${secret:ID}`.
+    secret: String,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct ByEither {
+    /// The bearer token that it must send: `${secret:ID}`.
+    token: Option<String>,
+    /// The secret that it signs with: `${secret:ID}`.
+    secret: Option<String>,
+    /// The header in which it says when it signed, as set up in Grafana.
+    timestamp_header: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct ByTopic {
+    /// The only topic that is heard: `arn:aws:sns:REGION:ACCOUNT:NAME`.
+    topic: String,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
 struct Answer {
     ask: String,
     matches: String,
@@ -284,8 +350,34 @@ struct Webhook {
 #[expect(dead_code, reason = "gives its schema")]
 #[serde(deny_unknown_fields)]
 struct Grafana {
+    /// Where Grafana is: `https://HOST`.
     url: String,
+    /// A service account's token: `${secret:ID}`.
     token: Option<String>,
+    /// Only on the dashboard with this uid; everywhere where annotations are asked for by their tags, otherwise.
+    dashboard: Option<String>,
+    /// Only on this panel of it.
+    panel: Option<u64>,
+    /// Tags beside `firedrill`.
+    tags: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct Slack {
+    /// The address of an incoming webhook, which is a secret: `${secret:ID}`.
+    url: String,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct PagerDutyChange {
+    /// The integration key of a service: `${secret:ID}`.
+    routing_key: String,
+    /// Where events are sent to. Default `https://events.pagerduty.com/v2/change/enqueue`.
+    url: Option<String>,
 }
 
 /// Kinds of expectations: name, what is observed, schema of the spec.
@@ -308,6 +400,12 @@ pub fn sources(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static s
     vec![
         ("alertmanager", "Alertmanager's API v2: what it would tell somebody of", generator.subschema_for::<Server>().to_value()),
         ("prometheus", "the series `ALERTS` of Prometheus", generator.subschema_for::<Server>().to_value()),
+        ("pagerduty", "PagerDuty's API v2: open incidents, and who acknowledged them", generator.subschema_for::<PagerDuty>().to_value()),
+        ("receive.alertmanager", "Alertmanager's webhook, by token", generator.subschema_for::<ByToken>().to_value()),
+        ("receive.pagerduty", "PagerDuty's webhooks of version 3, signed", generator.subschema_for::<BySignature>().to_value()),
+        ("receive.grafana", "Grafana's alerting webhook, by token or signed", generator.subschema_for::<ByEither>().to_value()),
+        ("receive.sns", "CloudWatch alarms through SNS, signed by AWS", generator.subschema_for::<ByTopic>().to_value()),
+        ("receive.json", "a sender of your own, signed", generator.subschema_for::<BySignature>().to_value()),
     ]
 }
 
@@ -315,6 +413,8 @@ pub fn sources(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static s
 pub fn notices(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("webhook", "an HTTP request", generator.subschema_for::<Webhook>().to_value()),
+        ("slack", "a message in a channel of Slack", generator.subschema_for::<Slack>().to_value()),
+        ("pagerduty.change", "a change event of PagerDuty", generator.subschema_for::<PagerDutyChange>().to_value()),
         ("grafana", "annotations on dashboards", generator.subschema_for::<Grafana>().to_value()),
     ]
 }
