@@ -210,7 +210,7 @@ fn called_by_alertmanager() {
     }
     let starts = |id: &str| report["team"]["expectations"][id]["starts_mono_ns"].as_i64().unwrap();
     assert!((starts("detected") - starts("called")).abs() < 100_000_000, "the same alert");
-    assert_eq!(report["team"]["unrelated"].as_array().map_or(0, Vec::len), 0, "{:#}", report["team"]["unrelated"]);
+    assert_eq!(report["team"]["unrelated_alerts"].as_array().map_or(0, Vec::len), 0, "{:#}", report["team"]["unrelated_alerts"]);
 }
 
 fn not_called_without_a_rule() {

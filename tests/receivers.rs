@@ -214,7 +214,7 @@ fn heard() {
     assert_eq!(diagnosed["who"], "token of ops");
     let apart = diagnosed["received_mono_ns"].as_u64().unwrap() - diagnosed["observed"]["lo_mono_ns"].as_u64().unwrap();
     assert!(apart >= 500_000_000, "what is claimed and when it was heard are both kept: {diagnosed:#}");
-    assert_eq!(report["team"]["unrelated"].as_array().map(Vec::len), Some(1), "{:#}", report["team"]["unrelated"]);
+    assert_eq!(report["team"]["unrelated_alerts"].as_array().map(Vec::len), Some(1), "{:#}", report["team"]["unrelated_alerts"]);
     assert_eq!(events(&place, &dir, "acked").len(), 1);
     let text = std::fs::read_to_string(dir.join("events.jsonl")).unwrap() + &std::fs::read_to_string(dir.join("plan.json")).unwrap();
     for secret in ["am-token", "pd-secret", "gr-secret", "js-secret", "ops-token", "dba-token"] {

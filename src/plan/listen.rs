@@ -44,7 +44,7 @@ impl ListenPlan {
 
 /// The `listen` block, which was checked.
 pub(super) fn listener(value: &Value) -> Option<ListenPlan> {
-    let address = crate::scenario::team::address(value.get("address")?.as_str()?)?.to_string();
+    let address = crate::scenario::sources::address(value.get("address")?.as_str()?)?.to_string();
     let tokens = value.get("tokens").and_then(|tokens| serde_json::from_value(tokens.clone()).ok()).unwrap_or_default();
     Some(ListenPlan { address, tokens })
 }

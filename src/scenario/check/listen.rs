@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::finding::{Finding, did_you_mean};
 use super::super::known::Known;
 use super::super::model::{Scenario, SecretRef};
-use super::super::team::address;
+use super::super::sources::address;
 use super::at;
 use super::places::secrets_in;
 
