@@ -111,7 +111,9 @@ fn a_day_of_three_drills_has_one_report() {
     // Its fault is held until somebody aborts.
     until(&place, r#""type":"began","item":4"#);
     let begun = Instant::now();
-    while place.runs().len() < 2 || !std::fs::read_to_string(place.runs()[1].join("events.jsonl")).unwrap_or_default().contains(r#""type":"effective","id":"hold""#) {
+    while place.runs().len() < 2
+        || !std::fs::read_to_string(place.runs()[1].join("events.jsonl")).unwrap_or_default().contains(r#""type":"effective","id":"hold""#)
+    {
         assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -165,7 +167,12 @@ fn outside_of_its_window_nothing_is_run() {
 #[test]
 fn a_day_whose_process_died_goes_on_after_what_was_under_way() {
     let place = place("500ms");
-    day(&place, &minutes_from_now(0), "{ ops: [x] }", "  - { run: s.yaml }\n  - { break: 10m }\n  - { run: s.yaml, skip_if: { previous: failed } }\n");
+    day(
+        &place,
+        &minutes_from_now(0),
+        "{ ops: [x] }",
+        "  - { run: s.yaml }\n  - { break: 10m }\n  - { run: s.yaml, skip_if: { previous: failed } }\n",
+    );
     let mut child = place.start(&["gameday", "run", "day.yaml", "--yes"]);
     until(&place, r#""type":"began","item":2"#);
     // While it lives nobody else takes it.
@@ -240,7 +247,9 @@ fn the_published_schema_fits_the_example_and_refuses_typos() {
     place.run(&["gameday", "plan", example.to_str().unwrap()], PATIENCE).expect(0);
     let valid = |text: &str| validator.is_valid(&serde_saphyr::from_str::<Value>(text).unwrap());
     assert!(valid(&text));
-    for (what, instead) in [("skip_if", "skipif"), ("previous: failed", "previous: bad"), ("lasts: 3h", "lasts: 3"), ("gameday: 1", "gameday: 2")] {
+    for (what, instead) in
+        [("skip_if", "skipif"), ("previous: failed", "previous: bad"), ("lasts: 3h", "lasts: 3"), ("gameday: 1", "gameday: 2")]
+    {
         assert!(!valid(&text.replacen(what, instead, 1)), "{what} → {instead}");
     }
     let shown = serde_json::to_string_pretty(&schema).unwrap() + "\n";
@@ -248,29 +257,50 @@ fn the_published_schema_fits_the_example_and_refuses_typos() {
     if std::env::var("FIREDRILL_BLESS").is_ok() {
         std::fs::write(&path, &shown).unwrap();
     }
-    assert!(std::fs::read_to_string(&path).unwrap_or_default() == shown, "{} is not what `firedrill schema --gameday` prints", path.display());
+    assert!(
+        std::fs::read_to_string(&path).unwrap_or_default() == shown,
+        "{} is not what `firedrill schema --gameday` prints",
+        path.display()
+    );
 }
 
 #[test]
 fn the_plan_and_the_calendar_tell_the_times() {
     let place = place("500ms");
-    day(&place, "2099-10-25 09:30 Europe/Berlin", "{ facilitator: [alice], ops: [dan, gina] }", "  - { run: s.yaml, go: facilitator }\n  - { break: 15m }\n  - { run: s.yaml, tabletop: true }\n");
+    day(
+        &place,
+        "2099-10-25 09:30 Europe/Berlin",
+        "{ facilitator: [alice], ops: [dan, gina] }",
+        "  - { run: s.yaml, go: facilitator }\n  - { break: 15m }\n  - { run: s.yaml, tabletop: true }\n",
+    );
     let plan = place.run(&["gameday", "plan", "day.yaml"], PATIENCE).expect(0).stdout;
-    for said in ["2099-10-25 09:30 Europe/Berlin", "2 drills", "09:30   1  A node stands still", "go: facilitator", "ops: dan, gina", "from 2099-10-25 09:15 to 2099-10-25 10:30"] {
+    for said in [
+        "2099-10-25 09:30 Europe/Berlin",
+        "2 drills",
+        "09:30   1  A node stands still",
+        "go: facilitator",
+        "ops: dan, gina",
+        "from 2099-10-25 09:15 to 2099-10-25 10:30",
+    ] {
         assert!(plan.contains(said), "{said}: {plan}");
     }
     place.run(&["gameday", "export", "day.yaml", "--ics", "day.ics"], PATIENCE).expect(0);
     let read = "import sys, json, icalendar\nc = icalendar.Calendar.from_ical(open(sys.argv[1], 'rb').read())\nprint(json.dumps([[str(e['SUMMARY']), e.decoded('DTSTART').isoformat(), e.decoded('DTEND').isoformat(), str(e['UID'])] for e in c.walk('VEVENT')]))";
-    let there = Command::new("python3").args(["-c", "import icalendar"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let there =
+        Command::new("python3").args(["-c", "import icalendar"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !there {
         println!("SKIPPED: PyPI's icalendar is not here to read the calendar");
         return;
     }
     let out = Command::new("python3").args(["-c", read]).arg(place.path().join("day.ics")).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let events: Vec<[String; 4]> = serde_json::from_slice::<Value>(&out.stdout).map(|value| serde_json::from_value(value).unwrap()).unwrap();
+    let events: Vec<[String; 4]> =
+        serde_json::from_slice::<Value>(&out.stdout).map(|value| serde_json::from_value(value).unwrap()).unwrap();
     let starts: Vec<(&str, &str)> = events.iter().map(|[title, from, ..]| (title.as_str(), from.as_str())).collect();
-    assert_eq!(starts[..2], [("Payments, fourth quarter", "2099-10-25T08:30:00+00:00"), ("A node stands still", "2099-10-25T08:30:00+00:00")]);
+    assert_eq!(
+        starts[..2],
+        [("Payments, fourth quarter", "2099-10-25T08:30:00+00:00"), ("A node stands still", "2099-10-25T08:30:00+00:00")]
+    );
     assert_eq!((events.len(), events[2][0].as_str()), (4, "Break"));
     // One after another, all within the day.
     assert_eq!((&events[1][2], &events[2][2], &events[3][2]), (&events[2][1], &events[3][1], &events[0][2]));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -11,7 +11,7 @@ use crate::engine::drive::Command;
 use crate::engine::people::{self, Room};
 use crate::event::{Event, TeamEvent};
 use crate::journal::Registry;
-use crate::plan::{Plan, TeamPlan};
+use crate::plan::{ListenPlan, Plan, TeamPlan};
 use crate::serve;
 use crate::sys::Cx;
 
@@ -19,29 +19,45 @@ use crate::sys::Cx;
 #[derive(Debug, Default)]
 pub(super) struct Hearing {
     people: Option<JoinHandle<()>>,
-    calls: Option<JoinHandle<()>>,
+    calls: Option<Calls>,
 }
 
-/// Starts to listen, where the scenario speaks of anybody; says who is heard, and who is not and why. Calls are taken on the runtime of `work`: a flood of
-/// them holds up no loop.
-pub(super) fn start(plan: &Plan, registry: &Registry, cx: &Cx, ask: &mpsc::Sender<Command>, work: &Handle) -> (Hearing, Vec<Event>) {
+/// Calls are taken on a runtime and a thread of their own: a flood of them stands before no sample and no tick.
+#[derive(Debug)]
+struct Calls(Option<Runtime>);
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Starts to listen, where the scenario speaks of anybody; says who is heard, and who is not and why.
+pub(super) fn start(plan: &Plan, registry: &Registry, cx: &Cx, ask: &mpsc::Sender<Command>) -> (Hearing, Vec<Event>) {
     let Some(team) = &plan.team else { return (Hearing::default(), Vec::new()) };
     let room = (!team.unattended).then(|| Arc::new(Room::new(&cx.run, team, runbook::steps(plan), cx.clock, ask.clone())));
     let (people, mut said) = match &room {
         Some(room) => hear_people(registry, &cx.run, Arc::clone(room)),
         None => (None, Vec::new()),
     };
-    let (calls, more) = hear_calls(team, room, cx, ask, work);
-    said.extend(more);
-    (Hearing { people, calls }, said)
+    let calls = team.listen.as_ref().map(|listen| hear_calls(listen, team, room, cx, ask));
+    let why_not = calls.as_ref().and_then(|calls| calls.as_ref().err()).cloned();
+    if let Some(listen) = &team.listen {
+        let now = cx.clock.now();
+        said.extend(team.receive.keys().map(|id| serve::opened(id.as_str(), now, why_not.as_deref())));
+        if let Some(why) = why_not.filter(|_| !listen.tokens.is_empty()) {
+            said.push(Event::Note { text: format!("marks over HTTP are not heard: failed to {why}") });
+        }
+    }
+    (Hearing { people, calls: calls.and_then(Result::ok) }, said)
 }
 
 impl Hearing {
     /// Nobody is heard any more.
     pub(super) fn close(self, registry: &Registry, run: &str) {
-        if let Some(calls) = self.calls {
-            calls.abort();
-        }
+        drop(self.calls);
         if let Some(people) = self.people {
             people.abort();
             registry.close_to_people(run);
@@ -64,25 +80,18 @@ fn hear_people(registry: &Registry, run: &str, room: Arc<Room>) -> (Option<JoinH
     }
 }
 
-/// Listens at the address of the scenario; says of each receiver that it is there, or why it is not.
+/// Listens at the address of the scenario; an error is for people.
 fn hear_calls(
+    listen: &ListenPlan,
     team: &TeamPlan,
     room: Option<Arc<Room>>,
     cx: &Cx,
     ask: &mpsc::Sender<Command>,
-    work: &Handle,
-) -> (Option<JoinHandle<()>>, Vec<Event>) {
-    let Some(listen) = &team.listen else { return (None, Vec::new()) };
-    let bound = serve::bind(&listen.address);
-    let why_not = bound.as_ref().err().cloned();
-    let now = cx.clock.now();
-    let mut said: Vec<Event> = team.receive.keys().map(|id| serve::opened(id.as_str(), now, why_not.as_deref())).collect();
-    if let Some(why) = why_not.filter(|_| !listen.tokens.is_empty()) {
-        said.push(Event::Note { text: format!("marks over HTTP are not heard: failed to {why}") });
-    }
-    let task = bound.ok().map(|bound| {
-        let setup = serve::Setup { team: team.clone(), cx: cx.clone(), ask: ask.clone(), room, amazon: Arc::new(serve::TheInternet) };
-        work.spawn(serve::serve(bound, setup))
-    });
-    (task, said)
+) -> Result<Calls, String> {
+    let bound = serve::bind(&listen.address)?;
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("calls").enable_all().build();
+    let runtime = runtime.map_err(|error| format!("start a thread: {error}"))?;
+    let setup = serve::Setup { team: team.clone(), cx: cx.clone(), ask: ask.clone(), room, amazon: Arc::new(serve::TheInternet) };
+    runtime.spawn(serve::serve(bound, setup));
+    Ok(Calls(Some(runtime)))
 }

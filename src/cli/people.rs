@@ -97,7 +97,8 @@ fn tell(args: &People, deed: Deed, voice: Voice) -> Exit {
 /// The one drill that listens, or the one that is named by its id or the beginning of it.
 fn listening(run: Option<&str>) -> Result<(String, PathBuf), Refusal> {
     // Game days listen as well, to other words.
-    let all: Vec<(String, PathBuf)> = Registry::here().listening().into_iter().filter(|(id, _)| !id.starts_with(gameday::gate::MARK)).collect();
+    let all: Vec<(String, PathBuf)> =
+        Registry::here().listening().into_iter().filter(|(id, _)| !id.starts_with(gameday::gate::MARK)).collect();
     let refuse = |why: String, help: &str| Err(Refusal { why, help: help.to_owned() });
     let names = |of: &[(String, PathBuf)]| of.iter().map(|(run, _)| run.as_str()).collect::<Vec<_>>().join(", ");
     let there = if all.is_empty() { "none does".to_owned() } else { format!("these do: {}", names(&all)) };

@@ -168,7 +168,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle)
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.
     let signals = signals::listen(ask.clone());
     let notices = Notices::start(&plan, &cx, work, Some(ask.clone()));
-    let (hearing, heard) = hearing::start(&plan, &registry, &cx, &ask, work);
+    let (hearing, heard) = hearing::start(&plan, &registry, &cx, &ask);
     let (asked, deaf) = match control::listen(&dir, &id, ask) {
         Ok(task) => (Some(task), None),
         Err(error) => {

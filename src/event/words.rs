@@ -45,7 +45,18 @@ mod tests {
         let sample = |by: &str| {
             let at = At(0);
             let (verdict, class) = (Verdict::Ok, Class::Ok);
-            Sample { n: 0, planned: at, woken: at, sent: at, done: at, verdict, class, by: Some(by.into()), note: None, legs: Default::default() }
+            Sample {
+                n: 0,
+                planned: at,
+                woken: at,
+                sent: at,
+                done: at,
+                verdict,
+                class,
+                by: Some(by.into()),
+                note: None,
+                legs: Default::default(),
+            }
         };
         let mut words = Words::default();
         let mut event = Event::Samples { probe: "p".into(), rows: vec![sample("a"), sample("b"), sample("a")] };

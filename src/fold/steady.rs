@@ -230,7 +230,18 @@ mod tests {
     fn sample(n: u64, verdict: Verdict, took_ms: u64) -> Sample {
         let sent = At(0) + Span::millis(n * 100 + 7);
         let class = if verdict == Verdict::Ok { Class::Ok } else { Class::Reset };
-        Sample { n, planned: sent, woken: sent, sent, done: sent + Span::millis(took_ms), verdict, class, by: Some("a".into()), note: None, legs: Default::default() }
+        Sample {
+            n,
+            planned: sent,
+            woken: sent,
+            sent,
+            done: sent + Span::millis(took_ms),
+            verdict,
+            class,
+            by: Some("a".into()),
+            note: None,
+            legs: Default::default(),
+        }
     }
 
     fn fold(success: f64) -> SteadyFold {

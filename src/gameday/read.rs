@@ -29,7 +29,11 @@ pub struct Read {
 
 /// The JSON Schema (draft 2020-12) of a game day.
 pub fn json_schema() -> Value {
-    plain_schema::<GameDay>("Firedrill game day", "gameday", &[("GameDay", "a game day"), ("Item", "an item of the agenda"), ("SkipIf", "a condition")])
+    plain_schema::<GameDay>(
+        "Firedrill game day",
+        "gameday",
+        &[("GameDay", "a game day"), ("Item", "an item of the agenda"), ("SkipIf", "a condition")],
+    )
 }
 
 /// Reads a game day.
@@ -68,7 +72,9 @@ fn recognise(root: &Node) -> (Option<Finding>, bool) {
 
 fn check(day: &GameDay, findings: &mut Vec<Finding>) {
     if !day.agenda.iter().any(|item| item.run.is_some()) {
-        findings.push(Finding::error("/agenda", "no drill stands on the agenda", "no `run:`").help("add for example `- { run: scenario.yaml }`"));
+        findings.push(
+            Finding::error("/agenda", "no drill stands on the agenda", "no `run:`").help("add for example `- { run: scenario.yaml }`"),
+        );
     }
     if day.agenda.len() > MOST {
         findings.push(Finding::error("/agenda", format!("an agenda has at most {MOST} items"), "too many"));
@@ -76,7 +82,8 @@ fn check(day: &GameDay, findings: &mut Vec<Finding>) {
     for (role, accounts) in &day.participants {
         if accounts.is_empty() {
             let at = format!("/participants/{role}");
-            findings.push(Finding::error(at, format!("nobody fills the role `{role}`"), "nobody").help("name accounts, or leave the role out"));
+            findings
+                .push(Finding::error(at, format!("nobody fills the role `{role}`"), "nobody").help("name accounts, or leave the role out"));
         }
     }
     let mut drilled = false;
@@ -90,7 +97,10 @@ fn one(day: &GameDay, item: &Item, at: &str, drilled: bool, findings: &mut Vec<F
     let sorts = [item.run.is_some(), item.pause.is_some(), item.debrief.is_some()];
     if sorts.iter().filter(|is| **is).count() != 1 {
         let help = "write for example `- { run: scenario.yaml, go: facilitator }`, `- { break: 15m }` or `- { debrief: 30m }`";
-        findings.push(Finding::error(at, "an item is one of a drill, a break and a debrief", "needs exactly one of `run`, `break`, `debrief`").help(help));
+        findings.push(
+            Finding::error(at, "an item is one of a drill, a break and a debrief", "needs exactly one of `run`, `break`, `debrief`")
+                .help(help),
+        );
         return;
     }
     if item.pause == Some(Span::ZERO) || item.debrief == Some(Span::ZERO) {

@@ -63,7 +63,9 @@ impl Appointment {
                 return Err(refused(format!("{local} does not exist in {name}"), "clocks skip it", help));
             }
             (AmbiguousOffset::Fold { before, after }, None) => {
-                let help = format!("say which: `\"{date} {clock} {before}:00 {name}\"` is the first, `\"{date} {clock} {after}:00 {name}\"` the second");
+                let help = format!(
+                    "say which: `\"{date} {clock} {before}:00 {name}\"` is the first, `\"{date} {clock} {after}:00 {name}\"` the second"
+                );
                 return Err(refused(format!("{local} comes twice in {name}"), "clocks are put back over it", help));
             }
             (_, None) => ambiguous.compatible().ok(),

@@ -13,7 +13,7 @@ pub(super) fn told(entry: &Entry) -> Option<(&'static str, String, Option<Interv
         }
         TeamEvent::Alert(alert) => Some(("alert", of_alert(alert), Some(alert.when), format!("{} {}", alert.kind, alert.source))),
         TeamEvent::SourceLost { source, why, .. } => {
-            Some(("signals", format!("{source} cannot be asked: {why}"), None, "firedrill".into()))
+            Some(("signals", format!("{source} cannot be heard: {why}"), None, "firedrill".into()))
         }
         TeamEvent::Acked(ack) => {
             let at = ack.acked_at.as_ref().map_or_else(String::new, |at| format!(", at {at} by its own clock"));

@@ -165,7 +165,7 @@ fn saying(what: What, body: &[u8]) -> Result<Saying, String> {
             (deed, at)
         }
     };
-    let ago = at.as_deref().map(|at| clock::long_ago(at)).transpose()?;
+    let ago = at.as_deref().map(clock::long_ago).transpose()?;
     Ok(Saying { role: None, ago, deed })
 }
 

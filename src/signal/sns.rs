@@ -161,7 +161,8 @@ fn rsa(_: &[u8], _: jiff::Timestamp, _: &str, _: &[u8], _: &[u8]) -> Result<(), 
     Err(Refusal { status: 501, why: "this build cannot check what SNS signs: it was made without `sns`".into() })
 }
 
-#[cfg(all(test, feature = "sns"))]
+#[cfg(feature = "sns")]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -114,7 +114,10 @@ impl Whole {
     /// The agenda with its times, if each item took as long as it may.
     fn schedule(&self) -> Vec<Planned<'_>> {
         schedule(&self.read.day, &self.read.when, &|index| {
-            self.drills.get(index).and_then(Option::as_ref).map_or_else(Default::default, |drill| (drill.plan.title.clone(), takes(&drill.plan)))
+            self.drills
+                .get(index)
+                .and_then(Option::as_ref)
+                .map_or_else(Default::default, |drill| (drill.plan.title.clone(), takes(&drill.plan)))
         })
     }
 

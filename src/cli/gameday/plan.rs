@@ -52,7 +52,10 @@ pub(super) fn text(whole: &Whole) -> String {
     lines.push(String::new());
     if !day.participants.is_empty() {
         let role = |(role, accounts): (&_, &Vec<String>)| format!("{role}: {}", one_line(&accounts.join(", "), 120));
-        lines.push(format!("  roster   {}", day.participants.iter().map(|(name, accounts)| role((name, accounts))).collect::<Vec<_>>().join("   ")));
+        lines.push(format!(
+            "  roster   {}",
+            day.participants.iter().map(|(name, accounts)| role((name, accounts))).collect::<Vec<_>>().join("   ")
+        ));
     }
     let (from, to) = when.window(whole.lasts(), day.early);
     lines.push(format!("  window   drills may begin from {} to {} {zone}", when.shown(from), when.shown(to)));

@@ -32,7 +32,9 @@ pub fn conclude(dir: &Path, runs: &Path, output: DayFormat, voice: Voice) -> Exi
         Ok(day) => day,
         Err(exit) => return exit,
     };
-    for (name, text) in [("report.html", rendered::html(&day)), ("report.md", rendered::markdown(&day)), ("report.json", rendered::json(&day))] {
+    for (name, text) in
+        [("report.html", rendered::html(&day)), ("report.md", rendered::markdown(&day)), ("report.json", rendered::json(&day))]
+    {
         if let Err(error) = std::fs::write(dir.join(name), text) {
             voice.warn(&format!("failed to write {}: {error}", dir.join(name).display()));
         }
@@ -92,9 +94,7 @@ fn entry(number: usize, item: &Item, stands: &Stands, day: &mut DayReport, runs:
         Stands::UnderWay => ("under_way", "begun; its end was not written down".to_owned()),
         Stands::Done => ("done", String::new()),
         Stands::Skipped(why) => ("skipped", format!("left out: {why}")),
-        Stands::NoGo { by, why } => {
-            ("no_go", format!("no-go, by {by}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()))
-        }
+        Stands::NoGo { by, why } => ("no_go", format!("no-go, by {by}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())),
         Stands::Held { run, exit } => {
             entry.exit_code = Some(*exit);
             entry.run.clone_from(run);
@@ -155,9 +155,11 @@ fn told(read: &Read, log: &Log) -> Vec<Row> {
         let (item, what, text) = match &noted.what {
             Happened::Started { by, .. } => (None, "day", format!("begun by {by}")),
             Happened::Resumed { by } => (None, "day", format!("taken up again by {by}")),
-            Happened::Asked { item, role } => {
-                (Some(*item), "gate", format!("go or no-go{} is asked for", role.as_ref().map(|role| format!(" by {role}")).unwrap_or_default()))
-            }
+            Happened::Asked { item, role } => (
+                Some(*item),
+                "gate",
+                format!("go or no-go{} is asked for", role.as_ref().map(|role| format!(" by {role}")).unwrap_or_default()),
+            ),
             Happened::Go { item, by } => (Some(*item), "gate", format!("go, by {by}")),
             Happened::NoGo { item, by, why } => {
                 (Some(*item), "gate", format!("no-go, by {by}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()))

@@ -36,7 +36,10 @@ pub fn run(args: &GamedayRun, voice: Voice) -> Exit {
         Err(exit) => return exit,
     };
     if !args.yes && !can_ask() {
-        voice.error("nobody can be asked before each drill", Some("add --yes to hold the day without a terminal; gates that name a role still wait"));
+        voice.error(
+            "nobody can be asked before each drill",
+            Some("add --yes to hold the day without a terminal; gates that name a role still wait"),
+        );
         return Exit::Usage;
     }
     if let Err(why) = within(&whole) {
@@ -54,7 +57,10 @@ pub fn run(args: &GamedayRun, voice: Voice) -> Exit {
     listen(&stop);
     let gate = Gate::open(&open.id, Arc::clone(&stop), voice);
     say(&plan::text(&whole));
-    say(&format!("\n  game day {}\n  `firedrill gameday go` and `no-go` are heard from any account of the roster\n  Ctrl-C between drills ends the day; in a drill it aborts and undoes that\n", open.id));
+    say(&format!(
+        "\n  game day {}\n  `firedrill gameday go` and `no-go` are heard from any account of the roster\n  Ctrl-C between drills ends the day; in a drill it aborts and undoes that\n",
+        open.id
+    ));
     let dir = open.dir.clone();
     Held { whole: &whole, open, gate, args, stop, voice, shaken: false }.hold();
     report::conclude(&dir, &args.runs.dir, args.output, voice)
@@ -171,7 +177,8 @@ impl Held<'_> {
         }
         self.bring_back(index)?;
         // People take their time: a scenario may have changed, a window of a policy may have closed meanwhile.
-        let loaded = drill(&self.whole.read, &self.whole.dir, index, self.args.policy.named.as_deref(), self.voice).unwrap_or(Err(Exit::Bug));
+        let loaded =
+            drill(&self.whole.read, &self.whole.dir, index, self.args.policy.named.as_deref(), self.voice).unwrap_or(Err(Exit::Bug));
         let loaded = loaded.and_then(|loaded| policy::allow(loaded, self.args.policy.named.as_deref(), &self.voice));
         self.note(Happened::Began { item: number });
         let (exit, dir) = match loaded {
@@ -192,16 +199,25 @@ impl Held<'_> {
     fn go(&mut self, number: usize, item: &Item, file: &str) -> Result<Word, String> {
         let role = item.go.as_deref();
         if role.is_none() && self.args.yes {
-            return if self.shaken { Err("a drill was aborted, and nobody is named who would say go to the next".into()) } else { Ok(Word::Time) };
+            return if self.shaken {
+                Err("a drill was aborted, and nobody is named who would say go to the next".into())
+            } else {
+                Ok(Word::Time)
+            };
         }
         let accounts = match role {
             Some(role) => self.whole.read.day.participants.get(role).cloned(),
             None => self.everybody(),
         };
-        let title = self.whole.drills.get(number - 1).and_then(Option::as_ref).map_or_else(|| file.to_owned(), |drill| drill.plan.title.clone());
+        let title =
+            self.whole.drills.get(number - 1).and_then(Option::as_ref).map_or_else(|| file.to_owned(), |drill| drill.plan.title.clone());
         let whose = role.map(|role| format!(" by {role}")).unwrap_or_default();
         let after = if self.shaken { " The drill before it was aborted." } else { "" };
-        say(&format!("  {number}  {}\n     go{whose}?{after} Type `go` or `no-go` here, or: firedrill gameday go {}", one_line(&title, 120), self.open.id));
+        say(&format!(
+            "  {number}  {}\n     go{whose}?{after} Type `go` or `no-go` here, or: firedrill gameday go {}",
+            one_line(&title, 120),
+            self.open.id
+        ));
         self.note(Happened::Asked { item: number, role: role.map(str::to_owned) });
         let word = self.gate.ask(&format!("drill {number}"), role, accounts);
         if let Word::Go { by } = &word {
@@ -214,7 +230,8 @@ impl Held<'_> {
     fn bring_back(&mut self, index: usize) -> Result<(), String> {
         let day = &self.whole.read.day;
         let first = Day::of(day, &self.open.log).before(day, index).is_none_or(|before| before == Previous::NotHeld);
-        let Some(loaded) = self.whole.drills.get(index).and_then(Option::as_ref).filter(|loaded| !first && loaded.plan.reset.is_some()) else {
+        let Some(loaded) = self.whole.drills.get(index).and_then(Option::as_ref).filter(|loaded| !first && loaded.plan.reset.is_some())
+        else {
             return Ok(());
         };
         let failed = bring_back(&loaded.plan).err();

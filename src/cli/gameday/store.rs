@@ -71,7 +71,8 @@ pub fn find(runs: &Path, name: &str) -> Result<(String, PathBuf), String> {
         let id = as_path.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default();
         return Ok((id, as_path.to_owned()));
     }
-    let mut all: Vec<String> = fs::read_dir(home(runs)).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut all: Vec<String> =
+        fs::read_dir(home(runs)).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     all.sort();
     let found: Vec<&String> = if name == "last" {
         all.last().into_iter().collect()
@@ -81,7 +82,9 @@ pub fn find(runs: &Path, name: &str) -> Result<(String, PathBuf), String> {
     match found.as_slice() {
         [one] => Ok(((*one).clone(), home(runs).join(one))),
         [] => Err(format!("no game day {} under {}", crate::base::one_line(name, 80), home(runs).display())),
-        many => Err(format!("{} game days begin with {name}: {}", many.len(), many.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "))),
+        many => {
+            Err(format!("{} game days begin with {name}: {}", many.len(), many.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ")))
+        }
     }
 }
 

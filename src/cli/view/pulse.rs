@@ -137,7 +137,18 @@ mod tests {
     fn sample(ms: u64, took: u64, verdict: Verdict) -> Sample {
         let at = At(ms * 1_000_000);
         let by = (verdict == Verdict::Ok).then(|| if ms < 2_000 { "a".into() } else { "b".into() });
-        Sample { n: ms, planned: at, woken: at, sent: at, done: at + Span::millis(took), verdict, class: Class::Ok, by, note: None, legs: Default::default() }
+        Sample {
+            n: ms,
+            planned: at,
+            woken: at,
+            sent: at,
+            done: at + Span::millis(took),
+            verdict,
+            class: Class::Ok,
+            by,
+            note: None,
+            legs: Default::default(),
+        }
     }
 
     #[test]
