@@ -365,26 +365,34 @@ const ONE: &str = r#"  listen: { address: "127.0.0.1:CALLS" }
   expect: { detected: { alert: { labels: { alertname: NodeFrozen } }, within: 4s } }
 "#;
 
-/// Without a receiver nobody can say; with one that is not told it is missed; what fired before the fault shows nothing.
-fn nothing_is_told() {
-    let stage = || {
-        let place = Place::new();
-        let port = scenario(&place, ONE);
-        let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
-        place.file("scenario.yaml", text.replace("{ until: mitigated, at_most: 90s }", "1s"));
-        (place, port)
-    };
-    let (place, port) = stage();
-    let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+fn one_receiver() -> (Place, u16) {
+    let place = Place::new();
+    let port = scenario(&place, ONE);
+    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
+    place.file("scenario.yaml", text.replace("{ until: mitigated, at_most: 90s }", "1s"));
+    (place, port)
+}
+
+/// Without a receiver nobody can say.
+fn somebody_else_has_the_port() {
+    let (place, port) = one_receiver();
+    let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let done = wait(start(&place), PATIENCE).expect(31);
     let detected = done.json()["team"]["expectations"]["detected"].clone();
     assert_eq!(detected["verdict"], "not_observed", "{detected:#}");
     assert!(detected["why"].as_str().unwrap().contains("failed to listen at 127.0.0.1:"), "{detected:#}");
-    drop(taken);
-    let (place, _) = stage();
+}
+
+/// With one that is not told it is missed.
+fn nothing_is_told() {
+    let (place, _) = one_receiver();
     let done = wait(start(&place), PATIENCE).expect(32);
     assert_eq!(done.json()["team"]["expectations"]["detected"]["verdict"], "missed");
-    let (place, port) = stage();
+}
+
+/// What fired before the fault shows nothing.
+fn told_too_early() {
+    let (place, port) = one_receiver();
     let run = start(&place);
     place.wait_for_event("baseline_started", PATIENCE);
     let early = firing("NodeFrozen");
@@ -485,7 +493,9 @@ fn calls_are_heard_or_refused_and_the_drill_goes_on() {
     side_by_side(vec![
         case("heard", heard),
         case("hostile", hostile),
+        case("somebody else has the port", somebody_else_has_the_port),
         case("nothing is told", nothing_is_told),
+        case("told too early", told_too_early),
         case("PagerDuty is asked", pagerduty_is_asked),
     ]);
 }
