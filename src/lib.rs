@@ -20,6 +20,7 @@ pub mod report;
 pub mod response;
 pub mod scenario;
 pub mod score;
+pub mod serve;
 pub mod signal;
 pub mod state;
 pub mod sys;

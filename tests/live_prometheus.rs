@@ -1,5 +1,5 @@
 //! Real systems that nobody here wrote: Debian's Prometheus and Alertmanager. The fault breaks a target, the rule fires, and what is measured agrees
-//! with what Alertmanager says itself; without the rule it is missed, and with the source off nobody can say.
+//! with what Alertmanager says itself, asked and of its own accord; without the rule it is missed, and with source or receiver off nobody can say.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -10,7 +10,7 @@
 
 mod drill;
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -50,8 +50,15 @@ fn run(name: &str, rule: bool, source_is_there: bool, kind: &str) -> Option<((),
         }
     }
     let place = Place::new();
-    let [service, alerts, metrics, closed]: [u16; 4] = free_ports();
-    place.file("alertmanager.yml", "route: { receiver: nobody, group_wait: 0s }\nreceivers: [ { name: nobody } ]\n");
+    let [service, alerts, metrics, closed, calls]: [u16; 5] = free_ports();
+    place.file("token", "am-token\n");
+    place.file(
+        "alertmanager.yml",
+        format!(
+            "route: {{ receiver: drill, group_wait: 0s, group_interval: 1s, repeat_interval: 1h }}\nreceivers: [ {{ name: drill, webhook_configs: [ {{ \
+             url: 'http://127.0.0.1:{calls}/v1/signals/hook', http_config: {{ authorization: {{ credentials: am-token }} }} }} ] }} ]\n"
+        ),
+    );
     let expr = if rule { "up{job=\"service\"} == 0" } else { "absent(up) == 5" };
     place.file(
         "rules.yml",
@@ -83,10 +90,21 @@ fn run(name: &str, rule: bool, source_is_there: bool, kind: &str) -> Option<((),
     ];
     let _metrics = serve(&place, "prometheus", &args, metrics);
     let asked = match (source_is_there, kind) {
-        (false, _) => closed,
+        (false, "alertmanager") => closed,
         (true, "prometheus") => metrics,
-        (true, _) => alerts,
+        _ => alerts,
     };
+    // With "both" it is the receiver that is off: somebody else has its port.
+    let _taken = (kind == "both" && !source_is_there).then(|| TcpListener::bind(("127.0.0.1", calls)).unwrap());
+    let (kind, hook, called) = match kind {
+        "both" => (
+            "alertmanager",
+            "    hook: { receive.alertmanager: { token: \"${secret:am}\" } }\n",
+            "    called: { alert: { labels: { alertname: ServiceDown, severity: page }, source: hook }, within: 12s }\n",
+        ),
+        other => (other, "", ""),
+    };
+    let listen = if hook.is_empty() { String::new() } else { format!("  listen: {{ address: \"127.0.0.1:{calls}\" }}\n") };
     let program = has_program("prometheus-alertmanager").unwrap();
     let config = place.path().join("alertmanager.yml");
     place.file(
@@ -95,7 +113,7 @@ fn run(name: &str, rule: bool, source_is_there: bool, kind: &str) -> Option<((),
             r#"firedrill: 1
 title: The service is lost
 environment: test
-system:
+{secrets}system:
   service:
     run: [{program}, "--config.file={config}", "--storage.path=${{run.dir}}/s", "--web.listen-address=127.0.0.1:{service}", "--cluster.listen-address="]
     ready: {{ http: {{ url: "http://127.0.0.1:{service}/-/healthy" }}, expect: {{ status: {{ equals: 200 }} }}, within: 30s }}
@@ -106,11 +124,12 @@ faults:
   lose-service: {{ process.kill: {{ system: service }}, for: 6s }}
 recovery: {{ within: 40s, stable_for: 1s }}
 team:
-  signals:
+{listen}  signals:
     paging: {{ {kind}: {{ url: "http://127.0.0.1:{asked}" }}, every: 200ms }}
-  expect:
-    detected: {{ alert: {{ labels: {{ alertname: ServiceDown, severity: page }} }}, within: 12s }}
-"#,
+{hook}  expect:
+    detected: {{ alert: {{ labels: {{ alertname: ServiceDown, severity: page }}, source: paging }}, within: 12s }}
+{called}"#,
+            secrets = if hook.is_empty() { "" } else { "secrets: { am: { file: token } }\n" },
             program = program.display(),
             config = config.display(),
         ),
@@ -168,11 +187,55 @@ fn not_observed_without_a_source() {
     assert!(detected["why"].as_str().unwrap().starts_with("paging could not be asked all the time: "), "{detected:#}");
 }
 
+/// Asked, and told of its own accord: one alert, and both agree with Alertmanager's own clock.
+fn called_by_alertmanager() {
+    let Some(((), done)) = until_it_says_something(|| run("called_by_alertmanager", true, true, "both")) else { return };
+    let report = done.expect(0).json();
+    let effect = report["faults"]["lose-service"]["effective"]["lo_mono_ns"].as_i64().unwrap();
+    for id in ["detected", "called"] {
+        let seen = &report["team"]["expectations"][id];
+        assert_eq!(
+            (&seen["verdict"], &seen["source"], &seen["machine"]),
+            (&"on_time".into(), &"alertmanager".into(), &true.into()),
+            "{id}"
+        );
+        let by_its_own_clock = (seen["starts_mono_ns"].as_i64().unwrap() - effect) as f64 / 1e9;
+        let hi = seen["took_us"].as_f64().unwrap() / 1e6;
+        assert!(by_its_own_clock > -0.1 && by_its_own_clock < 2.0 * EVERY + 1.5, "{id}: {seen:#}");
+        // Sending, grouping for a second, and our own look come after.
+        assert!(
+            hi >= by_its_own_clock && hi - by_its_own_clock < 2.0 * EVERY + 2.0,
+            "{id}: {hi} s, {by_its_own_clock} s by Alertmanager: {seen:#}"
+        );
+    }
+    let starts = |id: &str| report["team"]["expectations"][id]["starts_mono_ns"].as_i64().unwrap();
+    assert!((starts("detected") - starts("called")).abs() < 100_000_000, "the same alert");
+    assert_eq!(report["team"]["unrelated_alerts"].as_array().map_or(0, Vec::len), 0, "{:#}", report["team"]["unrelated_alerts"]);
+}
+
+fn not_called_without_a_rule() {
+    let Some(((), done)) = until_it_says_something(|| run("not_called_without_a_rule", false, true, "both")) else { return };
+    let report = done.expect(32).json();
+    for id in ["detected", "called"] {
+        assert_eq!(report["team"]["expectations"][id]["verdict"], "missed", "{id}");
+    }
+}
+
+fn not_observed_without_a_receiver() {
+    let Some(((), done)) = run("not_observed_without_a_receiver", true, false, "both") else { return };
+    let report = done.expect(31).json();
+    let verdict = |id: &str| report["team"]["expectations"][id]["verdict"].clone();
+    assert_eq!((verdict("detected"), verdict("called")), ("on_time".into(), "not_observed".into()), "{:#}", report["team"]);
+}
+
 #[test]
 fn alerts_of_real_systems_are_seen() {
     side_by_side(vec![
         case("detected_by_alertmanager", detected_by_alertmanager),
         case("detected_by_prometheus", detected_by_prometheus),
+        case("called_by_alertmanager", called_by_alertmanager),
+        case("not_called_without_a_rule", not_called_without_a_rule),
+        case("not_observed_without_a_receiver", not_observed_without_a_receiver),
         case("missed_without_a_rule", missed_without_a_rule),
         case("not_observed_without_a_source", not_observed_without_a_source),
     ]);

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod exit;
 mod foresee;
 mod gameday;
+mod hearing;
 mod helper;
 mod history;
 mod hlog;

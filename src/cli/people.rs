@@ -51,7 +51,7 @@ pub fn handoff(args: &Handoff, voice: Voice) -> Exit {
 
 /// Says it, and what came of it.
 fn tell(args: &People, deed: Deed, voice: Voice) -> Exit {
-    let ago = match args.at.as_deref().map(long_ago).transpose() {
+    let ago = match args.at.as_deref().map(clock::long_ago).transpose() {
         Ok(ago) => ago,
         Err(why) => {
             voice.error(
@@ -115,17 +115,6 @@ fn listening(run: Option<&str>) -> Result<(String, PathBuf), Refusal> {
         }
         (several, _) => refuse(format!("several drills listen: {}", names(several)), "name one of them by the beginning of its id"),
     }
-}
-
-/// How long ago something was, in nanoseconds: `90s`, or a time with its zone.
-fn long_ago(text: &str) -> Result<i64, String> {
-    if let Ok(span) = text.parse::<Span>() {
-        return i64::try_from(span.0).map_err(|_| format!("`{text}` is too long ago"));
-    }
-    let at: jiff::Timestamp = text.parse().map_err(|_| format!("`{}` is no time", crate::base::one_line(text, 64)))?;
-    let ago = clock::now().as_nanosecond() - at.as_nanosecond();
-    // Centuries away is as wrong as it gets: the drill says how.
-    Ok(i64::try_from(ago).unwrap_or(if ago < 0 { i64::MIN } else { i64::MAX }))
 }
 
 fn on_clock(at: At) -> String {

@@ -16,14 +16,13 @@ use super::metrics::Meters;
 use super::notices::Notices;
 use super::out::{Voice, can_ask, confirm, print, say, stream};
 use super::view::{Style, View};
-use super::{calibrate, hlog, lever, policy, runbook, runtime, signals, store};
+use super::{calibrate, hearing, hlog, lever, policy, runtime, signals, store};
 use crate::base::Span;
 use crate::engine::drive::{self, Setup};
 use crate::engine::finish::cx_for;
 use crate::engine::minder::Minder;
-use crate::engine::stamp;
-use crate::engine::{control, people};
-use crate::event::{Entry, Event, Outcome, SCHEMA, TeamEvent};
+use crate::engine::{control, stamp};
+use crate::event::{Entry, Event, Outcome, SCHEMA};
 use crate::fault::Claims;
 use crate::journal::{FILE, Journal, Registry, RunLock, register_start};
 use crate::measure;
@@ -176,7 +175,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle,
     // Listeners first: a signal that comes while the watchdog starts must not end us with something owed.
     let signals = signals::listen(ask.clone());
     let notices = Notices::start(&plan, &cx, work, Some(ask.clone()));
-    let (hears_people, heard) = hear_people(&plan, &registry, &id, cx.clock, &ask);
+    let (hearing, heard) = hearing::start(&plan, &registry, &cx, &ask);
     let (asked, deaf) = match control::listen(&dir, &id, ask) {
         Ok(task) => (Some(task), None),
         Err(error) => {
@@ -207,7 +206,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle,
     let outcome = drive::run(setup).await;
     over.cancel();
     signals.abort();
-    let_people_go(hears_people, &registry, &id);
+    hearing.close(&registry, &id);
     if let Some(asked) = asked {
         hang_up(&asked, &dir, work).await;
     }
@@ -221,14 +220,6 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle,
     Ok(Ran { dir, seen, notices })
 }
 
-/// Closes the socket for those who respond.
-fn let_people_go(hears: Option<tokio::task::JoinHandle<()>>, registry: &Registry, id: &str) {
-    if let Some(task) = hears {
-        task.abort();
-        registry.close_to_people(id);
-    }
-}
-
 /// Closes the control socket.
 async fn hang_up(asked: &tokio::task::JoinHandle<()>, dir: &Path, work: &Handle) {
     asked.abort();
@@ -236,25 +227,6 @@ async fn hang_up(asked: &tokio::task::JoinHandle<()>, dir: &Path, work: &Handle)
     let socket = dir.join(control::NAME);
     let gone = work.spawn_blocking(move || std::fs::remove_file(socket));
     let _ = tokio::time::timeout(Span::secs(1).std(), gone).await;
-}
-
-/// Opens a socket for those who respond, where the scenario speaks of them; says where it is, or why there is none.
-fn hear_people(
-    plan: &Plan,
-    registry: &Registry,
-    id: &str,
-    clock: Clock,
-    ask: &mpsc::Sender<drive::Command>,
-) -> (Option<tokio::task::JoinHandle<()>>, Option<Event>) {
-    let Some(team) = plan.team.as_ref().filter(|team| !team.unattended) else { return (None, None) };
-    let opened = registry.room_for_people(id).map_err(|error| format!("failed to {error}")).and_then(|dir| {
-        let listening = people::listen(&dir, id, team, runbook::steps(plan), clock, ask.clone());
-        listening.map(|task| (task, dir)).map_err(|error| format!("failed to open a socket: {error}"))
-    });
-    match opened {
-        Ok((task, dir)) => (Some(task), Some(Event::Team(TeamEvent::Listening { place: dir.join(people::NAME).display().to_string() }))),
-        Err(why) => (None, Some(Event::Team(TeamEvent::Deaf { why }))),
-    }
 }
 
 /// What is known of the machine before anything begins: whether its numbers were tried, and why its watchdog may not outlive us.

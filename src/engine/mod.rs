@@ -17,6 +17,7 @@ mod lost;
 pub mod minder;
 pub mod moments;
 mod orders;
+mod pagerduty;
 pub mod people;
 mod signals;
 mod supports;

@@ -4,6 +4,7 @@ use super::drive::Engine;
 use tokio::sync::mpsc;
 
 use super::moments;
+use super::people::OVER;
 use crate::base::At;
 use crate::event::{Event, Role, Said, TeamEvent};
 use crate::state::ItemPhase;
@@ -25,6 +26,8 @@ pub enum Command {
     },
     /// Somebody said something: it stands in the journal, or they are told why not.
     Said(Box<Said>, Told),
+    /// What a sender of alerts told, or tried to.
+    Told(Box<TeamEvent>),
     /// Let go of a fault that is held until released.
     Release {
         /// The fault.
@@ -51,9 +54,10 @@ impl Eq for Told {}
 
 impl Engine {
     fn hear(&mut self, said: Said, told: &Told) {
+        let said_so_far = self.state.team.iter().filter(|stamp| matches!(stamp.event, TeamEvent::Said(_))).count();
         let answer = if self.state.outcome.is_some() {
-            Err("the drill is over".to_owned())
-        } else if self.state.team.len() >= MOST_SAID {
+            Err(OVER.to_owned())
+        } else if said_so_far >= MOST_SAID {
             Err(format!("this drill has heard {MOST_SAID} things and hears no more"))
         } else {
             self.record(Event::Team(TeamEvent::Said(said)));
@@ -80,6 +84,10 @@ impl Engine {
             Command::Abort { by, reason } if self.state.outcome.is_none() => self.record(Event::AbortRequested { by, reason }),
             Command::Abort { .. } => {}
             Command::Said(said, told) => self.hear(*said, &told),
+            Command::Told(event) => {
+                self.record(Event::Team(*event));
+                self.tell_of_the_team();
+            }
             Command::Note { text } => self.record(Event::Note { text }),
             Command::Release { fault, by } => {
                 let bites = self.state.items.get(&fault).is_some_and(|item| item.role == Role::Fault && item.phase == ItemPhase::Active);

@@ -25,6 +25,8 @@ pub const NAME: &str = "socket";
 const HEAR: Span = Span::secs(2);
 /// How many are heard at the same time.
 const AT_ONCE: usize = 16;
+/// What is answered when nothing can be said any more.
+pub const OVER: &str = "the drill is over";
 /// Longest text, in characters.
 pub const LONGEST: usize = 4_000;
 
@@ -62,9 +64,18 @@ pub struct Heard {
     pub error: Option<String>,
 }
 
-/// Who hears, and by which rules.
+/// Who says something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// An account of this machine, as the kernel says.
+    Account(u32),
+    /// Somebody with the token of a role.
+    Token(String),
+}
+
+/// Who hears, and by which rules: one for every way in.
 #[derive(Debug)]
-struct Room {
+pub struct Room {
     run: String,
     team: TeamPlan,
     /// Steps of the runbooks, where there are any.
@@ -76,12 +87,12 @@ struct Room {
 
 /// How much has been taken of each account.
 #[derive(Debug, Default)]
-struct Taken(Mutex<HashMap<u32, u32>>);
+struct Taken(Mutex<HashMap<String, u32>>);
 
 impl Taken {
-    fn one_more(&self, uid: u32, by: &str) -> Result<(), String> {
+    fn one_more(&self, by: &str) -> Result<(), String> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(uid).or_default();
+        let count = taken.entry(by.to_owned()).or_default();
         if *count >= EACH {
             return Err(format!("{by} has said {EACH} things in this drill, and no more are taken: write the rest down elsewhere"));
         }
@@ -94,18 +105,10 @@ impl Taken {
 ///
 /// # Errors
 /// The file system has no sockets.
-pub fn listen(
-    dir: &Path,
-    run: &str,
-    team: &TeamPlan,
-    steps: Vec<String>,
-    clock: Clock,
-    ask: mpsc::Sender<Command>,
-) -> io::Result<JoinHandle<()>> {
+pub fn listen(dir: &Path, room: Arc<Room>) -> io::Result<JoinHandle<()>> {
     let (_handle, path) = socket::address(dir, NAME)?;
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666))?;
-    let room = Arc::new(Room { run: run.to_owned(), team: team.clone(), steps, clock, ask, taken: Taken::default() });
     let seats = Arc::new(Semaphore::new(AT_ONCE));
     Ok(tokio::spawn(async move {
         loop {
@@ -132,7 +135,7 @@ async fn hear(stream: UnixStream, room: &Room) -> io::Result<()> {
     let mut heard = Heard { run: room.run.clone(), ..Heard::default() };
     match socket::read::<Saying>(&mut stream).await {
         Ok(None) => return Ok(()),
-        Ok(Some(saying)) => match take(saying, uid, room).await {
+        Ok(Some(saying)) => match room.take(saying, &Who::Account(uid)).await {
             Ok((at, role)) => (heard.at, heard.role) = (Some(at), Some(role)),
             Err(why) => heard.error = Some(why),
         },
@@ -141,16 +144,38 @@ async fn hear(stream: UnixStream, room: &Room) -> io::Result<()> {
     socket::write(stream.get_mut(), &heard).await
 }
 
-async fn take(saying: Saying, uid: u32, room: &Room) -> Result<(At, String), String> {
-    let (name, by) = (account::name(uid), account::who(uid));
-    let said = admit(&room.team, &room.steps, (&name, &by), saying, room.clock.now())?;
-    room.taken.one_more(uid, &by)?;
-    let role = said.role.clone();
-    let (told, mut answer) = mpsc::channel(1);
-    let over = || "the drill is over".to_owned();
-    room.ask.send(Command::Said(Box::new(said), Told(told))).await.map_err(|_| over())?;
-    let at = answer.recv().await.unwrap_or_else(|| Err(over()))?;
-    Ok((at, role))
+impl Room {
+    /// For a run of this team; `steps` are those of its runbooks.
+    pub fn new(run: &str, team: &TeamPlan, steps: Vec<String>, clock: Clock, ask: mpsc::Sender<Command>) -> Room {
+        Room { run: run.to_owned(), team: team.clone(), steps, clock, ask, taken: Taken::default() }
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Takes what somebody says; says when it was heard, and as which role.
+    ///
+    /// # Errors
+    /// It may not be said; what is wrong and what would be right, for people.
+    pub async fn take(&self, saying: Saying, who: &Who) -> Result<(At, String), String> {
+        let now = self.clock.now();
+        let said = match who {
+            Who::Account(uid) => admit(&self.team, &self.steps, (&account::name(*uid), &account::who(*uid)), saying, now)?,
+            Who::Token(role) if saying.role.as_ref().is_some_and(|wanted| wanted != role) => {
+                return Err(format!("this token is that of the role `{role}`"));
+            }
+            Who::Token(role) => admit_as(&self.team, &self.steps, (role, &format!("token of {role}")), saying, now)?,
+        };
+        self.taken.one_more(&said.by)?;
+        let role = said.role.clone();
+        let (told, mut answer) = mpsc::channel(1);
+        let over = || OVER.to_owned();
+        self.ask.send(Command::Said(Box::new(said), Told(told))).await.map_err(|_| over())?;
+        let at = answer.recv().await.unwrap_or_else(|| Err(over()))?;
+        Ok((at, role))
+    }
 }
 
 /// Whether something may be said: as which role, about what, and for when. `who` is the account's name and how it is shown.
@@ -158,7 +183,13 @@ async fn take(saying: Saying, uid: u32, room: &Room) -> Result<(At, String), Str
 /// # Errors
 /// It may not; what is wrong and what would be right, for people.
 pub fn admit(team: &TeamPlan, steps: &[String], who: (&str, &str), saying: Saying, now: At) -> Result<Said, String> {
-    let role = role_of(team, who.0, saying.role)?;
+    let role = role_of(team, who.0, saying.role.clone())?;
+    admit_as(team, steps, (&role, who.1), saying, now)
+}
+
+/// The same for whoever is known to have a role: `who` is the role, and how they are shown.
+fn admit_as(team: &TeamPlan, steps: &[String], who: (&str, &str), saying: Saying, now: At) -> Result<Said, String> {
+    let (role, by) = (who.0.to_owned(), who.1.to_owned());
     let claimed = match saying.ago {
         None => None,
         Some(ago) if ago < 0 => return Err("that lies in the future: only what has happened can be said".to_owned()),
@@ -168,7 +199,7 @@ pub fn admit(team: &TeamPlan, steps: &[String], who: (&str, &str), saying: Sayin
         }
     };
     let deed = deed(team, steps, &role, saying.deed)?;
-    Ok(Said { role, by: who.1.to_owned(), claimed, deed })
+    Ok(Said { role, by, claimed, deed })
 }
 
 fn role_of(team: &TeamPlan, name: &str, wanted: Option<String>) -> Result<String, String> {
@@ -336,9 +367,9 @@ mod tests {
     #[test]
     fn whoever_floods_a_drill_is_stopped_and_nobody_else() {
         let taken = Taken::default();
-        assert!((0..EACH).all(|_| taken.one_more(1000, "dan (uid 1000)").is_ok()));
-        assert!(taken.one_more(1000, "dan (uid 1000)").unwrap_err().starts_with("dan (uid 1000) has said 1000 things"));
-        assert_eq!(taken.one_more(1001, "erin (uid 1001)"), Ok(()));
+        assert!((0..EACH).all(|_| taken.one_more("dan (uid 1000)").is_ok()));
+        assert!(taken.one_more("dan (uid 1000)").unwrap_err().starts_with("dan (uid 1000) has said 1000 things"));
+        assert_eq!(taken.one_more("erin (uid 1001)"), Ok(()));
     }
 
     #[test]
@@ -361,7 +392,7 @@ mod tests {
         let (ask, mut commands) = mpsc::channel(8);
         let us = account::ours().0;
         let team = team(json!({ "ops": [us] }));
-        let _listening = listen(dir.path(), "01RUN", &team, Vec::new(), Clock::start(), ask).unwrap();
+        let _listening = listen(dir.path(), Arc::new(Room::new("01RUN", &team, Vec::new(), Clock::start(), ask))).unwrap();
         let mode = std::fs::metadata(dir.path().join(NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o666);
         let engine = tokio::spawn(async move {

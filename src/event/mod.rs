@@ -19,7 +19,7 @@ pub use legs::{Leg, Legs};
 pub use outcome::Outcome;
 pub use quiet::{Packed, Quiet};
 pub use sample::{Class, Sample, Verdict};
-pub use team::{AlertSeen, Deed, Said, Stamp, TeamEvent};
+pub use team::{AckSeen, AlertSeen, Deed, Said, Stamp, TeamEvent};
 pub use undo::{DeclaredUndo, UndoRecord};
 pub use words::Words;
 

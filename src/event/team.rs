@@ -24,6 +24,20 @@ pub enum TeamEvent {
     Said(Said),
     /// A source of alerts told of one.
     Alert(AlertSeen),
+    /// Somebody took a page, as the machine says that calls them.
+    Acked(AckSeen),
+    /// A call to a receiver was not taken: forged, repeated, too late, too much, or not what its sender writes. Written down the first few times, then
+    /// when their number has doubled.
+    Refused {
+        /// The receiver, or `marks`.
+        source: String,
+        /// Where it came from: an address without its port.
+        peer: String,
+        /// Why, for people.
+        why: String,
+        /// How many calls to that receiver were refused so far.
+        times: u64,
+    },
     /// A source of alerts answered, for the first time or again.
     SourceReached {
         /// The source.
@@ -149,6 +163,38 @@ pub struct AlertSeen {
     /// The same in nanoseconds on the run's clock, by this machine's wall time; negative before the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<i64>,
+    /// The source told of it of its own accord: `when` is when that arrived here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pushed: bool,
+}
+
+/// Somebody took a page, as the machine says that calls them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckSeen {
+    /// The source, by its id.
+    pub source: String,
+    /// Its kind: `pagerduty`, `webhook`.
+    pub kind: String,
+    /// Who, as the source calls them.
+    pub who: String,
+    /// The roles that `team.roles` gives to somebody of that name; absent where no roles are declared, and anybody may have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    /// What was taken, in the source's words.
+    pub of: String,
+    /// What tells the page from all others of the source.
+    pub key: String,
+    /// From the beginning of the last look that did not see it to the end of the first that did; when it arrived here, if it was told.
+    pub when: Interval,
+    /// When it was by the source's own clock: RFC 3339, a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked_at: Option<String>,
+    /// The same in nanoseconds on the run's clock, by this machine's wall time; negative before the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked: Option<i64>,
+    /// The source told of it of its own accord.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pushed: bool,
 }
 
 /// A team event with where it stands in the journal.

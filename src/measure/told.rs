@@ -13,7 +13,14 @@ pub(super) fn told(entry: &Entry) -> Option<(&'static str, String, Option<Interv
         }
         TeamEvent::Alert(alert) => Some(("alert", of_alert(alert), Some(alert.when), format!("{} {}", alert.kind, alert.source))),
         TeamEvent::SourceLost { source, why, .. } => {
-            Some(("signals", format!("{source} cannot be asked: {why}"), None, "firedrill".into()))
+            Some(("signals", format!("{source} cannot be heard: {why}"), None, "firedrill".into()))
+        }
+        TeamEvent::Acked(ack) => {
+            let at = ack.acked_at.as_ref().map_or_else(String::new, |at| format!(", at {at} by its own clock"));
+            Some(("page", format!("{} took {}{at}", ack.who, ack.of), Some(ack.when), format!("{} {}", ack.kind, ack.source)))
+        }
+        TeamEvent::Refused { source, peer, why, times } => {
+            Some(("refused", format!("{source}: a call from {peer}: {why} ({times} so far)"), None, "firedrill".into()))
         }
         TeamEvent::Deaf { why } => Some(("people", format!("cannot be heard: {why}"), None, "firedrill".into())),
         TeamEvent::Hint { id, say } => Some(("hint", format!("{id}: {say}"), None, "firedrill".into())),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::base::At;
 use crate::event::{Entry, Event, Role};
 use crate::plan::{NoticeOf, Plan};
 
@@ -37,6 +38,9 @@ pub struct Message {
     /// The exit code, when the drill has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<u8>,
+    /// When, in milliseconds since 1970 by the wall clock of the run; nothing before that was read.
+    #[serde(skip)]
+    pub at_ms: Option<i64>,
 }
 
 /// What was armed, as far as messages speak of it.
@@ -58,6 +62,10 @@ pub struct Teller {
     environment: String,
     items: BTreeMap<String, Item>,
     aborted: bool,
+    /// Wall time when the run's clock read zero, in nanoseconds since 1970.
+    zero_ns: Option<i128>,
+    /// The time of the last entry.
+    at: At,
 }
 
 impl Teller {
@@ -71,6 +79,8 @@ impl Teller {
             environment: environment.unwrap_or_default(),
             items: BTreeMap::new(),
             aborted: false,
+            zero_ns: None,
+            at: At(0),
         }
     }
 
@@ -87,12 +97,18 @@ impl Teller {
             fault: fault.map(str::to_owned),
             by_hand: None,
             exit_code: None,
+            at_ms: self.zero_ns.and_then(|zero| i64::try_from((zero + i128::from(self.at.0)) / 1_000_000).ok()),
         }
     }
 
     /// What there is to say of an entry.
     pub fn entry(&mut self, entry: &Entry) -> Option<Message> {
         let head = format!("Firedrill, {}: {}", self.environment, self.title);
+        self.at = entry.at;
+        if let Event::Anchor(anchor) = &entry.event {
+            let wall: Option<jiff::Timestamp> = anchor.wall.parse().ok();
+            self.zero_ns = wall.map(|wall| wall.as_nanosecond() - i128::from(entry.at.0)).or(self.zero_ns);
+        }
         match &entry.event {
             Event::RunStarted { .. } => Some(self.message(NoticeOf::Started, None, format!("{head}: the drill has started."))),
             Event::Armed { id, role, undo, summary, .. } => {
@@ -145,9 +161,9 @@ impl Teller {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::base::{At, Interval, digest_of};
+    use crate::base::{Interval, digest_of};
     use crate::event::UndoRecord;
 
     fn teller() -> Teller {
@@ -158,7 +174,14 @@ mod tests {
             environment: "staging".into(),
             items: BTreeMap::new(),
             aborted: false,
+            zero_ns: None,
+            at: At(0),
         }
+    }
+
+    /// A message that says this.
+    pub fn sample(text: &str) -> Message {
+        teller().message(NoticeOf::Started, None, text.to_owned())
     }
 
     fn told(teller: &mut Teller, event: Event) -> Option<Message> {

@@ -1,8 +1,12 @@
 //! Notices: who is told what, while a drill runs and when it ends. Told beside the drill and never waited for by it; what cannot be delivered is said,
 //! and changes nothing. This room must never know how the drill is driven, nor what a verdict is.
 
+mod audience;
+mod change;
 mod deliver;
+mod grafana;
 mod message;
+mod slack;
 
 use std::sync::Arc;
 
@@ -14,7 +18,7 @@ pub use message::{Message, SCHEMA};
 
 use crate::base::{Id, Span};
 use crate::event::Entry;
-use crate::plan::{NoticeOf, NoticePlan, Plan};
+use crate::plan::{Audience, ChannelPlan, NoticeOf, NoticePlan, Plan};
 use crate::sys::Cx;
 
 /// How it is said that a message did not arrive.
@@ -34,6 +38,8 @@ pub struct Notifier {
 #[derive(Debug)]
 struct Receiver {
     on: Vec<NoticeOf>,
+    /// What may not be told yet, where it is withheld.
+    withheld: Option<Vec<Message>>,
     queue: mpsc::Sender<Message>,
     task: JoinHandle<()>,
 }
@@ -41,10 +47,12 @@ struct Receiver {
 impl Notifier {
     /// Somebody for each notice of the plan, on that runtime. What became of each message is said to `told`, in a sentence.
     pub fn start(plan: &Arc<Plan>, cx: &Cx, work: &Handle, told: &mpsc::UnboundedSender<String>) -> Notifier {
+        let withholds = audience::withholds(plan);
         let one = |(id, notice): (&Id, &NoticePlan)| {
             let (queue, messages) = mpsc::channel(WAITING);
-            let task = work.spawn(deliver::all(id.to_string(), notice.webhook.clone(), cx.clone(), messages, told.clone()));
-            Receiver { on: notice.on.clone(), queue, task }
+            let task = work.spawn(deliver::all(id.to_string(), notice.to.clone(), cx.clone(), messages, told.clone()));
+            let withheld = (withholds && notice.audience == Audience::All).then(Vec::new);
+            Receiver { on: wanted(notice), withheld, queue, task }
         };
         Notifier {
             teller: message::Teller::of(plan, &cx.run, &cx.run_dir.display().to_string()),
@@ -56,7 +64,14 @@ impl Notifier {
     /// For whoever goes on with a run after others: what they told is absorbed, not told again.
     pub fn after(mut self, entries: &[Entry]) -> Notifier {
         for entry in entries {
-            let _ = self.teller.entry(entry);
+            let message = self.teller.entry(entry);
+            // What was withheld was told to nobody.
+            for receiver in self.receivers.iter_mut().filter(|receiver| receiver.withheld.is_some()) {
+                message.iter().for_each(|message| receiver.tell(message));
+            }
+            if audience::reveals(entry) {
+                self.receivers.iter_mut().for_each(|receiver| receiver.withheld = None);
+            }
         }
         self
     }
@@ -74,17 +89,21 @@ impl Notifier {
         if let Some(message) = self.teller.entry(entry) {
             self.tell(&message);
         }
+        if audience::reveals(entry) {
+            self.receivers.iter_mut().for_each(Receiver::reveal);
+        }
     }
 
     /// The drill has ended and was judged; `how` is a sentence about it.
-    pub fn finished(&self, how: &str, exit_code: u8) {
-        self.tell(&self.teller.finished(how, exit_code));
+    pub fn finished(&mut self, how: &str, exit_code: u8) {
+        self.receivers.iter_mut().for_each(Receiver::reveal);
+        let message = self.teller.finished(how, exit_code);
+        self.tell(&message);
     }
 
-    fn tell(&self, message: &Message) {
-        let wants = |receiver: &&Receiver| (self.news)(message.of) && receiver.on.contains(&message.of);
-        for receiver in self.receivers.iter().filter(wants) {
-            let _ = receiver.queue.try_send(message.clone());
+    fn tell(&mut self, message: &Message) {
+        if (self.news)(message.of) {
+            self.receivers.iter_mut().for_each(|receiver| receiver.tell(message));
         }
     }
 
@@ -97,5 +116,40 @@ impl Notifier {
             }
         };
         let _ = tokio::time::timeout(limit.std(), all).await;
+    }
+}
+
+/// What somebody is told of. Whoever draws the beginning of a region draws its end.
+fn wanted(notice: &NoticePlan) -> Vec<NoticeOf> {
+    let mut on = notice.on.clone();
+    if matches!(notice.to, ChannelPlan::Grafana(_)) {
+        for (begin, end) in [(NoticeOf::Started, NoticeOf::Finished), (NoticeOf::Injected, NoticeOf::Undone)] {
+            if on.contains(&begin) && !on.contains(&end) {
+                on.push(end);
+            }
+        }
+    }
+    on
+}
+
+impl Receiver {
+    /// Tells, or keeps for the reveal, what is wanted here.
+    fn tell(&mut self, message: &Message) {
+        if !self.on.contains(&message.of) {
+            return;
+        }
+        match &mut self.withheld {
+            Some(withheld) if withheld.len() < WAITING => withheld.push(message.clone()),
+            Some(_) => {}
+            // Whoever is that far behind would hear it too late anyway.
+            None => drop(self.queue.try_send(message.clone())),
+        }
+    }
+
+    /// From here on everybody may know.
+    fn reveal(&mut self) {
+        for message in self.withheld.take().unwrap_or_default() {
+            let _ = self.queue.try_send(message);
+        }
     }
 }

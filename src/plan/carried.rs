@@ -19,8 +19,6 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
         out.extend(items.filter(|(_, value)| value.get("reply").is_some()).map(|(id, _)| format!("team.{section}.{id}")));
     }
     each(&mut out, "components", scenario.components.as_ref());
-    let notices = scenario.notify.as_ref().and_then(Value::as_object).into_iter().flatten();
-    out.extend(notices.filter(|(_, notice)| notice.get("webhook").is_none()).map(|(id, _)| format!("notify.{id}")));
     out.extend(scenario.faults.iter().filter(|(_, fault)| fault.how.on.is_some()).map(|(id, _)| format!("faults.{id}.on")));
     if team.is_some_and(|team| team.get("mode").and_then(Value::as_str) == Some("blind")) {
         out.push("team.mode: blind".into());

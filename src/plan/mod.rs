@@ -4,6 +4,7 @@
 mod account;
 mod build;
 mod carried;
+mod listen;
 mod mode;
 mod notify;
 pub mod pins;
@@ -18,8 +19,9 @@ use serde_json::Value;
 
 pub use account::AwsPlan;
 pub use build::{Origin, build, default_rate};
+pub use listen::{ListenPlan, ReceiverPlan};
 pub use mode::Mode;
-pub use notify::{NoticePlan, WebhookPlan};
+pub use notify::{ChangePlan, ChannelPlan, GrafanaPlan, NoticePlan, SlackPlan, WebhookPlan};
 pub use pins::Pins;
 pub use ruled::{ApprovalRecord, PolicyRecord, RuleRecord};
 pub use team::{ExpectationPlan, Expected, HintPlan, SignalPlan, TeamPlan, WrongTurnPlan};
@@ -30,7 +32,7 @@ pub use crate::scenario::model::{
     Argv, By, Environment, Expect, LatencyDecl, Map, MaxSpan, PhaseName, ProxyDecl, Restart, RtoFrom, SecretRef, ServedBy, ShareBounds,
     Signal, SourceDecl, SteadyBounds, StopHow, SystemHow, TestKind,
 };
-pub use crate::scenario::team::NoticeOf;
+pub use crate::scenario::team::{Audience, NoticeOf};
 
 /// Everything a run needs to know. Strings may still hold `${run.dir}`, `${firedrill}`, `${key}` and `${secret:ID}`, which are filled
 /// only at the moment of use; everything else is final.
@@ -91,7 +93,7 @@ pub struct Plan {
     pub reset: Option<ResetPlan>,
     /// What was parsed and checked but is not judged by this version, for people: `team.expect.detected`.
     pub not_judged: Vec<String>,
-    /// Who is told what happens, by webhooks.
+    /// Who is told what happens.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub notify: Map<NoticePlan>,
     /// What is expected of people.

@@ -6,12 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::build::point;
-use super::{Map, Moment, Point};
+use super::{ListenPlan, Map, Moment, Point, ReceiverPlan, listen};
 use crate::base::{Id, Span};
 use crate::scenario::model::{AfterMoment, Scenario};
 
 /// How often a source of alerts is asked unless told otherwise.
 const ASK_EVERY: Span = Span::secs(1);
+/// The same of PagerDuty, whose API allows 960 calls a minute to everybody together who has the same key.
+const ASK_PAGERDUTY_EVERY: Span = Span::secs(5);
+/// Where PagerDuty's API is, unless told otherwise.
+const PAGERDUTY: &str = "https://api.pagerduty.com";
 /// How long one look at a source may take at most.
 const LOOK: Span = Span::secs(5);
 
@@ -26,6 +30,12 @@ pub struct TeamPlan {
     /// Where alerts are asked for.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub signals: Map<SignalPlan>,
+    /// Where calls of senders of alerts, and marks, are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<ListenPlan>,
+    /// Who may tell of alerts of their own accord.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub receive: Map<ReceiverPlan>,
     /// What should be observed.
     pub expect: Map<ExpectationPlan>,
     /// What would lead astray.
@@ -42,13 +52,16 @@ pub struct TeamPlan {
 /// A source of alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignalPlan {
-    /// `alertmanager` or `prometheus`.
+    /// `alertmanager`, `prometheus` or `pagerduty`.
     pub kind: String,
     /// Where it is; secrets stand in it as references.
     pub url: String,
     /// Request headers; secrets stand in them as references.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub headers: IndexMap<String, String>,
+    /// Only of these services; all where none is named. PagerDuty only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// How often it is asked.
     pub every: Span,
     /// How long one look may take.
@@ -152,6 +165,19 @@ pub struct HintPlan {
     pub say: String,
 }
 
+impl TeamPlan {
+    /// Everybody who may tell of alerts, asked or of their own accord, with the time between two looks.
+    pub fn sources(&self) -> impl Iterator<Item = (&Id, Span)> {
+        self.signals.iter().map(|(id, plan)| (id, plan.every)).chain(self.receive.keys().map(|id| (id, ASK_EVERY)))
+    }
+
+    /// Whether that source also tells that somebody took a page.
+    pub fn tells_of_acks(&self, id: &Id) -> bool {
+        self.signals.get(id).is_some_and(|plan| plan.kind == "pagerduty")
+            || self.receive.get(id).is_some_and(|plan| matches!(plan.kind.as_str(), "pagerduty" | "json"))
+    }
+}
+
 impl Expected {
     /// The word of the language.
     pub fn word(&self) -> &'static str {
@@ -193,7 +219,7 @@ impl Expected {
 /// What is expected of people, for the preview.
 pub(super) fn preview(team: Option<&TeamPlan>) -> Vec<String> {
     let Some(team) = team else { return Vec::new() };
-    let width = team.expect.keys().chain(team.signals.keys()).map(|id| id.as_str().len()).max().unwrap_or(0);
+    let width = team.expect.keys().chain(team.signals.keys()).chain(team.receive.keys()).map(|id| id.as_str().len()).max().unwrap_or(0);
     let from = |e: &ExpectationPlan| match &e.from.after {
         Point::Steady => "steady state".to_owned(),
         Point::Effective(id) => format!("the effect of {id}"),
@@ -212,7 +238,7 @@ pub(super) fn preview(team: Option<&TeamPlan>) -> Vec<String> {
         let training = if e.training { "; training" } else { "" };
         format!("  {:width$}  {never}{}{by} within {} of {plus}{}{training}", id.as_str(), e.what.describe(), e.within.human(), from(e))
     });
-    asked.chain(expected).collect()
+    asked.chain(listen::preview(team, width)).chain(expected).collect()
 }
 
 /// The team of a scenario, where it has one. The block was checked against its schema: what does not fit it is not here, and is named as not judged.
@@ -222,6 +248,8 @@ pub(super) fn of(scenario: &Scenario) -> Option<TeamPlan> {
         roles: read(team, "roles").unwrap_or_default(),
         runbooks: read(team, "runbooks"),
         signals: each(team, "signals", signal),
+        listen: team.get("listen").and_then(listen::listener),
+        receive: each(team, "signals", listen::receiver),
         expect: each(team, "expect", |value| expectation(scenario, value)),
         wrong_turns: each(team, "wrong_turns", |value| wrong_turn(scenario, value)),
         hints: each(team, "hints", |value| {
@@ -307,13 +335,20 @@ fn wrong_turn(scenario: &Scenario, value: &Value) -> Option<WrongTurnPlan> {
 }
 
 fn signal(value: &Value) -> Option<SignalPlan> {
-    let (kind, spec) = ["alertmanager", "prometheus"].into_iter().find_map(|kind| Some((kind, value.get(kind)?)))?;
-    let every = read(value, "every").unwrap_or(ASK_EVERY);
-    let headers = read(spec, "headers").unwrap_or_default();
+    let (kind, spec) = ["alertmanager", "prometheus", "pagerduty"].into_iter().find_map(|kind| Some((kind, value.get(kind)?)))?;
+    let mut headers: IndexMap<String, String> = read(spec, "headers").unwrap_or_default();
+    let (mut url, mut every): (Option<String>, _) = (read(spec, "url"), ASK_EVERY);
+    if kind == "pagerduty" {
+        headers.insert("authorization".into(), format!("Token token={}", read::<String>(spec, "token")?));
+        headers.insert("accept".into(), "application/vnd.pagerduty+json;version=2".into());
+        (url, every) = (url.or_else(|| Some(PAGERDUTY.to_owned())), ASK_PAGERDUTY_EVERY);
+    }
+    let every = read(value, "every").unwrap_or(every);
     Some(SignalPlan {
         kind: kind.to_owned(),
-        url: read(spec, "url")?,
+        url: url?,
         headers,
+        services: read(spec, "services").unwrap_or_default(),
         every,
         timeout: LOOK.min(every.times(5)).max(Span::millis(200)),
     })

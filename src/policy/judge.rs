@@ -217,6 +217,7 @@ impl Judge<'_> {
         if let Some(aws) = &rule.aws {
             self.say(n, at("aws"), rule.why.as_ref(), account::asks(aws), account::judge(aws, plan));
         }
+        self.listening(n, id, rule);
         if let Some(most) = rule.max_faults {
             let count = plan.faults.len();
             let verdict = refuse_unless(count <= most as usize, || format!("it has {count} faults"));
@@ -233,6 +234,15 @@ impl Judge<'_> {
             let verdict = refuse_unless(self.takes <= most, || format!("it may take {}", self.takes.human()));
             self.say(n, at("max_duration"), rule.why.as_ref(), format!("a drill takes at most {}", most.human()), verdict);
         }
+    }
+
+    fn listening(&mut self, n: usize, id: &Id, rule: &Rule) {
+        if rule.loopback_only != Some(true) {
+            return;
+        }
+        let open = self.case.plan.team.iter().filter_map(|team| team.listen.as_ref()).find(|listen| !listen.is_loopback());
+        let verdict = open.map_or(Verdict::Passed, |listen| Verdict::Refused(format!("`team.listen` is {}", listen.address)));
+        self.say(n, format!("/rules/{id}/loopback_only"), rule.why.as_ref(), "a drill listens at 127.0.0.1 alone".into(), verdict);
     }
 
     fn window(&mut self, n: usize, ruled: &Ruled, id: &Id, rule: &Rule) {
@@ -353,6 +363,28 @@ mod tests {
 
     fn is_refused(verdict: &Verdict, part: &str) -> bool {
         matches!(verdict, Verdict::Refused(why) if why.contains(part))
+    }
+
+    #[test]
+    fn a_drill_that_others_can_call_may_be_refused() {
+        let asked = |listen: Option<&str>| {
+            let mut scenario = sample::scenario();
+            scenario.team = listen.map(|address| serde_json::json!({ "listen": { "address": address } }));
+            let origin = Origin {
+                name: "s".into(),
+                base_dir: "/srv".into(),
+                scenario_digest: digest_of(b"x"),
+                workload_digest: None,
+                mode: Mode::Normal,
+            };
+            let plan = build(&scenario, &sample::known(), origin);
+            decided("rules: { r: { loopback_only: true } }\n", &plan, &reach_of(&plan), Stage::Check, "2026-06-01T00:00:00Z").remove(0).1
+        };
+        assert_eq!(
+            (asked(None), asked(Some("127.0.0.1:8123")), asked(Some("[::1]:8123"))),
+            (Verdict::Passed, Verdict::Passed, Verdict::Passed)
+        );
+        assert!(is_refused(&asked(Some("0.0.0.0:8123")), "`team.listen` is 0.0.0.0:8123"));
     }
 
     #[test]

@@ -122,6 +122,9 @@ pub struct Rule {
     /// Which AWS accounts may be acted in, and what may be hit there.
     #[serde(default)]
     pub aws: Option<AwsRule>,
+    /// Whether a drill may be called only from its own machine (`team.listen`).
+    #[serde(default)]
+    pub loopback_only: Option<bool>,
 }
 
 /// Which AWS accounts may be acted in, and what may be hit there.

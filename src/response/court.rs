@@ -274,19 +274,30 @@ impl<'a> Court<'a> {
 
     /// Why nothing can be said of what was not observed.
     pub fn cannot_say(&self, what: &Expected, from: At, to: At) -> Option<String> {
-        let Expected::Alert { source, .. } = what else {
-            return if self.team.unattended { Some("nobody took part".to_owned()) } else { self.seen.deaf() };
-        };
-        let mut asked = self.team.signals.iter().filter(|(id, _)| source.as_ref().is_none_or(|source| source == *id)).peekable();
-        if asked.peek().is_none() {
-            return Some("no source of alerts is declared".to_owned());
+        let mut asked: Vec<(&Id, Span)> = self.team.sources().collect();
+        match what {
+            Expected::Alert { source, .. } => {
+                asked.retain(|(id, _)| source.as_ref().is_none_or(|source| source == *id));
+                if asked.is_empty() {
+                    return Some("no source of alerts is declared".to_owned());
+                }
+            }
+            _ if self.team.unattended => return Some("nobody took part".to_owned()),
+            // A page may also be taken where it was sent from.
+            Expected::Ack { .. } => {
+                if let Some(deaf) = self.seen.deaf() {
+                    return Some(deaf);
+                }
+                asked.retain(|(id, _)| self.team.tells_of_acks(id));
+            }
+            _ => return self.seen.deaf(),
         }
         let to = to.min(self.seen.until);
-        asked.find_map(|(id, plan)| {
+        asked.into_iter().find_map(|(id, every)| {
             // Three looks without an answer are a gap, as with guards.
             let gap = |(since, until, why): (At, At, String)| {
                 let missing = until.min(to).since(since.max(from));
-                (missing > plan.every.times(3) || (missing > Span::ZERO && since <= from && until >= to)).then_some(why)
+                (missing > every.times(3) || (missing > Span::ZERO && since <= from && until >= to)).then_some(why)
             };
             self.seen.dark(id.as_str()).into_iter().find_map(gap).map(|why| format!("{id} could not be asked all the time: {why}"))
         })

@@ -10,6 +10,8 @@ mod tests;
 mod turns;
 mod words;
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -185,17 +187,18 @@ fn unrelated(plan: &Plan, team: &TeamPlan, seen: &Seen<'_>) -> Vec<Unrelated> {
     let Some(onset) = plan.faults.keys().filter_map(|id| seen.faults.get(id.as_str())?.effective).map(|when| when.lo).min() else {
         return Vec::new();
     };
-    let mut keys: Vec<&str> = Vec::new();
+    // By labels: what is asked for and what is told are one alert.
+    let mut known_already: Vec<&BTreeMap<String, String>> = Vec::new();
     let mut out = Vec::new();
     for alert in seen.alerts().filter(|alert| alert.firing && alert.when.hi.is_none_or(|hi| hi >= onset)) {
         let known = team.expect.values().map(|e| &e.what).chain(team.wrong_turns.values().map(|t| &t.what));
         if observe::began_before(alert, onset)
-            || keys.contains(&alert.key.as_str())
+            || known_already.contains(&&alert.labels)
             || known.into_iter().any(|what| observe::is_alert(what, alert))
         {
             continue;
         }
-        keys.push(&alert.key);
+        known_already.push(&alert.labels);
         out.push(Unrelated { name: alert.name.clone(), source: alert.kind.clone(), at: alert.when });
     }
     out

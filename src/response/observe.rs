@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::Seen;
 use crate::base::{At, Id, Interval};
-use crate::event::{AlertSeen, Deed, TeamEvent};
+use crate::event::{AckSeen, AlertSeen, Deed, TeamEvent};
 use crate::plan::Expected;
 
 /// Something that was observed.
@@ -16,13 +16,15 @@ pub(super) struct Obs {
     pub machine: bool,
     pub received: Option<At>,
     pub starts: Option<i64>,
+    /// It was told, not looked for: nobody looked before.
+    pub pushed: bool,
     pub entries: Vec<u64>,
 }
 
 impl Obs {
     /// Whether it was there before then. What our own looks show counts more than what its source says of a clock that is not ours.
     pub fn began_before(&self, at: At) -> bool {
-        self.machine && before(self.at, self.starts, at)
+        self.machine && before(self.at, self.starts, self.pushed, at)
     }
 
     /// The latest that it can have been.
@@ -45,12 +47,20 @@ pub(super) fn is_alert(what: &Expected, alert: &AlertSeen) -> bool {
 
 /// Whether an alert fired before then, by our own looks or by its source's word.
 pub(super) fn began_before(alert: &AlertSeen, at: At) -> bool {
-    before(alert.when, alert.starts, at)
+    before(alert.when, alert.starts, alert.pushed, at)
 }
 
-fn before(when: Interval, starts: Option<i64>, at: At) -> bool {
+/// What was told of its own accord may have been there before it was told: its source's word is all there is.
+fn before(when: Interval, starts: Option<i64>, pushed: bool, at: At) -> bool {
     let told = starts.is_some_and(|starts| starts < i64::try_from(at.0).unwrap_or(i64::MAX));
-    when.hi.is_some_and(|hi| hi < at) || (when.lo < at && told)
+    when.hi.is_some_and(|hi| hi < at) || ((when.lo < at || pushed) && told)
+}
+
+/// Whether a page that was taken is what is meant.
+fn is_ack(what: &Expected, by: Option<&str>, ack: &AckSeen) -> bool {
+    let Expected::Ack { matches: pattern } = what else { return false };
+    let has = |by: &str| ack.roles.as_ref().is_none_or(|roles| roles.iter().any(|role| role == by));
+    matches(pattern.as_deref(), &ack.of) && by.is_none_or(has)
 }
 
 /// What somebody said, if it is what is meant: `by` for people.
@@ -81,6 +91,17 @@ pub(super) fn observations(seen: &Seen<'_>, id: &Id, what: &Expected, by: Option
                 machine: true,
                 received: None,
                 starts: alert.starts,
+                pushed: alert.pushed,
+                entries: vec![stamp.seq],
+            }),
+            TeamEvent::Acked(ack) if is_ack(what, by, ack) => out.push(Obs {
+                at: ack.when,
+                source: ack.kind.clone(),
+                who: ack.who.clone(),
+                machine: true,
+                received: None,
+                starts: ack.acked,
+                pushed: ack.pushed,
                 entries: vec![stamp.seq],
             }),
             TeamEvent::Said(said) => {
@@ -106,6 +127,7 @@ pub(super) fn observations(seen: &Seen<'_>, id: &Id, what: &Expected, by: Option
                     machine: false,
                     received: said.claimed.map(|_| stamp.at),
                     starts: None,
+                    pushed: false,
                     entries,
                 });
             }

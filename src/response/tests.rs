@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::base::{Id, digest_of};
-use crate::event::{AlertSeen, Deed, Entry, Event, Outcome, Said, TeamEvent};
+use crate::event::{AckSeen, AlertSeen, Deed, Entry, Event, Outcome, Said, TeamEvent};
 use crate::plan::{Mode, Origin, build};
 use crate::scenario::check::sample;
 
@@ -94,6 +94,7 @@ impl Drill {
             when: Interval::new(s((seconds - 1.0).max(0.0)), s(seconds)),
             starts_at: None,
             starts: Some(s(seconds - 0.5).0 as i64),
+            pushed: false,
         };
         self.team(seconds, TeamEvent::Alert(alert))
     }
@@ -409,4 +410,104 @@ fn while_a_run_goes_on_what_is_not_there_is_open() {
     let later = response(&plan, &Seen { until: s(100.0), ..seen });
     assert_eq!(of(&later, "acknowledged").verdict, Verdict::Missed);
     assert_eq!(plan.team.unwrap().expect.keys().map(Id::as_str).count(), 4);
+}
+
+/// With a receiver beside the source that is asked, and PagerDuty.
+fn called() -> Value {
+    let mut team = team();
+    team["roles"] = json!({ "ops": ["Dana Ops"], "comms": ["erin"], "dba": ["gina"] });
+    team["listen"] = json!({ "address": "127.0.0.1:8123" });
+    team["signals"] = json!({
+        "hook": { "receive.alertmanager": { "token": "${secret:t}" } },
+        "pager": { "receive.pagerduty": { "secret": "${secret:t}" } },
+    });
+    team
+}
+
+fn told(name: &str, arrived: f64, starts: f64) -> TeamEvent {
+    TeamEvent::Alert(AlertSeen {
+        source: "hook".into(),
+        kind: "alertmanager".into(),
+        name: name.into(),
+        labels: BTreeMap::from([("alertname".into(), name.into()), ("severity".into(), "page".into())]),
+        key: "another key".into(),
+        firing: true,
+        when: Interval::exact(s(arrived)),
+        starts_at: None,
+        starts: Some((starts * 1e9) as i64),
+        pushed: true,
+    })
+}
+
+fn took(role: Option<&[&str]>, at: f64) -> TeamEvent {
+    TeamEvent::Acked(AckSeen {
+        source: "pager".into(),
+        kind: "pagerduty".into(),
+        who: "Dana Ops".into(),
+        roles: role.map(|roles| roles.iter().map(|role| (*role).to_owned()).collect()),
+        of: "A bump".into(),
+        key: "P1".into(),
+        when: Interval::exact(s(at)),
+        acked_at: None,
+        acked: Some((at * 1e9) as i64),
+        pushed: true,
+    })
+}
+
+fn listening() -> Drill {
+    let reached = |source: &str| TeamEvent::SourceReached { source: source.into(), looked: s(0.1) };
+    Drill::new()
+        .without(|event| matches!(event, Event::Team(TeamEvent::SourceReached { .. })))
+        .team(0.1, reached("hook"))
+        .team(0.1, reached("pager"))
+}
+
+#[test]
+fn what_is_told_has_the_time_of_its_arrival() {
+    let r = listening().team(14.0, told("DatabaseDown", 14.0, 11.5)).team(20.0, took(Some(&["ops"]), 20.0)).end(200.0).judged_by(called());
+    assert_eq!(
+        (of(&r, "detected").verdict, of(&r, "detected").why.as_str()),
+        (Verdict::OnTime, "4 s after lose-primary took effect, within 30 s")
+    );
+    let acked = of(&r, "acknowledged");
+    assert_eq!(
+        (acked.verdict, acked.source.as_deref(), acked.who.as_deref(), acked.machine),
+        (Verdict::OnTime, Some("pagerduty"), Some("Dana Ops"), true)
+    );
+    let r = listening().team(45.0, told("DatabaseDown", 45.0, 11.5)).end(200.0).judged_by(called());
+    assert_eq!(of(&r, "detected").verdict, Verdict::Late, "who hears of it late detects it late");
+}
+
+#[test]
+fn what_its_sender_says_began_before_the_fault_shows_nothing() {
+    let r = listening().team(14.0, told("DatabaseDown", 14.0, 9.0)).end(200.0).judged_by(called());
+    assert_eq!(of(&r, "detected").verdict, Verdict::NotObserved, "{}", of(&r, "detected").why);
+    let r = listening().end(200.0).judged_by(called());
+    assert_eq!(of(&r, "detected").verdict, Verdict::Missed, "it listened, and nobody told it");
+    let r = Drill::new().end(200.0).judged_by(called());
+    assert_eq!(of(&r, "detected").verdict, Verdict::NotObserved, "it never listened");
+}
+
+#[test]
+fn a_page_is_taken_by_whoever_has_the_role_there() {
+    let acked = |role: Option<&[&str]>| {
+        of(
+            &listening().team(14.0, told("DatabaseDown", 14.0, 11.0)).team(20.0, took(role, 20.0)).end(200.0).judged_by(called()),
+            "acknowledged",
+        )
+        .verdict
+    };
+    assert_eq!((acked(Some(&["dba"])), acked(Some(&["dba", "ops"])), acked(None)), (Verdict::Missed, Verdict::OnTime, Verdict::OnTime));
+    let dark = listening().without(|event| matches!(event, Event::Team(TeamEvent::SourceReached { source, .. }) if source == "pager"));
+    let r = dark.team(14.0, told("DatabaseDown", 14.0, 11.0)).end(200.0).judged_by(called());
+    assert_eq!(of(&r, "acknowledged").verdict, Verdict::NotObserved, "it may have been taken where nobody looked");
+}
+
+#[test]
+fn asked_for_and_told_of_it_is_one_alert() {
+    let mut team = called();
+    team["signals"]["paging"] = json!({ "alertmanager": { "url": "http://127.0.0.1:9093" } });
+    let both = listening().team(1.0, TeamEvent::SourceReached { source: "paging".into(), looked: s(0.9) });
+    let r = both.alert(12.0, "Unheard").team(12.5, told("Unheard", 12.5, 11.5)).end(200.0).judged_by(team);
+    assert_eq!(r.unrelated.len(), 1, "{:?}", r.unrelated);
 }

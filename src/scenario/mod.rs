@@ -16,6 +16,7 @@ pub mod read;
 mod rebase;
 pub mod schema;
 pub mod shape;
+pub mod sources;
 mod syntax;
 
 pub use check::check;

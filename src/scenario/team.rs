@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::base::{Id, Span};
 use crate::scenario::model::{AfterMoment, Map};
+use crate::scenario::sources::{Listen, Source};
 
 /// What is expected of the people who respond.
 #[derive(Debug, JsonSchema)]
@@ -22,8 +23,10 @@ pub struct Team {
     pub roles: Option<Map<Vec<String>>>,
     /// The directory of runbooks.
     pub runbooks: Option<String>,
-    /// Where alerts are asked for while the drill runs.
+    /// Where alerts are asked for, and who tells of them of their own accord, while the drill runs.
     pub signals: Option<Map<Source>>,
+    /// Where those who tell of their own accord are heard, and people by token.
+    pub listen: Option<Listen>,
     /// What should be observed of them.
     pub expect: Option<Map<Expectation>>,
     /// What would lead them astray.
@@ -62,14 +65,6 @@ pub struct Expectation {
     pub never: Option<bool>,
     /// `training` never changes the exit code.
     pub weight: Option<Weight>,
-}
-
-/// The plain keys of a source of alerts.
-#[derive(Debug, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    /// How often it is asked. Default 1s.
-    pub every: Option<Span>,
 }
 
 /// Whether an expectation counts.
@@ -195,10 +190,11 @@ impl NoticeOf {
 }
 
 /// Who may see a notice.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Audience {
     /// Those who run the drill.
+    #[default]
     Facilitator,
     /// Everybody; withheld until the reveal in a blind drill.
     All,
@@ -243,16 +239,6 @@ struct Alert {
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "gives its schema")]
 #[serde(deny_unknown_fields)]
-struct Server {
-    /// Where it is: `http://HOST:PORT`, with the path that stands before `/api`, if any.
-    url: String,
-    /// Request headers.
-    headers: Option<IndexMap<String, String>>,
-}
-
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "gives its schema")]
-#[serde(deny_unknown_fields)]
 struct Answer {
     ask: String,
     matches: String,
@@ -284,8 +270,34 @@ struct Webhook {
 #[expect(dead_code, reason = "gives its schema")]
 #[serde(deny_unknown_fields)]
 struct Grafana {
+    /// Where Grafana is: `https://HOST`.
     url: String,
+    /// A service account's token: `${secret:ID}`.
     token: Option<String>,
+    /// Only on the dashboard with this uid; everywhere where annotations are asked for by their tags, otherwise.
+    dashboard: Option<String>,
+    /// Only on this panel of it.
+    panel: Option<u64>,
+    /// Tags beside `firedrill`.
+    tags: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct Slack {
+    /// The address of an incoming webhook, which is a secret: `${secret:ID}`.
+    url: String,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
+struct PagerDutyChange {
+    /// The integration key of a service: `${secret:ID}`.
+    routing_key: String,
+    /// Where events are sent to. Default `https://events.pagerduty.com/v2/change/enqueue`.
+    url: Option<String>,
 }
 
 /// Kinds of expectations: name, what is observed, schema of the spec.
@@ -303,18 +315,12 @@ pub fn expectations(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'sta
     ]
 }
 
-/// Kinds of sources of alerts: name, what is asked, schema of the spec.
-pub fn sources(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str, Value)> {
-    vec![
-        ("alertmanager", "Alertmanager's API v2: what it would tell somebody of", generator.subschema_for::<Server>().to_value()),
-        ("prometheus", "the series `ALERTS` of Prometheus", generator.subschema_for::<Server>().to_value()),
-    ]
-}
-
 /// Kinds of notices: name, what is told, schema of the spec.
 pub fn notices(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("webhook", "an HTTP request", generator.subschema_for::<Webhook>().to_value()),
+        ("slack", "a message in a channel of Slack", generator.subschema_for::<Slack>().to_value()),
+        ("pagerduty.change", "a change event of PagerDuty", generator.subschema_for::<PagerDutyChange>().to_value()),
         ("grafana", "annotations on dashboards", generator.subschema_for::<Grafana>().to_value()),
     ]
 }

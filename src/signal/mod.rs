@@ -1,15 +1,27 @@
-//! What sources of alerts answer, read: one file a sender, pure. It must never know how they were asked.
+//! What sources of alerts answer, and what senders of alerts tell, read: one file a sender, pure. It must never know how they were asked, nor how what
+//! they tell came in.
 
 mod alertmanager;
+mod cloudwatch;
+mod grafana;
+mod inbox;
+mod json;
+pub mod pagerduty;
 mod prometheus;
+mod receive;
+pub mod signature;
+pub mod sns;
 mod watch;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::base::one_line;
+use crate::base::{At, one_line};
 
+pub use inbox::{Inbox, acked};
+pub use json::{NONCE, SIGNATURE, TIMESTAMP};
+pub use receive::{Acked, Heard, Memory, Post, Refusal, Sender, Told};
 pub use watch::Watch;
 
 /// Most alerts of one answer that are looked at.
@@ -60,6 +72,25 @@ fn labels(value: &Value) -> Option<BTreeMap<String, String>> {
 /// The name among the labels.
 fn name_of(labels: &BTreeMap<String, String>) -> String {
     labels.get("alertname").cloned().unwrap_or_else(|| "an alert without a name".to_owned())
+}
+
+/// A time of somebody else's clock on the run's: `at` is when it was `wall_ns` here, in nanoseconds since 1970.
+fn on_clock(time: Option<&str>, at: At, wall_ns: i128) -> Option<i64> {
+    let time: jiff::Timestamp = time?.parse().ok()?;
+    i64::try_from(time.as_nanosecond() - wall_ns + i128::from(at.0)).ok()
+}
+
+/// The roles that a plan gives to somebody, by any of their names; nothing where it declares none.
+pub fn roles_of<'a>(roles: impl Iterator<Item = (&'a str, &'a [String])>, names: &[String]) -> Option<Vec<String>> {
+    let mut declared = false;
+    let mut out = Vec::new();
+    for (role, people) in roles {
+        declared = true;
+        if people.iter().any(|person| names.contains(person)) {
+            out.push(role.to_owned());
+        }
+    }
+    declared.then_some(out)
 }
 
 /// Labels as one text: the same labels, the same text.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Firing;
+use super::{Firing, on_clock};
 use crate::base::{At, Interval, one_line};
 use crate::event::{AlertSeen, TeamEvent};
 
@@ -62,7 +62,6 @@ impl Watch {
     }
 
     fn told(&self, alert: &Firing, firing: bool, when: Interval, ended: At, wall_ns: i128) -> TeamEvent {
-        let starts = alert.starts_at.as_ref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
         TeamEvent::Alert(AlertSeen {
             source: self.source.clone(),
             kind: self.kind.clone(),
@@ -72,7 +71,8 @@ impl Watch {
             firing,
             when,
             starts_at: alert.starts_at.clone(),
-            starts: starts.and_then(|starts| i64::try_from(starts.as_nanosecond() - wall_ns + i128::from(ended.0)).ok()),
+            starts: on_clock(alert.starts_at.as_deref(), ended, wall_ns),
+            pushed: false,
         })
     }
 }

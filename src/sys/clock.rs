@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::base::{At, ClockAnchor, Span};
+use crate::base::{At, ClockAnchor, Span, one_line};
 
 /// The run's clock: CLOCK_MONOTONIC, counted from an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,20 @@ pub fn wall() -> String {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads wall time")]
 pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// How long ago something was that people speak of, in nanoseconds: `90s`, or a time with its zone. Negative in the future.
+///
+/// # Errors
+/// It is neither; for people.
+pub fn long_ago(text: &str) -> Result<i64, String> {
+    if let Ok(span) = text.parse::<Span>() {
+        return i64::try_from(span.0).map_err(|_| format!("`{text}` is too long ago"));
+    }
+    let at: jiff::Timestamp = text.parse().map_err(|_| format!("`{}` is no time", one_line(text, 64)))?;
+    let ago = now().as_nanosecond() - at.as_nanosecond();
+    // Centuries away is as wrong as it gets: the drill says how.
+    Ok(i64::try_from(ago).unwrap_or(if ago < 0 { i64::MIN } else { i64::MAX }))
 }
 
 /// The time zone of an IANA name, as this machine knows it.

@@ -168,15 +168,43 @@ pub async fn get_json(
     largest: usize,
     limit: Span,
 ) -> Result<Value, HttpError> {
+    let answer = get(client, url, headers, largest, limit).await?;
+    if !(200..300).contains(&answer.status) {
+        return Err(HttpError::Status(answer.status));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| HttpError::Json(error.to_string()))
+}
+
+/// What was answered, whatever its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// How long to wait before asking again, where the answer says so: by `Retry-After` or `ratelimit-reset`, in seconds.
+    pub wait: Option<Span>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// GETs what lies at an address, at most `largest` bytes within `limit`. Nothing in an error names the address, which may hold a secret.
+///
+/// # Errors
+/// No answer in time, or too large.
+pub async fn get(
+    client: &reqwest::Client,
+    url: &str,
+    headers: &IndexMap<String, String>,
+    largest: usize,
+    limit: Span,
+) -> Result<Answer, HttpError> {
     let lost = |error: reqwest::Error| HttpError::Exchange(words(&error.without_url()));
     let mut request = client.get(url).timeout(limit.std());
     for (name, value) in headers {
         request = request.header(name, value);
     }
     let mut answer = request.send().await.map_err(lost)?;
-    if !answer.status().is_success() {
-        return Err(HttpError::Status(answer.status().as_u16()));
-    }
+    let seconds = |name: &str| answer.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok().map(Span::secs);
+    let (status, wait) = (answer.status().as_u16(), seconds("retry-after").or_else(|| seconds("ratelimit-reset")));
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(lost)? {
         if body.len() + chunk.len() > largest {
@@ -184,7 +212,7 @@ pub async fn get_json(
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).map_err(|error| HttpError::Json(error.to_string()))
+    Ok(Answer { status, wait, body })
 }
 
 /// POSTs a JSON document; any success will do, and what is answered is not read. Nothing in an error names the address, which may hold a secret.
@@ -205,6 +233,46 @@ pub async fn post_json(
     }
     let answer = request.send().await.map_err(lost)?;
     if answer.status().is_success() { Ok(()) } else { Err(HttpError::Status(answer.status().as_u16())) }
+}
+
+/// Sends a JSON document, or asks, and reads a JSON document of at most 64 KiB; nothing where the answer is empty. Nothing in an error names the
+/// address, which may hold a secret.
+///
+/// # Errors
+/// No answer in time, not a success, too large, not JSON.
+pub async fn send_json(
+    client: &reqwest::Client,
+    method: reqwest::Method,
+    url: &str,
+    headers: &IndexMap<String, String>,
+    body: Option<&Value>,
+    limit: Span,
+) -> Result<Value, HttpError> {
+    const LARGEST: usize = 64 * 1024;
+    let lost = |error: reqwest::Error| HttpError::Exchange(words(&error.without_url()));
+    let mut request = client.request(method, url).timeout(limit.std());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    let mut answer = request.send().await.map_err(lost)?;
+    if !answer.status().is_success() {
+        return Err(HttpError::Status(answer.status().as_u16()));
+    }
+    let mut read = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+        if read.len() + chunk.len() > LARGEST {
+            return Err(HttpError::Large(LARGEST));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    if read.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&read).map_err(|error| HttpError::Json(error.to_string()))
 }
 
 /// The innermost cause: the outer ones only say "error sending request".

@@ -19,8 +19,12 @@ pub(super) fn told(entry: &Entry) -> Option<Line> {
         TeamEvent::Said(said) => of_people(said),
         TeamEvent::Alert(alert) if alert.firing => ("alert", Mood::Act, format!("{} fires ({} {})", alert.name, alert.kind, alert.source)),
         TeamEvent::Alert(alert) => ("alert", Mood::Plain, format!("{} has ended ({} {})", alert.name, alert.kind, alert.source)),
-        TeamEvent::SourceReached { source, .. } => ("signals", Mood::Plain, format!("{source} answers")),
-        TeamEvent::SourceLost { source, why, .. } => ("signals", Mood::Bad, format!("{source} cannot be asked: {why}")),
+        TeamEvent::SourceReached { source, .. } => ("signals", Mood::Plain, format!("{source} is heard")),
+        TeamEvent::SourceLost { source, why, .. } => ("signals", Mood::Bad, format!("{source} cannot be heard: {why}")),
+        TeamEvent::Acked(ack) => ("page", Mood::Act, format!("{} took {} ({} {})", ack.who, ack.of, ack.kind, ack.source)),
+        TeamEvent::Refused { source, peer, why, times } => {
+            ("refused", Mood::Plain, format!("{source}: a call from {peer}: {why} ({times} so far)"))
+        }
         TeamEvent::Deaf { why } => ("people", Mood::Bad, format!("cannot be heard: {why}")),
         TeamEvent::Hint { say, .. } => ("hint", Mood::Act, say.clone()),
         TeamEvent::Met { id, seen, .. } => ("met", Mood::Good, format!("{id}: {seen}")),

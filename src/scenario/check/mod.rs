@@ -7,6 +7,7 @@ mod conditions;
 mod decidable;
 mod faults;
 mod guards;
+mod listen;
 mod matchers;
 mod moments;
 mod overlap;
@@ -24,7 +25,7 @@ use super::model::{Environment, Map, Scenario};
 
 /// Every problem of a scenario that has the right shape.
 pub fn check(scenario: &Scenario, known: &Known) -> Vec<Finding> {
-    let rooms: [fn(&Scenario, &Known) -> Vec<Finding>; 14] = [
+    let rooms: [fn(&Scenario, &Known) -> Vec<Finding>; 15] = [
         whole,
         aws::check,
         references::check,
@@ -38,6 +39,7 @@ pub fn check(scenario: &Scenario, known: &Known) -> Vec<Finding> {
         decidable::check,
         overlap::check,
         team::check,
+        listen::check,
         references::unused,
     ];
     rooms.iter().flat_map(|room| room(scenario, known)).collect()

@@ -16,7 +16,7 @@ use super::model::{
     AwsDecl, ClaimHow, ConditionHow, Environment, FaultHow, GuardHow, HoldsDecl, ProbeHow, ProxyDecl, RecoveryDecl, RestoreHow, SecretRef,
     SteadyDecl, SystemHow, TargetHow, TestKind,
 };
-use super::team;
+use super::{sources, team};
 use crate::base::Span;
 
 /// What a whole file is.
@@ -53,7 +53,7 @@ pub fn file_schema(known: &Known, kind: FileKind) -> Value {
     let told = Told {
         expectations: own_kinds(team::expectations(&mut generator)),
         notices: own_kinds(team::notices(&mut generator)),
-        sources: own_kinds(team::sources(&mut generator)),
+        sources: own_kinds(sources::sources(&mut generator)),
     };
     let root = match kind {
         FileKind::Scenario => scenario_root(&mut generator),
@@ -144,7 +144,7 @@ impl Bases {
             expectation: base::<team::Expectation>(generator),
             wrong_turn: base::<team::WrongTurn>(generator),
             notice: base::<team::Notice>(generator),
-            source: base::<team::Source>(generator),
+            source: base::<sources::Source>(generator),
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn told(plan: &Plan, effective: bool, badly: bool) -> Response {
         when: Interval::new(ms(31_000), ms(32_010)),
         starts_at: Some("2026-11-19T09:30:31.5Z".into()),
         starts: Some(31_500_000_000),
+        pushed: false,
     };
     let mut events = vec![
         (500, Event::Team(TeamEvent::Listening { place: "/var/tmp/firedrill/people/01JD/socket".into() })),
