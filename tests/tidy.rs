@@ -115,6 +115,9 @@ const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "p
 const PURE_FILES: &[&str] = &[
     "engine/decide.rs",
     "engine/moments.rs",
+    "engine/cues.rs",
+    "engine/look.rs",
+    "notice/veil.rs",
     "probe/pace.rs",
     "notice/message.rs",
     "truth/state.rs",

@@ -60,7 +60,7 @@ impl Notices {
     }
 
     /// The drill has ended like this: tells that, waits a little until everybody has heard, and warns of those who could not.
-    pub async fn close(self, exit: Exit, voice: Voice) {
+    pub async fn close(mut self, exit: Exit, voice: Voice) {
         self.notifier.finished(&format!("Exit {}: {}.", exit.code(), exit.meaning()), exit.code());
         self.notifier.close(LAST_WORDS).await;
         // Whoever is still trying keeps the task.

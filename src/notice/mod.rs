@@ -3,6 +3,7 @@
 
 mod deliver;
 mod message;
+mod veil;
 
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ const WAITING: usize = 64;
 #[derive(Debug)]
 pub struct Notifier {
     teller: message::Teller,
+    /// Between the drill and those who respond to it.
+    veil: veil::Veil,
     receivers: Vec<Receiver>,
     /// What is news; everything else was told by somebody else.
     news: fn(NoticeOf) -> bool,
@@ -34,6 +37,7 @@ pub struct Notifier {
 #[derive(Debug)]
 struct Receiver {
     on: Vec<NoticeOf>,
+    to_all: bool,
     queue: mpsc::Sender<Message>,
     task: JoinHandle<()>,
 }
@@ -44,10 +48,11 @@ impl Notifier {
         let one = |(id, notice): (&Id, &NoticePlan)| {
             let (queue, messages) = mpsc::channel(WAITING);
             let task = work.spawn(deliver::all(id.to_string(), notice.webhook.clone(), cx.clone(), messages, told.clone()));
-            Receiver { on: notice.on.clone(), queue, task }
+            Receiver { on: notice.on.clone(), to_all: notice.to_all, queue, task }
         };
         Notifier {
             teller: message::Teller::of(plan, &cx.run, &cx.run_dir.display().to_string()),
+            veil: veil::Veil::of(plan),
             receivers: plan.notify.iter().map(one).collect(),
             news: |_| true,
         }
@@ -57,6 +62,7 @@ impl Notifier {
     pub fn after(mut self, entries: &[Entry]) -> Notifier {
         for entry in entries {
             let _ = self.teller.entry(entry);
+            let _ = self.veil.entry(entry);
         }
         self
     }
@@ -71,18 +77,29 @@ impl Notifier {
         if self.receivers.is_empty() {
             return;
         }
+        for message in self.veil.entry(entry) {
+            self.send(&message, |receiver| receiver.to_all);
+        }
         if let Some(message) = self.teller.entry(entry) {
             self.tell(&message);
         }
     }
 
     /// The drill has ended and was judged; `how` is a sentence about it.
-    pub fn finished(&self, how: &str, exit_code: u8) {
+    pub fn finished(&mut self, how: &str, exit_code: u8) {
         self.tell(&self.teller.finished(how, exit_code));
     }
 
-    fn tell(&self, message: &Message) {
-        let wants = |receiver: &&Receiver| (self.news)(message.of) && receiver.on.contains(&message.of);
+    /// Tells those who lead all of it, and everybody else what they may know now.
+    fn tell(&mut self, message: &Message) {
+        if let Some(shown) = self.veil.shown(message) {
+            self.send(&shown, |receiver| receiver.to_all);
+        }
+        self.send(message, |receiver| !receiver.to_all);
+    }
+
+    fn send(&self, message: &Message, to: impl Fn(&Receiver) -> bool) {
+        let wants = |receiver: &&Receiver| to(receiver) && (self.news)(message.of) && receiver.on.contains(&message.of);
         for receiver in self.receivers.iter().filter(wants) {
             let _ = receiver.queue.try_send(message.clone());
         }

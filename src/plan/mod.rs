@@ -4,6 +4,7 @@
 mod account;
 mod build;
 mod carried;
+mod cues;
 mod mode;
 mod notify;
 pub mod pins;
@@ -18,11 +19,12 @@ use serde_json::Value;
 
 pub use account::AwsPlan;
 pub use build::{Origin, build, default_rate};
+pub use cues::{HintPlan, LEADING, PromptPlan, UNNAMED};
 pub use mode::Mode;
 pub use notify::{NoticePlan, WebhookPlan};
 pub use pins::Pins;
 pub use ruled::{ApprovalRecord, PolicyRecord, RuleRecord};
-pub use team::{ExpectationPlan, Expected, HintPlan, SignalPlan, TeamPlan, WrongTurnPlan};
+pub use team::{ExpectationPlan, Expected, SignalPlan, TeamPlan, WrongTurnPlan};
 
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};
@@ -242,6 +244,8 @@ pub enum Point {
     Undone(Id),
     /// An expectation was met.
     Expectation(Id),
+    /// A prompt was given.
+    Prompt(Id),
 }
 
 /// How long a fault lasts.

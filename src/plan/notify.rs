@@ -14,6 +14,9 @@ pub struct NoticePlan {
     pub webhook: WebhookPlan,
     /// Of what.
     pub on: Vec<NoticeOf>,
+    /// Those who respond hear it as well: of a blind drill they are told nothing that is hidden.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_all: bool,
 }
 
 /// A request that tells.
@@ -31,7 +34,8 @@ pub(super) fn of(scenario: &Scenario) -> Map<NoticePlan> {
     let one = |(id, notice): (&String, &Value)| {
         let webhook = serde_json::from_value::<WebhookPlan>(notice.get("webhook")?.clone()).ok()?;
         let on = notice.get("on").and_then(|on| serde_json::from_value::<Vec<NoticeOf>>(on.clone()).ok());
-        Some((id.parse().ok()?, NoticePlan { webhook, on: on.unwrap_or_else(|| NoticeOf::ALL.to_vec()) }))
+        let to_all = notice.get("audience").and_then(Value::as_str) == Some("all");
+        Some((id.parse().ok()?, NoticePlan { webhook, on: on.unwrap_or_else(|| NoticeOf::ALL.to_vec()), to_all }))
     };
     scenario.notify.as_ref().and_then(Value::as_object).into_iter().flatten().filter_map(one).collect()
 }
