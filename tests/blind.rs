@@ -290,7 +290,7 @@ fn nothing_hidden_is_reached() {
         found(&look()).into_iter().filter(|(_, word)| ![named("Ask-zubr"), named("customer-zubr")].contains(word)).collect();
     assert!(after.is_empty(), "{after:?}");
     assert!(other.says(&["watch", "--once"]).expect(0).stdout.contains(&named("to ops: Ask-zubr")));
-    other.says(&["reply", "None is lost."]).expect(0);
+    other.says(&["reply", "None is lost.", "--of", &named("customer-zubr")]).expect(0);
     // The reveal tells.
     place.run(&["reveal"], 20).expect(0);
     assert!(other.says(&["watch", "--once"]).expect(0).stdout.contains(&named("zubr vanishes")));

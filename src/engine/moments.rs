@@ -67,6 +67,10 @@ fn said_on_time(plan: &Plan, team: &TeamPlan, state: &RunState, now: At) -> Vec<
     if cues.clock.paused().is_some_and(|since| now >= since + LONGEST_PAUSE) {
         out.push(TeamEvent::Resumed { by: format!("firedrill: a pause lasts {} at most", LONGEST_PAUSE.human()) });
     }
+    if cues.clock.paused().is_some() {
+        // Nobody listens now.
+        return out;
+    }
     let due = |at: Option<&Moment>| at.and_then(|at| cue(plan, state, &cues, at, now)).is_some_and(|at| at <= now);
     for (id, prompt) in team.prompts.iter().filter(|(id, _)| !cues.prompts.contains_key(id.as_str())) {
         if due(prompt.at.as_ref()) {

@@ -220,18 +220,7 @@ pub(super) fn shim_command(ready: &Ready, exec: &Exec, detach: Option<&Path>, ru
     #[expect(clippy::disallowed_methods, reason = "the one place that starts a process")]
     let mut command = Command::new(cx.exe.as_path());
     command.arg("__exec").envs(ready.env.iter().cloned()).current_dir(&ready.cwd);
-    let text = |path: &Path| path.to_str().map(str::to_owned);
-    let words = || {
-        let mut words = vec!["--program".to_owned(), text(&ready.program)?];
-        words.extend(exec.user.iter().flat_map(|user| ["--user".to_owned(), user.clone()]));
-        if let Some(record) = detach {
-            words.extend(["--detach".to_owned(), text(record)?]);
-        }
-        words.push("--".to_owned());
-        words.extend_from_slice(&ready.argv);
-        title::packed(&words)
-    };
-    match words() {
+    match title::exec(&ready.program, exec.user.as_deref(), detach, &ready.argv) {
         // Everybody may read arguments, and nobody else an environment.
         Some(packed) => command.env(title::EXEC, packed),
         None => {

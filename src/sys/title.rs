@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// The environment variable that holds the arguments of the helper `__exec`; of what it starts it is taken away.
 pub const EXEC: &str = "FIREDRILL_EXEC";
@@ -16,6 +17,18 @@ const LARGEST: usize = 100 * 1024;
 /// These arguments as the value of a variable; nothing where they do not fit into one, and have to be given as arguments.
 pub fn packed(arguments: &[String]) -> Option<String> {
     serde_json::to_string(arguments).ok().filter(|text| text.len() <= LARGEST)
+}
+
+/// The arguments of `__exec` for a command, as the value of its variable; nothing where they do not fit into one.
+pub fn exec(program: &Path, user: Option<&str>, record: Option<&Path>, argv: &[String]) -> Option<String> {
+    let mut words = vec!["--program".to_owned(), program.to_str()?.to_owned()];
+    words.extend(user.into_iter().flat_map(|user| ["--user".to_owned(), user.to_owned()]));
+    if let Some(record) = record {
+        words.extend(["--detach".to_owned(), record.to_str()?.to_owned()]);
+    }
+    words.push("--".to_owned());
+    words.extend_from_slice(argv);
+    packed(&words)
 }
 
 /// The arguments of a helper: those it was given, or else those that its environment holds.
