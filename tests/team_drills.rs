@@ -245,7 +245,18 @@ impl World {
         }
         let (verdict, class) = if self.bad { (Good::Bad, Class::Refused) } else { (Good::Ok, Class::Ok) };
         let (woken, sent, done) = (self.now, self.now, self.now + Span::millis(10));
-        let row = Sample { n: self.samples, planned: self.now, woken, sent, done, verdict, class, by: None, note: None };
+        let row = Sample {
+            n: self.samples,
+            planned: self.now,
+            woken,
+            sent,
+            done,
+            verdict,
+            class,
+            by: None,
+            note: None,
+            legs: Default::default(),
+        };
         self.samples += 1;
         self.record(Event::Samples { probe: "shop".into(), rows: vec![row] });
     }

@@ -111,7 +111,8 @@ fn every_room_is_in_the_table_and_in_the_map() {
     }
 }
 
-const PURE: &[&str] = &["base", "event", "fold", "state", "scenario", "plan", "policy", "signal", "response", "measure", "score", "gameday", "report"];
+const PURE: &[&str] =
+    &["base", "event", "fold", "state", "scenario", "plan", "policy", "signal", "response", "measure", "score", "gameday", "report"];
 const PURE_FILES: &[&str] = &[
     "engine/decide.rs",
     "engine/moments.rs",

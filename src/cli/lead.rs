@@ -6,14 +6,13 @@ use super::args::{Cue, Leading, Stop, Watch};
 use super::asking::Refusal;
 use super::exit::Exit;
 use super::out::{Voice, print, say};
-use super::people::{listening, on_clock};
+use super::people::{drills, listening, on_clock};
 use super::runtime;
 use crate::base::{Id, Span, one_line};
 use crate::engine::cues::Ask;
 use crate::engine::lead::{Asking, ask};
 use crate::engine::look::Look;
 use crate::engine::people::Heard;
-use crate::journal::Registry;
 use crate::sys::clock;
 
 /// How long a drill may take to answer.
@@ -84,7 +83,7 @@ fn silent(run: &str, error: &std::io::Error) -> Refusal {
 /// `firedrill stop --real`: from any account; where no run is named, every drill that listens ends.
 pub fn stop(args: &Stop, voice: Voice) -> Exit {
     let found: Vec<(String, PathBuf)> = match &args.run {
-        None => Registry::here().listening(),
+        None => drills(),
         Some(run) => match listening(Some(run)) {
             Ok(found) => vec![found],
             Err(refusal) => return refusal.say(&voice),

@@ -171,7 +171,9 @@ mod tests {
     #[test]
     fn what_is_due_moves_by_the_pauses_that_lie_before_it() {
         let clock = clock(&[(10, 20), (40, 45)]);
-        for (from, span, due) in [(0, 5, 5), (15, 0, 15), (0, 10, 10), (0, 11, 21), (0, 30, 40), (0, 31, 46), (15, 5, 25), (20, 20, 40), (50, 5, 55)] {
+        for (from, span, due) in
+            [(0, 5, 5), (15, 0, 15), (0, 10, 10), (0, 11, 21), (0, 30, 40), (0, 31, 46), (15, 5, 25), (20, 20, 40), (50, 5, 55)]
+        {
             assert_eq!(clock.after(s(from), Span::secs(span), s(100)), s(due), "{span} s after {from}");
         }
         assert_eq!(clock.stood(s(15), s(42), s(100)), Span::secs(7));

@@ -29,7 +29,18 @@ fn armed(id: &str, role: Role) -> Event {
 
 fn sample(n: u64, at: u64, took: u64, verdict: Verdict) -> Sample {
     let class = if verdict == Verdict::Ok { Class::Ok } else { Class::Reset };
-    Sample { n, planned: ms(at), woken: ms(at), sent: ms(at), done: ms(at + took), verdict, class, by: Some("a".into()), note: None, legs: Default::default() }
+    Sample {
+        n,
+        planned: ms(at),
+        woken: ms(at),
+        sent: ms(at),
+        done: ms(at + took),
+        verdict,
+        class,
+        by: Some("a".into()),
+        note: None,
+        legs: Default::default(),
+    }
 }
 
 fn beginning() -> Vec<(u64, Event)> {
