@@ -314,8 +314,7 @@ fn everything_is_reached_where_it_is_announced() {
     let found = found(&reached(&other, &place, &run, &view, &heard.lock().unwrap().clone()));
     for way in [
         ("view", "zubr vanishes"),
-        ("view", "claim-zubr"),
-        ("view", "vault-zubr"),
+        ("view", "sever-zubr"),
         ("socket", "zubr vanishes"),
         ("processes", "zubr-hush"),
         ("files", "sever-zubr"),
