@@ -132,8 +132,10 @@ const PURE: &[&str] = &[
 const PURE_FILES: &[&str] = &[
     "engine/decide.rs",
     "engine/moments.rs",
+    "engine/cues.rs",
+    "engine/look.rs",
+    "notice/veil.rs",
     "probe/pace.rs",
-    "notice/audience.rs",
     "notice/change.rs",
     "notice/grafana.rs",
     "notice/message.rs",

@@ -21,8 +21,8 @@ use crate::engine::drive::Setup;
 use crate::engine::finish::{self, Finished};
 use crate::engine::watchdog::{Duty, watch};
 use crate::journal::{self, Registry};
-use crate::sys::clock;
 use crate::sys::process::ProcessId;
+use crate::sys::{clock, title};
 
 /// How long the watchdog goes on trying.
 const TRYING: Span = Span::secs(600);
@@ -35,8 +35,9 @@ const UNTIL_WRITABLE: Span = Span::secs(60);
 pub fn main(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.skip(1);
     let verb = args.next()?;
-    let rest: Vec<OsString> = args.collect();
-    Some(match verb.to_str()? {
+    let verb = verb.to_str().filter(|verb| verb.starts_with("__"))?;
+    let rest = title::arguments(verb, args.collect());
+    Some(match verb {
         "__exec" => crate::sys::shim::shim(rest),
         "__proxy" => crate::fault::proxy::proxy_main(rest),
         "__load" => crate::fault::load_main(rest),

@@ -86,7 +86,8 @@ pub fn load_bytes(
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(refuse(&diagnostics, voice));
     }
-    if !diagnostics.is_empty() {
+    // A warning shows what it is about.
+    if !diagnostics.is_empty() && !voice.shared {
         say(&render_all(&diagnostics, voice.colour_err));
     }
     let warnings = diagnostics.iter().map(|warning| warning.render(false)).collect();

@@ -4,7 +4,9 @@ mod abort;
 mod approve;
 pub mod args;
 mod asking;
+mod blind;
 pub mod calibrate;
+mod debrief;
 mod demo;
 pub mod evidence;
 pub mod exit;
@@ -17,6 +19,7 @@ mod hlog;
 pub mod init;
 pub mod kinds;
 pub mod known;
+mod lead;
 mod lever;
 pub mod load;
 pub mod many;
@@ -82,6 +85,15 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Note(args) => people::note(&args, voice),
         Verb::Step(args) => people::step(&args, voice),
         Verb::Handoff(args) => people::handoff(&args, voice),
+        Verb::Reply(args) => people::reply(&args, voice),
+        Verb::Watch(args) => lead::watch(&args, voice),
+        Verb::Stop(args) => lead::stop(&args, voice),
+        Verb::Prompt(args) => lead::prompt(&args, voice),
+        Verb::Hint(args) => lead::hint(&args, voice),
+        Verb::Pause(args) => lead::pause(&args, voice),
+        Verb::Resume(args) => lead::resume(&args, voice),
+        Verb::Reveal(args) => lead::reveal(&args, voice),
+        Verb::Debrief(args) => debrief::debrief(&args, voice),
         Verb::Runbook { action: Runbook::Check(args) } => runbook::check(&args, voice),
         Verb::Release(args) => release::release(&args, voice),
         Verb::Lever { action } => lever::lever(&action, voice),

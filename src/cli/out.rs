@@ -16,6 +16,8 @@ pub struct Voice {
     pub live: bool,
     /// Width of that terminal.
     pub width: usize,
+    /// Those who respond to a blind drill look at that screen as well.
+    pub shared: bool,
 }
 
 impl Voice {
@@ -33,6 +35,7 @@ impl Voice {
             colour_out: wish(out),
             live: err && env::var("TERM").is_none_or(|t| t != "dumb"),
             width: terminal_size().map_or(100, |(columns, _)| columns),
+            shared: false,
         }
     }
 

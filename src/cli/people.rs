@@ -1,8 +1,8 @@
-//! `firedrill mark`, `answer`, `note`, `step` and `handoff`: what people who respond say to the drill that runs, from any account of the machine.
+//! `firedrill mark`, `answer`, `reply`, `note`, `step` and `handoff`: what people who respond say to the drill that runs, from any account of the machine.
 
 use std::path::PathBuf;
 
-use super::args::{Answer, Handoff, Mark, Note, People, Step};
+use super::args::{Answer, Handoff, Mark, Note, People, Reply, Step};
 use super::asking::Refusal;
 use super::exit::Exit;
 use super::out::{Voice, say};
@@ -25,6 +25,11 @@ pub fn mark(args: &Mark, voice: Voice) -> Exit {
 /// `firedrill answer`.
 pub fn answer(args: &Answer, voice: Voice) -> Exit {
     tell(&args.people, Deed::Answer { of: args.of.clone(), text: args.text.clone() }, voice)
+}
+
+/// `firedrill reply`.
+pub fn reply(args: &Reply, voice: Voice) -> Exit {
+    tell(&args.people, Deed::Reply { of: args.of.clone(), text: args.text.clone() }, voice)
 }
 
 /// `firedrill note`.
@@ -94,11 +99,14 @@ fn tell(args: &People, deed: Deed, voice: Voice) -> Exit {
     }
 }
 
+/// Every drill that listens. Game days listen as well, to other words.
+pub(super) fn drills() -> Vec<(String, PathBuf)> {
+    Registry::here().listening().into_iter().filter(|(id, _)| !id.starts_with(gameday::gate::MARK)).collect()
+}
+
 /// The one drill that listens, or the one that is named by its id or the beginning of it.
-fn listening(run: Option<&str>) -> Result<(String, PathBuf), Refusal> {
-    // Game days listen as well, to other words.
-    let all: Vec<(String, PathBuf)> =
-        Registry::here().listening().into_iter().filter(|(id, _)| !id.starts_with(gameday::gate::MARK)).collect();
+pub(super) fn listening(run: Option<&str>) -> Result<(String, PathBuf), Refusal> {
+    let all = drills();
     let refuse = |why: String, help: &str| Err(Refusal { why, help: help.to_owned() });
     let names = |of: &[(String, PathBuf)]| of.iter().map(|(run, _)| run.as_str()).collect::<Vec<_>>().join(", ");
     let there = if all.is_empty() { "none does".to_owned() } else { format!("these do: {}", names(&all)) };
@@ -117,7 +125,8 @@ fn listening(run: Option<&str>) -> Result<(String, PathBuf), Refusal> {
     }
 }
 
-fn on_clock(at: At) -> String {
+/// An instant on the run's clock.
+pub(super) fn on_clock(at: At) -> String {
     let s = at.0 / 1_000_000_000;
     format!("{:02}:{:02}", s / 60, s % 60)
 }

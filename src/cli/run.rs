@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Format, MetricsTo, Run, Until};
+use super::args::{Format, MetricsTo, Run, Until, ViewFor};
 use super::exit::Exit;
 use super::known::known;
 use super::load::{Loaded, load};
@@ -16,7 +16,7 @@ use super::metrics::Meters;
 use super::notices::Notices;
 use super::out::{Voice, can_ask, confirm, print, say, stream};
 use super::view::{Style, View};
-use super::{calibrate, hearing, hlog, lever, policy, runtime, signals, store};
+use super::{blind, calibrate, debrief, hearing, hlog, lever, policy, runtime, signals, store};
 use crate::base::Span;
 use crate::engine::drive::{self, Setup};
 use crate::engine::finish::cx_for;
@@ -44,14 +44,23 @@ pub fn own_exe() -> PathBuf {
 }
 
 /// `firedrill run FILE`.
-pub fn run_file(args: &Run, voice: Voice) -> Exit {
+pub fn run_file(args: &Run, mut voice: Voice) -> Exit {
     let mode = match (args.tabletop, args.until) {
         (true, _) => Mode::Tabletop,
         (_, Some(Until::Baseline)) => Mode::Baseline,
         _ => Mode::Normal,
     };
     let named = args.policy.named.as_deref();
+    voice.shared = args.view == ViewFor::Participant;
     let loaded = load(&args.file, &args.vars.vars, mode, known(), &voice);
+    if let Ok(Loaded { plan, warnings, .. }) = &loaded {
+        blind::hide_arguments(plan);
+        if voice.shared && !plan.is_blind() {
+            // Nothing is hidden of this one: what was kept back is said.
+            voice.shared = false;
+            warnings.iter().for_each(|warning| say(warning));
+        }
+    }
     let mut loaded = match loaded.and_then(|loaded| policy::allow(loaded, named, &voice)) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
@@ -67,7 +76,7 @@ pub fn run_file(args: &Run, voice: Voice) -> Exit {
             voice.error("nobody can be asked whether to inject the fault", Some("add --yes to run without a terminal"));
             return Exit::Usage;
         }
-        say(&preview::text(&loaded.plan, &[]));
+        say(&if voice.shared { loaded.plan.shown().to_owned() } else { preview::text(&loaded.plan, &[]) });
         if !confirm("Run this drill?") {
             say("nothing was run");
             return Exit::CouldNotStart;
@@ -158,6 +167,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle,
     let lock = RunLock::take(&dir).map_err(|error| fail(&error))?;
     let mut journal = Journal::create(&dir, lock).map_err(|error| fail(&error))?;
     meters.queue(journal.queue());
+    let hidden = blind::begin(&loaded.plan, loaded.file.as_deref());
     let plan = Arc::new(loaded.plan);
     let cx = cx_for(&plan, &id, &dir, own_exe(), Clock::start());
     // The watchdog starts while the baseline is taken; nothing is armed before it has answered. Whatever comes after this line it takes back.
@@ -183,7 +193,7 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle,
             (None, Some(Event::Note { text }))
         }
     };
-    let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width };
+    let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width, shared: voice.shared };
     let over = CancellationToken::new();
     let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), notices, meters.clone(), looking, over.clone(), cx.clock));
     let mut state = RunState::default();
@@ -195,13 +205,13 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle,
         pid: std::process::id(),
     };
     let first = [started, Event::Anchor(cx.clock.anchor())].into_iter().chain(circumstances(runs, voice));
-    for event in first.chain(deaf).chain(heard) {
+    for event in first.chain(hidden).chain(deaf).chain(heard) {
         let entry = journal.append(stamp(cx.clock, &event), event);
         state.apply(&entry).map_err(|error| fail(&error))?;
         let _ = watch.send(entry);
     }
     let lever = Some(registry.lever());
-    let claims = Some(Arc::new(Claims::of(registry.clone(), &id, &dir)));
+    let claims = Some(Arc::new(Claims::of(registry.clone(), &id, &dir).private(plan.is_blind())));
     let setup = Setup { plan, cx, journal, state, commands, watch, lever, minder, attempts: Setup::ATTEMPTS, claims, work: work.clone() };
     let outcome = drive::run(setup).await;
     over.cancel();
@@ -277,7 +287,7 @@ async fn show(
 /// # Errors
 /// The files cannot be written.
 pub fn judge_and_write(dir: &Path, plan: &Plan, entries: &[Entry]) -> std::io::Result<(measure::facts::Facts, Score)> {
-    let facts = measure::facts(plan, entries);
+    let facts = facts_of(dir, plan, entries);
     let score = score(plan, &facts);
     let whole = Report { plan, facts: &facts, score: &score };
     let files = vec![
@@ -288,6 +298,13 @@ pub fn judge_and_write(dir: &Path, plan: &Plan, entries: &[Entry]) -> std::io::R
     ];
     store::write_reports(dir, files)?;
     Ok((facts, score))
+}
+
+/// What was measured, and what people wrote down of it afterwards.
+fn facts_of(dir: &Path, plan: &Plan, entries: &[Entry]) -> measure::facts::Facts {
+    let mut facts = measure::facts(plan, entries);
+    facts.team.debrief = debrief::of(dir);
+    facts
 }
 
 /// Judges a run that has just ended; by what was seen where the disk refused to keep it.
@@ -335,7 +352,7 @@ fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], meters: &Meters, outp
         Ok(judged) => (true, judged),
         Err(error) => {
             voice.warn(&format!("failed to write the report under {}: {error}", dir.display()));
-            let facts = measure::facts(plan, entries);
+            let facts = facts_of(dir, plan, entries);
             let score = score(plan, &facts);
             (false, (facts, score))
         }

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_is_meant_is_found() {
-        let voice = Voice { colour_err: false, colour_out: false, live: false, width: 80 };
+        let voice = Voice { colour_err: false, colour_out: false, live: false, width: 80, shared: false };
         assert_eq!(asked("REL11-BP01", voice).map(|p| p.label.as_str()), Some("REL11-BP01"));
         assert_eq!(asked("REL11-BP99", voice), None);
     }

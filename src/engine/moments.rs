@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{At, Id};
+use crate::base::{At, Id, Span, one_line};
 use crate::event::TeamEvent;
-use crate::plan::{Moment, Plan, Point};
-use crate::response::{FaultSeen, Response, Seen, Verdict, response};
+use crate::plan::{HintPlan, Mode, Moment, Plan, Point, PromptPlan, TeamPlan};
+use crate::response::cues::LONGEST_PAUSE;
+use crate::response::{Cues, FaultSeen, Response, Seen, Verdict, response};
 use crate::state::{ItemPhase, RunState};
+
+/// Longest text of a prompt or a hint, in characters.
+const SAID: usize = 500;
 
 /// What the run has shown so far, of what matters to people.
 fn seen(state: &RunState, now: At) -> Seen<'_> {
@@ -20,13 +24,17 @@ pub fn so_far(plan: &Plan, state: &RunState, now: At) -> Response {
     response(plan, &seen(state, now))
 }
 
-/// Until when somebody may still do what is expected of them.
+/// Until when somebody may still do what is expected of them, or is still to be told something.
 pub(super) fn waiting_for(plan: &Plan, state: &RunState, now: At) -> Option<At> {
-    plan.team.as_ref()?;
+    let team = plan.team.as_ref()?;
     let response = so_far(plan, state, now);
     // What nothing can be said of has a reason already.
     let open = response.expectations.values().filter(|e| e.verdict == Verdict::NotObserved && e.why.is_empty());
-    open.filter_map(|e| e.due).filter(|due| *due > now).max()
+    let due = open.filter_map(|e| e.due).filter(|due| *due > now).max();
+    // Where nobody takes part, nobody is waited for.
+    let prompts = team.prompts.iter().filter(|(id, _)| !team.unattended && !response.cues.prompts.contains_key(id.as_str()));
+    let told = prompts.filter_map(|(_, prompt)| cue(plan, state, &response.cues, prompt.at.as_ref()?, now)).filter(|at| *at > now).max();
+    due.max(told)
 }
 
 /// Whether an expectation cannot be met in time any more.
@@ -36,7 +44,7 @@ fn over(plan: &Plan, state: &RunState, id: &Id, now: At) -> bool {
 }
 
 /// What is news about the team: expectations that were met, and hints that are due.
-pub(super) fn news(plan: &Plan, state: &RunState, now: At) -> Vec<TeamEvent> {
+pub fn news(plan: &Plan, state: &RunState, now: At) -> Vec<TeamEvent> {
     let Some(team) = &plan.team else { return Vec::new() };
     let mut out = Vec::new();
     // Nothing can have been met since nothing was told.
@@ -48,18 +56,56 @@ pub(super) fn news(plan: &Plan, state: &RunState, now: At) -> Vec<TeamEvent> {
             }
         }
     }
-    for (id, hint) in &team.hints {
-        let known = hint.unless.as_ref().is_some_and(|unless| state.met.contains_key(unless.as_str()));
-        if known || state.hinted.contains(id.as_str()) || state.settle_at.is_some() && hint.unless.is_none() {
-            continue;
+    out.extend(said_on_time(plan, team, state, now));
+    out
+}
+
+/// What is due to be said to those who respond; and a pause that nobody ended.
+fn said_on_time(plan: &Plan, team: &TeamPlan, state: &RunState, now: At) -> Vec<TeamEvent> {
+    let cues = Cues::of(&state.team);
+    let mut out = Vec::new();
+    if cues.clock.paused().is_some_and(|since| now >= since + LONGEST_PAUSE) {
+        out.push(TeamEvent::Resumed { by: format!("firedrill: a pause lasts {} at most", LONGEST_PAUSE.human()) });
+    }
+    if cues.clock.paused().is_some() {
+        // Nobody listens now.
+        return out;
+    }
+    let due = |at: Option<&Moment>| at.and_then(|at| cue(plan, state, &cues, at, now)).is_some_and(|at| at <= now);
+    for (id, prompt) in team.prompts.iter().filter(|(id, _)| !cues.prompts.contains_key(id.as_str())) {
+        if due(prompt.at.as_ref()) {
+            out.push(prompt_event(id, prompt, None));
         }
-        if let Reach::At(at) = reach(plan, state, &hint.at, now)
-            && at <= now
-        {
-            out.push(TeamEvent::Hint { id: id.to_string(), say: crate::base::one_line(&hint.say, 500) });
+    }
+    for (id, hint) in team.hints.iter().filter(|(id, _)| !cues.hints.contains_key(id.as_str())) {
+        let known = hint.unless.as_ref().is_some_and(|unless| state.met.contains_key(unless.as_str()));
+        // At a tabletop nothing heals before people are done.
+        let over = state.settle_at.is_some() && hint.unless.is_none() && plan.mode != Mode::Tabletop;
+        if !known && !over && due(hint.at.as_ref()) {
+            out.push(hint_event(id, hint, None));
         }
     }
     out
+}
+
+/// A prompt as it is said.
+pub(super) fn prompt_event(id: &Id, prompt: &PromptPlan, by: Option<String>) -> TeamEvent {
+    let (to, unavailable) = (prompt.to.clone(), prompt.unavailable.clone());
+    TeamEvent::Prompt { id: id.to_string(), to, say: one_line(&prompt.say, SAID), unavailable, by }
+}
+
+/// A hint as it is given.
+pub(super) fn hint_event(id: &Id, hint: &HintPlan, by: Option<String>) -> TeamEvent {
+    TeamEvent::Hint { id: id.to_string(), say: one_line(&hint.say, SAID), by }
+}
+
+/// When something is said, by the clock of people; nothing while it is not known, or where it never is.
+fn cue(plan: &Plan, state: &RunState, cues: &Cues, at: &Moment, now: At) -> Option<At> {
+    let base = Moment { after: at.after.clone(), plus: Span::ZERO };
+    match reach(plan, state, &base, now) {
+        Reach::At(from) => Some(cues.clock.after(from, at.plus, now)),
+        Reach::NotYet | Reach::Never(_) => None,
+    }
 }
 
 /// When a moment comes.
@@ -74,6 +120,9 @@ pub(super) fn reach(plan: &Plan, state: &RunState, moment: &Moment, now: At) -> 
     let skipped = |id: &Id| state.not_run.contains_key(id.as_str()).then(|| format!("{id} was not run"));
     let at = match &moment.after {
         Point::Steady => state.steady_at,
+        // Nothing bites at a tabletop: what waits for it waits for calm.
+        Point::Effective(_) if plan.mode == Mode::Tabletop => state.steady_at,
+        Point::Prompt(id) => Cues::of(&state.team).prompts.get(id.as_str()).map(|given| given.at),
         Point::Effective(id) => {
             if let Some(why) = skipped(id).or_else(|| item(id).filter(|i| i.not_confirmed).map(|_| format!("{id} was not confirmed"))) {
                 return Reach::Never(why);

@@ -1,10 +1,11 @@
 //! What is asked of a running drill from outside: commands of people and signals, and the safety lever of the machine.
 
-use super::drive::Engine;
 use tokio::sync::mpsc;
 
-use super::moments;
+use super::drive::Engine;
+use super::lead::{AnswerTo, Asked};
 use super::people::OVER;
+use super::{cues, moments};
 use crate::base::At;
 use crate::event::{Event, Role, Said, TeamEvent};
 use crate::state::ItemPhase;
@@ -28,6 +29,8 @@ pub enum Command {
     Said(Box<Said>, Told),
     /// What a sender of alerts told, or tried to.
     Told(Box<TeamEvent>),
+    /// Somebody asked for a cue, a stop or a look: it is done, or they are told why not.
+    Asked(Box<Asked>, AnswerTo),
     /// Let go of a fault that is held until released.
     Release {
         /// The fault.
@@ -60,9 +63,11 @@ impl Engine {
         } else if said_so_far >= MOST_SAID {
             Err(format!("this drill has heard {MOST_SAID} things and hears no more"))
         } else {
-            self.record(Event::Team(TeamEvent::Said(said)));
-            self.tell_of_the_team();
-            Ok(self.cx.clock.now())
+            cues::hear(&self.plan, &self.state, said, self.cx.clock.now()).map(|said| {
+                self.record(Event::Team(TeamEvent::Said(said)));
+                self.tell_of_the_team();
+                self.cx.clock.now()
+            })
         };
         // They may be gone.
         let _ = told.0.try_send(answer);
@@ -88,6 +93,7 @@ impl Engine {
                 self.record(Event::Team(*event));
                 self.tell_of_the_team();
             }
+            Command::Asked(asked, answer) => self.lead(&asked, &answer),
             Command::Note { text } => self.record(Event::Note { text }),
             Command::Release { fault, by } => {
                 let bites = self.state.items.get(&fault).is_some_and(|item| item.role == Role::Fault && item.phase == ItemPhase::Active);

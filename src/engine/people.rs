@@ -13,6 +13,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use super::lead::{self, AnswerTo, Asking, Line};
+use super::look::Look;
 use super::orders::{Command, Told};
 use crate::base::{At, Id, Span, one_line};
 use crate::event::{Deed, Said};
@@ -59,6 +61,9 @@ pub struct Heard {
     /// The role that it stands under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// What there is to see, where somebody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
     /// Why it was not taken, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -133,10 +138,14 @@ async fn hear(stream: UnixStream, room: &Room) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let mut stream = BufReader::new(stream);
     let mut heard = Heard { run: room.run.clone(), ..Heard::default() };
-    match socket::read::<Saying>(&mut stream).await {
+    match socket::read::<Line>(&mut stream).await {
         Ok(None) => return Ok(()),
-        Ok(Some(saying)) => match room.take(saying, &Who::Account(uid)).await {
+        Ok(Some(Line::Saying(saying))) => match room.take(saying, &Who::Account(uid)).await {
             Ok((at, role)) => (heard.at, heard.role) = (Some(at), Some(role)),
+            Err(why) => heard.error = Some(why),
+        },
+        Ok(Some(Line::Asking(asking))) => match obey(asking, uid, room).await {
+            Ok(done) => (heard.at, heard.look) = (Some(done.at), done.look),
             Err(why) => heard.error = Some(why),
         },
         Err(error) => heard.error = Some(format!("what was said cannot be read: {}", one_line(&error.to_string(), 200))),
@@ -178,6 +187,16 @@ impl Room {
     }
 }
 
+async fn obey(asking: Asking, uid: u32, room: &Room) -> Result<lead::Done, String> {
+    let own = uid == 0 || uid == account::ours().1;
+    let asked = lead::admit(&room.team, (&account::name(uid), &account::who(uid)), own, asking)?;
+    lead::pace(&asked.ask).await;
+    let (told, mut answer) = mpsc::channel(1);
+    let over = || "the drill is over".to_owned();
+    room.ask.send(Command::Asked(Box::new(asked), AnswerTo(told))).await.map_err(|_| over())?;
+    answer.recv().await.unwrap_or_else(|| Err(over()))
+}
+
 /// Whether something may be said: as which role, about what, and for when. `who` is the account's name and how it is shown.
 ///
 /// # Errors
@@ -202,7 +221,7 @@ fn admit_as(team: &TeamPlan, steps: &[String], who: (&str, &str), saying: Saying
     Ok(Said { role, by, claimed, deed })
 }
 
-fn role_of(team: &TeamPlan, name: &str, wanted: Option<String>) -> Result<String, String> {
+pub(super) fn role_of(team: &TeamPlan, name: &str, wanted: Option<String>) -> Result<String, String> {
     let has = |people: &Vec<String>| people.iter().any(|person| person == name);
     let theirs: Vec<&str> = team.roles.iter().filter(|(_, people)| has(people)).map(|(role, _)| role.as_str()).collect();
     let all = || team.roles.keys().map(Id::as_str).collect::<Vec<_>>().join(", ");
@@ -254,8 +273,13 @@ fn deed(team: &TeamPlan, steps: &[String], role: &str, said: Deed) -> Result<Dee
             let asks: Vec<&str> =
                 team.expect.iter().filter(|(_, e)| matches!(e.what, Expected::Answer { .. })).map(|(id, _)| id.as_str()).collect();
             if let Some(of) = of.as_deref().filter(|of| !asks.contains(of)) {
-                let there = if asks.is_empty() { "none is asked".to_owned() } else { format!("there are {}", asks.join(", ")) };
-                return Err(format!("no question is called `{}`: {there}", one_line(of, 64)));
+                let of = one_line(of, 64);
+                return Err(match asks.as_slice() {
+                    // What is asked would tell what is broken.
+                    _ if team.blind => format!("no question is called `{of}` here: leave --of out"),
+                    [] => format!("no question is called `{of}`: none is asked"),
+                    asks => format!("no question is called `{of}`: there are {}", asks.join(", ")),
+                });
             }
             Deed::Answer { of, text: text("an answer", &words)? }
         }
@@ -273,6 +297,10 @@ fn deed(team: &TeamPlan, steps: &[String], role: &str, said: Deed) -> Result<Dee
             }
         },
         Deed::Accept {} => Deed::Accept {},
+        // Which prompt it is, and whether it was given, is told by where the drill is.
+        Deed::Reply { of, text: words } => {
+            Deed::Reply { of: of.map(|of| name("a prompt", &of)).transpose()?, text: text("a reply", &words)? }
+        }
     })
 }
 
@@ -289,7 +317,10 @@ fn known_step(team: &TeamPlan, steps: &[String], step: &str) -> Result<String, S
         let named = step.split_once('#').is_some_and(|(runbook, id)| runbook.parse::<Id>().is_ok() && id.parse::<Id>().is_ok());
         return if named { Ok(step.to_owned()) } else { Err(format!("`{}` is not RUNBOOK#STEP", one_line(step, 128))) };
     }
-    known.extend(planned);
+    // What only the scenario speaks of would be a hint in a blind drill: there, a step is one of the runbooks.
+    if !team.blind {
+        known.extend(planned);
+    }
     if known.contains(&step) {
         return Ok(step.to_owned());
     }
@@ -304,10 +335,14 @@ fn known_step(team: &TeamPlan, steps: &[String], step: &str) -> Result<String, S
 /// # Errors
 /// Nobody listens there, or they do not answer in time.
 pub async fn say(dir: &Path, saying: &Saying, limit: Span) -> io::Result<Heard> {
+    talk(dir, saying, limit).await
+}
+
+pub(super) async fn talk<T: Serialize>(dir: &Path, line: &T, limit: Span) -> io::Result<Heard> {
     let talk = async {
         let (_handle, path) = socket::address(dir, NAME)?;
         let mut stream = UnixStream::connect(&path).await?;
-        socket::write(&mut stream, saying).await?;
+        socket::write(&mut stream, line).await?;
         socket::read(&mut BufReader::new(stream)).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     };
     tokio::time::timeout(limit.std(), talk).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

@@ -54,12 +54,62 @@ pub enum TeamEvent {
         /// Why, for people.
         why: String,
     },
+    /// Those who respond are not told what will happen.
+    Blind {
+        /// What stands in the place of the title wherever they look.
+        shown_as: String,
+        /// Everybody who responds has an account of their own, which is neither that of the drill nor root's.
+        apart: bool,
+        /// What may tell them more than it should.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        doubts: Vec<String>,
+    },
+    /// They were told.
+    Revealed {
+        /// By whom.
+        by: String,
+    },
+    /// A facilitator said something.
+    Prompt {
+        /// The prompt.
+        id: String,
+        /// To which role.
+        to: String,
+        /// What was said.
+        say: String,
+        /// The role that is out from here on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unavailable: Option<String>,
+        /// Who released it; absent: it was due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
     /// Help was given to those who are stuck.
     Hint {
         /// The hint.
         id: String,
         /// What was said.
         say: String,
+        /// Who released it; absent: it was due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// The clock of people stands still from here on; the system's do not.
+    Paused {
+        /// By whom.
+        by: String,
+    },
+    /// It goes on.
+    Resumed {
+        /// By whom.
+        by: String,
+    },
+    /// Something real has happened: the drill ends for it.
+    Real {
+        /// Who said so.
+        by: String,
+        /// What.
+        reason: String,
     },
     /// An expectation was met, late or not: what waits for it goes on.
     Met {
@@ -138,6 +188,14 @@ pub enum Deed {
     },
     /// Took the lead that was offered to their role.
     Accept {},
+    /// Replied to a prompt.
+    Reply {
+        /// Which; absent only before it was heard.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
+        /// What.
+        text: String,
+    },
 }
 
 /// An alert as a source told of it.

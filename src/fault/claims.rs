@@ -138,12 +138,20 @@ pub struct Claims {
     run: String,
     run_dir: PathBuf,
     items: Mutex<BTreeMap<String, Vec<Resource>>>,
+    private: bool,
 }
 
 impl Claims {
     /// Of a run that holds nothing yet.
     pub fn of(registry: Registry, run: &str, run_dir: &Path) -> Claims {
-        Claims { registry, run: run.to_owned(), run_dir: run_dir.to_owned(), items: Mutex::default() }
+        Claims { registry, run: run.to_owned(), run_dir: run_dir.to_owned(), items: Mutex::default(), private: false }
+    }
+
+    /// The same for a run whose targets are hidden from other accounts. Their drills are refused whatever they want while this one holds something: nobody
+    /// can look whether it is the same.
+    #[must_use]
+    pub fn private(self, private: bool) -> Claims {
+        Claims { private, ..self }
     }
 
     /// Announces what an item is about to touch, and then looks whether somebody else has announced it. Who announces first and looks afterwards
@@ -203,6 +211,7 @@ impl Claims {
         let announced = Announced { run_dir: self.run_dir.clone(), boot_id: clock::boot_id().to_owned(), items: items.clone() };
         let written = match items.is_empty() {
             true => self.registry.withdraw(&self.run),
+            false if self.private => self.registry.announce_privately(&self.run, &serde_json::to_string(&announced)?),
             false => self.registry.announce(&self.run, &serde_json::to_string(&announced)?),
         };
         if written.is_err() {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{JournalError, Lever};
@@ -85,14 +85,26 @@ impl Registry {
     /// # Errors
     /// The registry cannot be written.
     pub fn announce(&self, run: &str, text: &str) -> Result<(), JournalError> {
+        self.announce_to(run, text, 0o644)
+    }
+
+    /// The same for a run whose targets are nobody's business: its own account and root can read it, and everybody else sees that it holds something.
+    ///
+    /// # Errors
+    /// The registry cannot be written.
+    pub fn announce_privately(&self, run: &str, text: &str) -> Result<(), JournalError> {
+        self.announce_to(run, text, 0o600)
+    }
+
+    fn announce_to(&self, run: &str, text: &str, mode: u32) -> Result<(), JournalError> {
         let room = self.room(CLAIMS)?;
         let (path, partial) = (room.join(run), room.join(format!(".{run}.partial")));
         // Everybody may put a file, or a link to somewhere else, under that name: what is there already is never written to.
         let _ = fs::remove_file(&partial);
         let write = || {
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
             file.write_all(text.as_bytes())?;
-            file.set_permissions(fs::Permissions::from_mode(0o644))?;
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
             fs::rename(&partial, &path)
         };
         write().map_err(|source| JournalError::os("write", &path, source))

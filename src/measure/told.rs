@@ -23,10 +23,24 @@ pub(super) fn told(entry: &Entry) -> Option<(&'static str, String, Option<Interv
             Some(("refused", format!("{source}: a call from {peer}: {why} ({times} so far)"), None, "firedrill".into()))
         }
         TeamEvent::Deaf { why } => Some(("people", format!("cannot be heard: {why}"), None, "firedrill".into())),
-        TeamEvent::Hint { id, say } => Some(("hint", format!("{id}: {say}"), None, "firedrill".into())),
+        TeamEvent::Hint { id, say, by } => Some(("hint", format!("{id}: {say}"), None, by_whom(by.as_ref()))),
+        TeamEvent::Prompt { id, to, say, unavailable, by } => {
+            let gone = unavailable.as_ref().map_or_else(String::new, |role| format!("; {role} is unavailable from here on"));
+            Some(("prompt", format!("{id}, to {to}: {say}{gone}"), None, by_whom(by.as_ref())))
+        }
+        TeamEvent::Paused { by } => Some(("pause", "the clock of people stands still".into(), None, by.clone())),
+        TeamEvent::Resumed { by } => Some(("resume", "the clock of people goes on".into(), None, by.clone())),
+        TeamEvent::Blind { shown_as, .. } => Some(("blind", format!("shown as “{shown_as}”"), None, "firedrill".into())),
+        TeamEvent::Revealed { by } => Some(("revealed", "those who respond may know what it is".into(), None, by.clone())),
+        TeamEvent::Real { by, reason } => Some(("real", reason.clone(), None, by.clone())),
         // That something could be asked, or was met, says nothing that the rest does not.
         TeamEvent::Listening { .. } | TeamEvent::SourceReached { .. } | TeamEvent::Met { .. } => None,
     }
+}
+
+/// Who released what was said; the drill itself, where it was due.
+fn by_whom(by: Option<&String>) -> String {
+    by.cloned().unwrap_or_else(|| "firedrill".into())
 }
 
 fn of_alert(alert: &AlertSeen) -> String {
@@ -46,5 +60,7 @@ fn deed(said: &Said) -> (&'static str, String) {
         Deed::Command { line } => ("command", line.clone()),
         Deed::Handoff { to } => ("hand-off", format!("{to} is asked to take the lead")),
         Deed::Accept {} => ("hand-off", format!("{} takes the lead", said.role)),
+        Deed::Reply { of: Some(of), text } => ("reply", format!("to {of}: {text}")),
+        Deed::Reply { of: None, text } => ("reply", text.clone()),
     }
 }

@@ -1,12 +1,12 @@
 //! Notices: who is told what, while a drill runs and when it ends. Told beside the drill and never waited for by it; what cannot be delivered is said,
 //! and changes nothing. This room must never know how the drill is driven, nor what a verdict is.
 
-mod audience;
 mod change;
 mod deliver;
 mod grafana;
 mod message;
 mod slack;
+mod veil;
 
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ const WAITING: usize = 64;
 #[derive(Debug)]
 pub struct Notifier {
     teller: message::Teller,
+    /// Between the drill and those who respond to it.
+    veil: veil::Veil,
     receivers: Vec<Receiver>,
     /// What is news; everything else was told by somebody else.
     news: fn(NoticeOf) -> bool,
@@ -38,8 +40,8 @@ pub struct Notifier {
 #[derive(Debug)]
 struct Receiver {
     on: Vec<NoticeOf>,
-    /// What may not be told yet, where it is withheld.
-    withheld: Option<Vec<Message>>,
+    /// Those who respond hear it as well: of a blind drill they are told nothing that is hidden.
+    to_all: bool,
     queue: mpsc::Sender<Message>,
     task: JoinHandle<()>,
 }
@@ -47,15 +49,14 @@ struct Receiver {
 impl Notifier {
     /// Somebody for each notice of the plan, on that runtime. What became of each message is said to `told`, in a sentence.
     pub fn start(plan: &Arc<Plan>, cx: &Cx, work: &Handle, told: &mpsc::UnboundedSender<String>) -> Notifier {
-        let withholds = audience::withholds(plan);
         let one = |(id, notice): (&Id, &NoticePlan)| {
             let (queue, messages) = mpsc::channel(WAITING);
             let task = work.spawn(deliver::all(id.to_string(), notice.to.clone(), cx.clone(), messages, told.clone()));
-            let withheld = (withholds && notice.audience == Audience::All).then(Vec::new);
-            Receiver { on: wanted(notice), withheld, queue, task }
+            Receiver { on: wanted(notice), to_all: notice.audience == Audience::All, queue, task }
         };
         Notifier {
             teller: message::Teller::of(plan, &cx.run, &cx.run_dir.display().to_string()),
+            veil: veil::Veil::of(plan),
             receivers: plan.notify.iter().map(one).collect(),
             news: |_| true,
         }
@@ -65,13 +66,9 @@ impl Notifier {
     pub fn after(mut self, entries: &[Entry]) -> Notifier {
         for entry in entries {
             let message = self.teller.entry(entry);
+            let _ = self.veil.entry(entry);
             // What was withheld was told to nobody.
-            for receiver in self.receivers.iter_mut().filter(|receiver| receiver.withheld.is_some()) {
-                message.iter().for_each(|message| receiver.tell(message));
-            }
-            if audience::reveals(entry) {
-                self.receivers.iter_mut().for_each(|receiver| receiver.withheld = None);
-            }
+            message.iter().for_each(|message| drop(self.veil.shown(message)));
         }
         self
     }
@@ -86,24 +83,31 @@ impl Notifier {
         if self.receivers.is_empty() {
             return;
         }
+        for message in self.veil.entry(entry) {
+            self.send(&message, |receiver| receiver.to_all);
+        }
         if let Some(message) = self.teller.entry(entry) {
             self.tell(&message);
-        }
-        if audience::reveals(entry) {
-            self.receivers.iter_mut().for_each(Receiver::reveal);
         }
     }
 
     /// The drill has ended and was judged; `how` is a sentence about it.
     pub fn finished(&mut self, how: &str, exit_code: u8) {
-        self.receivers.iter_mut().for_each(Receiver::reveal);
-        let message = self.teller.finished(how, exit_code);
-        self.tell(&message);
+        self.tell(&self.teller.finished(how, exit_code));
     }
 
+    /// Tells those who lead all of it, and everybody else what they may know now.
     fn tell(&mut self, message: &Message) {
-        if (self.news)(message.of) {
-            self.receivers.iter_mut().for_each(|receiver| receiver.tell(message));
+        if let Some(shown) = self.veil.shown(message) {
+            self.send(&shown, |receiver| receiver.to_all);
+        }
+        self.send(message, |receiver| !receiver.to_all);
+    }
+
+    fn send(&self, message: &Message, to: impl Fn(&Receiver) -> bool) {
+        let wants = |receiver: &&Receiver| to(receiver) && (self.news)(message.of) && receiver.on.contains(&message.of);
+        for receiver in self.receivers.iter().filter(wants) {
+            let _ = receiver.queue.try_send(message.clone());
         }
     }
 
@@ -130,26 +134,4 @@ fn wanted(notice: &NoticePlan) -> Vec<NoticeOf> {
         }
     }
     on
-}
-
-impl Receiver {
-    /// Tells, or keeps for the reveal, what is wanted here.
-    fn tell(&mut self, message: &Message) {
-        if !self.on.contains(&message.of) {
-            return;
-        }
-        match &mut self.withheld {
-            Some(withheld) if withheld.len() < WAITING => withheld.push(message.clone()),
-            Some(_) => {}
-            // Whoever is that far behind would hear it too late anyway.
-            None => drop(self.queue.try_send(message.clone())),
-        }
-    }
-
-    /// From here on everybody may know.
-    fn reveal(&mut self) {
-        for message in self.withheld.take().unwrap_or_default() {
-            let _ = self.queue.try_send(message);
-        }
-    }
 }

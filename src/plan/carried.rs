@@ -12,7 +12,6 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
         out.extend(value.and_then(Value::as_object).into_iter().flat_map(|map| map.keys()).map(|key| format!("{path}.{key}")));
     };
     let team = scenario.team.as_ref();
-    each(&mut out, "team.prompts", team.and_then(|team| team.get("prompts")));
     // What only a prompt can ask for.
     for section in ["expect", "wrong_turns"] {
         let items = team.and_then(|team| team.get(section)).and_then(Value::as_object).into_iter().flatten();
@@ -20,9 +19,6 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
     }
     each(&mut out, "components", scenario.components.as_ref());
     out.extend(scenario.faults.iter().filter(|(_, fault)| fault.how.on.is_some()).map(|(id, _)| format!("faults.{id}.on")));
-    if team.is_some_and(|team| team.get("mode").and_then(Value::as_str) == Some("blind")) {
-        out.push("team.mode: blind".into());
-    }
     if let Some(cadence) = scenario.cadence {
         out.push(format!("cadence: {cadence}"));
     }

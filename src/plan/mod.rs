@@ -4,6 +4,7 @@
 mod account;
 mod build;
 mod carried;
+mod cues;
 mod listen;
 mod mode;
 mod notify;
@@ -19,12 +20,13 @@ use serde_json::Value;
 
 pub use account::AwsPlan;
 pub use build::{Origin, build, default_rate};
+pub use cues::{HintPlan, LEADING, PromptPlan, UNNAMED};
 pub use listen::{ListenPlan, ReceiverPlan};
 pub use mode::Mode;
 pub use notify::{ChangePlan, ChannelPlan, GrafanaPlan, NoticePlan, SlackPlan, WebhookPlan};
 pub use pins::Pins;
 pub use ruled::{ApprovalRecord, PolicyRecord, RuleRecord};
-pub use team::{ExpectationPlan, Expected, HintPlan, SignalPlan, TeamPlan, WrongTurnPlan};
+pub use team::{ExpectationPlan, Expected, SignalPlan, TeamPlan, WrongTurnPlan};
 
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};
@@ -244,6 +246,8 @@ pub enum Point {
     Undone(Id),
     /// An expectation was met.
     Expectation(Id),
+    /// A prompt was given.
+    Prompt(Id),
 }
 
 /// How long a fault lasts.

@@ -351,14 +351,15 @@ mod tests {
     fn two_faults_are_told_apart() {
         let mut s = sample::scenario();
         sample::second_fault(&mut s);
-        s.team = Some(json!({ "expect": { "detected": { "ack": {}, "within": "30s" } }, "prompts": { "ask": {} } }));
+        s.team = Some(json!({ "expect": { "detected": { "ack": {}, "within": "30s" } } }));
+        s.cadence = Some(Span::secs(90 * 86_400));
         let shown = text(&of(&s), &[]);
         for part in [
             "15 min after lose-primary recovered",
             "for 30 s",
             "proxy from 127.0.0.1:6432 to 127.0.0.1:6001",
             "people\n  detected  page acknowledged within 30 s of the effect of lose-primary\n",
-            "checked, but not judged by this version\n  team.prompts.ask\n",
+            "checked, but not judged by this version\n  cadence: ",
             "about slow-link",
         ] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::build::point;
-use super::{ListenPlan, Map, Moment, Point, ReceiverPlan, listen};
+use super::cues;
+use super::{HintPlan, ListenPlan, Map, Moment, Point, PromptPlan, ReceiverPlan, listen};
 use crate::base::{Id, Span};
 use crate::scenario::model::{AfterMoment, Scenario};
 
@@ -22,6 +23,12 @@ const LOOK: Span = Span::secs(5);
 /// The people who respond, and what is expected of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TeamPlan {
+    /// They are not told what will happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blind: bool,
+    /// What stands in the place of title and file name wherever they look, in a blind drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<String>,
     /// Who fills which role, by account names. Empty: everybody may say that they have any role.
     pub roles: Map<Vec<String>>,
     /// The directory of runbooks, as written.
@@ -41,6 +48,9 @@ pub struct TeamPlan {
     /// What would lead astray.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub wrong_turns: Map<WrongTurnPlan>,
+    /// What a facilitator says.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub prompts: Map<PromptPlan>,
     /// Help for those who are stuck.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub hints: Map<HintPlan>,
@@ -110,6 +120,14 @@ pub enum Expected {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         matches: Option<String>,
     },
+    /// A reply to a prompt.
+    Reply {
+        /// The prompt.
+        to: Id,
+        /// With words that match.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        matches: Option<String>,
+    },
 }
 
 /// An expectation with every default filled in.
@@ -153,18 +171,6 @@ pub struct WrongTurnPlan {
     pub teaches: Option<String>,
 }
 
-/// Help for those who are stuck.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HintPlan {
-    /// When it is given.
-    pub at: Moment,
-    /// Not when this was met by then; and whoever meets it later was hinted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unless: Option<Id>,
-    /// What is said.
-    pub say: String,
-}
-
 impl TeamPlan {
     /// Everybody who may tell of alerts, asked or of their own accord, with the time between two looks.
     pub fn sources(&self) -> impl Iterator<Item = (&Id, Span)> {
@@ -190,6 +196,7 @@ impl Expected {
             Expected::Message(_) => "message",
             Expected::Handoff { .. } => "handoff",
             Expected::Command { .. } => "command",
+            Expected::Reply { .. } => "reply",
         }
     }
 
@@ -212,6 +219,7 @@ impl Expected {
             Expected::Message(to) => format!("message to {to}"),
             Expected::Handoff { to } => format!("hand-off to {to}"),
             Expected::Command { matches } => matches.as_ref().map_or_else(|| "a command".to_owned(), |m| format!("command like {m}")),
+            Expected::Reply { to, .. } => format!("reply to the prompt {to}"),
         }
     }
 }
@@ -220,13 +228,6 @@ impl Expected {
 pub(super) fn preview(team: Option<&TeamPlan>) -> Vec<String> {
     let Some(team) = team else { return Vec::new() };
     let width = team.expect.keys().chain(team.signals.keys()).chain(team.receive.keys()).map(|id| id.as_str().len()).max().unwrap_or(0);
-    let from = |e: &ExpectationPlan| match &e.from.after {
-        Point::Steady => "steady state".to_owned(),
-        Point::Effective(id) => format!("the effect of {id}"),
-        Point::Recovered(id) => format!("the recovery of {id}"),
-        Point::Undone(id) => format!("the undo of {id}"),
-        Point::Expectation(id) => id.to_string(),
-    };
     let asked = team
         .signals
         .iter()
@@ -236,30 +237,55 @@ pub(super) fn preview(team: Option<&TeamPlan>) -> Vec<String> {
         let plus = if e.from.plus == Span::ZERO { String::new() } else { format!("{} after ", e.from.plus.human()) };
         let never = if e.never { "never " } else { "" };
         let training = if e.training { "; training" } else { "" };
-        format!("  {:width$}  {never}{}{by} within {} of {plus}{}{training}", id.as_str(), e.what.describe(), e.within.human(), from(e))
+        format!(
+            "  {:width$}  {never}{}{by} within {} of {plus}{}{training}",
+            id.as_str(),
+            e.what.describe(),
+            e.within.human(),
+            from(&e.from)
+        )
     });
-    asked.chain(listen::preview(team, width)).chain(expected).collect()
+    asked.chain(listen::preview(team, width)).chain(expected).chain(cues::preview(team)).collect()
+}
+
+/// What a moment counts from, in words.
+pub(super) fn from(moment: &Moment) -> String {
+    match &moment.after {
+        Point::Steady => "steady state".to_owned(),
+        Point::Effective(id) => format!("the effect of {id}"),
+        Point::Recovered(id) => format!("the recovery of {id}"),
+        Point::Undone(id) => format!("the undo of {id}"),
+        Point::Expectation(id) => id.to_string(),
+        Point::Prompt(id) => format!("the prompt {id}"),
+    }
 }
 
 /// The team of a scenario, where it has one. The block was checked against its schema: what does not fit it is not here, and is named as not judged.
 pub(super) fn of(scenario: &Scenario) -> Option<TeamPlan> {
     let team = scenario.team.as_ref()?;
+    let by_default = || Moment { after: counted_from(scenario, "effective"), plus: Span::ZERO };
+    let mut expect = each(team, "expect", |value| expectation(scenario, value, None, by_default()));
+    // Of two of one name the one that was written as an expectation stays; `check` refuses them.
+    for (id, asked) in cues::asked(scenario, team) {
+        expect.entry(id).or_insert(asked);
+    }
     Some(TeamPlan {
+        blind: read::<String>(team, "mode").is_some_and(|mode| mode == "blind"),
+        shown_as: read::<String>(team, "shown_as").map(|text| crate::base::one_line(&text, 200)),
         roles: read(team, "roles").unwrap_or_default(),
         runbooks: read(team, "runbooks"),
         signals: each(team, "signals", signal),
         listen: team.get("listen").and_then(listen::listener),
         receive: each(team, "signals", listen::receiver),
-        expect: each(team, "expect", |value| expectation(scenario, value)),
+        expect,
         wrong_turns: each(team, "wrong_turns", |value| wrong_turn(scenario, value)),
-        hints: each(team, "hints", |value| {
-            Some(HintPlan { at: moment(scenario, &read(value, "at")?), unless: read(value, "unless"), say: read(value, "say")? })
-        }),
+        prompts: each(team, "prompts", |value| cues::prompt(scenario, value)),
+        hints: each(team, "hints", |value| cues::hint(scenario, value)),
         unattended: false,
     })
 }
 
-fn read<T: DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
     T::deserialize(value.get(key)?).ok()
 }
 
@@ -268,7 +294,7 @@ fn each<T>(team: &Value, section: &str, one: impl Fn(&Value) -> Option<T>) -> Ma
     items.filter_map(|(id, value)| Some((id.parse().ok()?, one(value)?))).collect()
 }
 
-fn moment(scenario: &Scenario, given: &AfterMoment) -> Moment {
+pub(super) fn moment(scenario: &Scenario, given: &AfterMoment) -> Moment {
     Moment { after: counted_from(scenario, &given.after), plus: given.plus }
 }
 
@@ -299,7 +325,8 @@ fn expected(value: &Value) -> Option<Expected> {
         .or_else(|| has("command").then(|| Expected::Command { matches: of("command", "matches") }))
 }
 
-fn expectation(scenario: &Scenario, value: &Value) -> Option<ExpectationPlan> {
+/// An expectation as it is written. `what` where its own key does not say it all, `otherwise` where it does not say from when on it counts.
+pub(super) fn expectation(scenario: &Scenario, value: &Value, what: Option<Expected>, otherwise: Moment) -> Option<ExpectationPlan> {
     let when = value.get("when");
     let after: Option<AfterMoment> = when.filter(|when| when.get("after").is_some()).and_then(|when| {
         let plus = read(when, "plus").unwrap_or_default();
@@ -308,10 +335,10 @@ fn expectation(scenario: &Scenario, value: &Value) -> Option<ExpectationPlan> {
     let from = match (read::<String>(value, "from"), after) {
         (Some(word), _) => Moment { after: counted_from(scenario, &word), plus: Span::ZERO },
         (None, Some(after)) => moment(scenario, &after),
-        (None, None) => Moment { after: counted_from(scenario, "effective"), plus: Span::ZERO },
+        (None, None) => otherwise,
     };
     Some(ExpectationPlan {
-        what: expected(value)?,
+        what: what.or_else(|| expected(value))?,
         by: read(value, "by"),
         within: read(value, "within")?,
         from,
@@ -387,7 +414,7 @@ mod tests {
         assert!(team.expect["quiet"].never && !team.expect["detected"].never);
         assert_eq!(team.signals["paging"].every, Span::secs(1));
         assert_eq!(team.wrong_turns["restarted"].before, Some(id("acked")));
-        assert_eq!(team.hints["look"].at, Moment { after: effective(), plus: Span::secs(300) });
+        assert_eq!(team.hints["look"].at, Some(Moment { after: effective(), plus: Span::secs(300) }));
         assert_eq!(plan.not_judged, Vec::<String>::new());
         let (text, _) = plan.to_text().unwrap();
         assert_eq!(serde_json::from_str::<crate::plan::Plan>(&text).unwrap(), plan);

@@ -23,6 +23,7 @@ pub(super) fn point(plan: &Plan, point: &Point) -> String {
         Point::Recovered(id) => of("recovered", id),
         Point::Undone(id) => of("was undone", id),
         Point::Expectation(id) => format!("{id} was met"),
+        Point::Prompt(id) => format!("the prompt {id} was given"),
     }
 }
 
@@ -40,7 +41,7 @@ pub(super) fn hold(fault: &FaultPlan) -> String {
         Hold::Time(span) => format!("for {}", span.human()),
         Hold::UntilRecovered(span) => format!("until recovered, {}", most(span)),
         Hold::UntilReleased(span) => format!("until released by a person (firedrill release), {}", most(span)),
-        Hold::UntilExpectation(id, span) => format!("until {id} is met, {}; this version waits the longest", most(span)),
+        Hold::UntilExpectation(id, span) => format!("until {id} is met, {}", most(span)),
     }
 }
 
@@ -165,6 +166,7 @@ fn from(plan: &Plan, given: &Moment) -> String {
         Point::Undone(id) => format!("undo of {id}"),
         Point::Steady => "steady state".to_owned(),
         Point::Expectation(id) => id.to_string(),
+        Point::Prompt(id) => format!("prompt {id}"),
     };
     if given.plus == Span::ZERO { what } else { format!("{} after {what}", given.plus.human()) }
 }
@@ -207,7 +209,7 @@ pub(super) fn latest(plan: &Plan) -> BTreeMap<&Id, Latest> {
     for _ in 0..plan.faults.len() {
         for (id, fault) in &plan.faults {
             let base = match &fault.at.after {
-                Point::Steady | Point::Expectation(_) => Some(plan.baseline_within),
+                Point::Steady | Point::Expectation(_) | Point::Prompt(_) => Some(plan.baseline_within),
                 Point::Effective(of) => known.get(of).map(|latest| latest.effective),
                 Point::Recovered(of) => known.get(of).map(|latest| latest.recovered),
                 Point::Undone(of) => known.get(of).map(|latest| latest.undone),
@@ -235,7 +237,7 @@ pub fn worst_case(plan: &Plan) -> Span {
     }
     for step in plan.restore.values() {
         let after = match &step.after {
-            Point::Steady | Point::Expectation(_) => Some(plan.baseline_within),
+            Point::Steady | Point::Expectation(_) | Point::Prompt(_) => Some(plan.baseline_within),
             Point::Effective(of) => latest.get(of).map(|latest| latest.effective),
             Point::Recovered(of) => latest.get(of).map(|latest| latest.recovered),
             Point::Undone(of) => latest.get(of).map(|latest| latest.undone),

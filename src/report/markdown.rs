@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::score::words::capital;
 
 use super::Report;
+use super::cues;
 use super::rows::rows;
 use super::signoff;
 use super::team;
@@ -119,6 +120,13 @@ fn people(report: &Report<'_>, out: &mut String) {
         let _ = writeln!(out, "\n{}", text(&remark));
     }
     if !rows.is_empty() {
+        out.push('\n');
+    }
+    for (n, (heading, texts)) in cues::debrief(report).into_iter().enumerate() {
+        let _ = writeln!(out, "{}#### {heading}\n", if n == 0 { "### Debrief\n\n" } else { "" });
+        for line in &texts {
+            let _ = writeln!(out, "- {}", text(line));
+        }
         out.push('\n');
     }
 }

@@ -2,6 +2,7 @@
 //! It must never know the engine or files.
 
 mod chart;
+mod cues;
 pub mod gameday;
 mod histogram;
 pub mod html;

@@ -99,7 +99,7 @@ pub(super) fn rows(report: &Report<'_>) -> Vec<Row> {
 /// What stands beside the table.
 pub(super) fn remarks(report: &Report<'_>) -> Vec<String> {
     let team = &report.facts.team;
-    let mut out = Vec::new();
+    let mut out = super::cues::remarks(report);
     if !team.unrelated.is_empty() {
         let names: Vec<String> = team.unrelated.iter().take(10).map(|u| format!("{} ({})", u.name, u.source)).collect();
         let more = if team.unrelated.len() > 10 { " and more" } else { "" };
@@ -158,13 +158,17 @@ pub(super) fn value(report: &Report<'_>) -> Value {
         .iter()
         .map(|u| json!({ "name": u.name, "source": u.source, "seen_mono_ns": mono(start, u.at.hi.unwrap_or(u.at.lo)) }))
         .collect();
-    json!({
+    let mut value = json!({
         "expectations": expectations,
         "not_due": team.expectations.iter().filter(|(_, e)| e.verdict == Verdict::NotDue).map(|(id, _)| id).collect::<Vec<_>>(),
         "wrong_turns": turns, "unrelated_alerts": unrelated, "unattended": team.unattended,
         "stamps": { "all": team.stamps.all, "machine_observed": team.stamps.machine },
         "why": report.score.team_why, "not_judged": report.plan.not_judged,
-    })
+    });
+    if let Value::Object(fields) = &mut value {
+        fields.extend(super::cues::value(report, start));
+    }
+    value
 }
 
 fn mono(start: u64, at: At) -> u64 {
@@ -185,6 +189,7 @@ fn expectation(e: &ExpectationFacts, start: u64) -> Value {
         // What a source says of a time before the boot cannot be told in this clock.
         "starts_mono_ns": e.starts.and_then(|starts| start.checked_add_signed(starts)),
         "out_of_order": e.out_of_order, "hinted": e.hinted, "also": e.also,
+        "paused_us": (e.paused > Span::ZERO).then(|| e.paused.as_micros()),
         "repeats": e.repeats.as_ref().map(|r| json!({
             "due": r.due, "kept": r.kept, "missed_mono_ns": r.missed.iter().map(|at| mono(start, *at)).collect::<Vec<_>>() })),
         "entries": e.entries,

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::measure::facts::Owed;
 
+use super::cues;
 use super::rows::rows;
 use super::team;
 use super::view::{self, Status, clock, headline, min_detectable, plain};
@@ -169,6 +170,13 @@ fn people(report: &Report<'_>, page: &mut Page) {
     }
     for text in remarks {
         page.block("  ", &text, Style::new().dimmed());
+    }
+    for (heading, texts) in cues::debrief(report) {
+        page.line("");
+        page.block("  ", heading, Style::new().bold());
+        for text in texts {
+            page.block("    ", &text, Style::new());
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::observe::{Obs, observations, offered};
+use super::observe::{By, Obs, observations, offered};
 use super::words::{clock, moment, took};
-use super::{ExpectationFacts, Repeats, Seen, Verdict};
+use super::{Cues, ExpectationFacts, Repeats, Seen, Verdict};
 use crate::base::{At, Id, Interval, Span};
 use crate::event::TeamEvent;
 use crate::plan::{ExpectationPlan, Expected, Mode, Moment, Plan, Point, TeamPlan};
@@ -25,6 +25,7 @@ pub(super) struct Court<'a> {
     pub plan: &'a Plan,
     pub team: &'a TeamPlan,
     pub seen: &'a Seen<'a>,
+    pub cues: Cues,
     done: BTreeMap<Id, ExpectationFacts>,
     roots: BTreeMap<Id, At>,
     /// What is being judged, so that a circle ends.
@@ -33,7 +34,15 @@ pub(super) struct Court<'a> {
 
 impl<'a> Court<'a> {
     pub fn new(plan: &'a Plan, team: &'a TeamPlan, seen: &'a Seen<'a>) -> Court<'a> {
-        Court { plan, team, seen, done: BTreeMap::new(), roots: BTreeMap::new(), under_way: Vec::new() }
+        Court {
+            plan,
+            team,
+            seen,
+            cues: Cues::of(seen.stamps.iter().copied()),
+            done: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            under_way: Vec::new(),
+        }
     }
 
     /// One expectation of the plan.
@@ -52,10 +61,12 @@ impl<'a> Court<'a> {
 
     fn judged(&mut self, id: &Id, expected: &ExpectationPlan) -> ExpectationFacts {
         let mut facts = blank(expected);
-        let (base, root) = match self.base(&expected.from) {
+        let (base, root) = match self.base(&expected.from, !expected.what.by_machine()) {
             Base::At { when, root } => (when, root),
             Base::Never(why) => {
-                let conditional = expected.from.plus > Span::ZERO || expected.unless.is_some();
+                let prompted = matches!(expected.from.after, Point::Prompt(_));
+                let untouched = self.plan.mode == Mode::Tabletop && matches!(expected.from.after, Point::Recovered(_) | Point::Undone(_));
+                let conditional = prompted || untouched || expected.from.plus > Span::ZERO || expected.unless.is_some();
                 facts.verdict = if conditional { Verdict::NotDue } else { Verdict::NotObserved };
                 facts.why = why;
                 return facts;
@@ -64,7 +75,7 @@ impl<'a> Court<'a> {
         };
         self.roots.insert(id.clone(), root);
         facts.base = Some(base);
-        facts.due = base.hi.map(|hi| hi + expected.within);
+        facts.due = base.hi.map(|hi| self.due(expected, hi));
         if let Some(why) = self.not_needed(expected, base) {
             (facts.verdict, facts.why) = (Verdict::NotDue, why);
             return facts;
@@ -73,7 +84,7 @@ impl<'a> Court<'a> {
             (facts.verdict, facts.why) = (Verdict::NotDue, "tabletop: no fault was touched that could be detected".into());
             return facts;
         }
-        let all = observations(self.seen, id, &expected.what, expected.by.as_deref());
+        let all = observations(self.seen, id, &expected.what, self.by(expected));
         let counted = |obs: &&Obs| obs.hi() >= root && !obs.began_before(root);
         let found: Vec<&Obs> = all.iter().filter(counted).collect();
         if expected.never {
@@ -87,8 +98,26 @@ impl<'a> Court<'a> {
         facts
     }
 
-    /// When a moment came.
-    pub fn base(&mut self, from: &Moment) -> Base {
+    /// By when something is due that begins to count then: what people do by the clock of people.
+    fn due(&self, expected: &ExpectationPlan, from: At) -> At {
+        let machine = expected.what.by_machine();
+        if machine { from + expected.within } else { self.cues.clock.after(from, expected.within, self.seen.until) }
+    }
+
+    /// How long something took from then on, by the same clock.
+    fn passed(&self, machine: bool, from: At, to: At) -> Span {
+        let stood = if machine { Span::ZERO } else { self.cues.clock.stood(from, to, self.seen.until) };
+        Span(to.since(from).0.saturating_sub(stood.0))
+    }
+
+    /// Whose doing counts.
+    fn by(&self, expected: &'a ExpectationPlan) -> By<'a> {
+        let role = expected.by.as_deref();
+        By { role, gone: role.and_then(|role| self.cues.gone.get(role)).copied() }
+    }
+
+    /// When a moment came; `human` where it is counted by the clock of people.
+    pub fn base(&mut self, from: &Moment, human: bool) -> Base {
         let seen = self.seen;
         let fault = |id: &Id| seen.faults.get(id.as_str()).copied().unwrap_or_default();
         let missing = |why: String| if seen.open { Base::NotYet } else { Base::Never(why) };
@@ -103,6 +132,7 @@ impl<'a> Court<'a> {
             },
             Point::Recovered(id) => exact(fault(id).recovered, format!("{id} did not recover")),
             Point::Undone(id) => exact(fault(id).undone, format!("{id} was not undone")),
+            Point::Prompt(id) => exact(self.cues.prompts.get(id.as_str()).map(|given| given.at), format!("the prompt {id} was not given")),
             Point::Expectation(id) if self.under_way.contains(id) => Base::Never(format!("{id} is counted from itself")),
             Point::Expectation(id) => {
                 let facts = self.judge(id);
@@ -111,7 +141,8 @@ impl<'a> Court<'a> {
                     (Some(when), _, Some(root)) => Base::At { when, root },
                     // It never came: what follows it is counted from when it was due.
                     (None, Some(base), Some(root)) if facts.verdict == Verdict::Missed => {
-                        Base::At { when: Interval { lo: base.lo + facts.within, hi: base.hi.map(|hi| hi + facts.within) }, root }
+                        let due = |at| self.team.expect.get(id).map_or(at, |expected| self.due(expected, at));
+                        Base::At { when: Interval { lo: due(base.lo), hi: base.hi.map(due) }, root }
                     }
                     (None, Some(when), Some(root)) if facts.verdict == Verdict::NotDue && self.plan.mode == Mode::Tabletop => {
                         Base::At { when, root }
@@ -126,7 +157,8 @@ impl<'a> Court<'a> {
         };
         match found {
             Base::At { when, root } => {
-                let when = Interval { lo: when.lo + from.plus, hi: when.hi.map(|hi| hi + from.plus) };
+                let later = |at| if human { self.cues.clock.after(at, from.plus, seen.until) } else { at + from.plus };
+                let when = Interval { lo: later(when.lo), hi: when.hi.map(later) };
                 if from.plus > Span::ZERO && when.lo > seen.until {
                     missing("the drill ended before".into())
                 } else {
@@ -146,8 +178,8 @@ impl<'a> Court<'a> {
     /// Something was observed.
     fn met(&mut self, id: &Id, expected: &ExpectationPlan, facts: &mut ExpectationFacts, first: &Obs, more: &[&Obs]) {
         let base = facts.base.unwrap_or(Interval::exact(first.at.lo));
-        let lo = base.hi.map_or(Span::ZERO, |hi| first.at.lo.since(hi));
-        let took_it = (lo, first.hi().since(base.lo));
+        let lo = base.hi.map_or(Span::ZERO, |hi| self.passed(first.machine, hi, first.at.lo));
+        let took_it = (lo, self.passed(first.machine, base.lo, first.hi()));
         facts.out_of_order = first.hi() < base.lo;
         facts.at = Some(first.at);
         facts.took = Some(took_it);
@@ -158,6 +190,7 @@ impl<'a> Court<'a> {
         facts.starts = first.starts;
         facts.entries.clone_from(&first.entries);
         facts.hinted = self.hinted(id, first.at.lo);
+        facts.paused = if first.machine { Span::ZERO } else { self.cues.clock.stood(base.lo, first.hi(), self.seen.until) };
         if expected.then_every.is_none() && !first.machine {
             facts.also = more.iter().filter(|obs| obs.who != first.who).map(|obs| obs.who.clone()).collect();
             facts.also.dedup();
@@ -180,6 +213,14 @@ impl<'a> Court<'a> {
         if let Some(every) = expected.then_every {
             self.repeated(every, facts, first, more);
         }
+        if facts.paused > Span::ZERO {
+            facts.why = format!("{}; the clock of people stood still for {} of it, which do not count", facts.why, facts.paused.human());
+        }
+        if let (Some(role), Some(gone)) = (&expected.by, self.by(expected).gone)
+            && first.source != *role
+        {
+            facts.why = format!("{}; {role} was unavailable from {} on", facts.why, clock(gone));
+        }
     }
 
     /// What is expected again and again is expected until the last fault is undone.
@@ -190,8 +231,10 @@ impl<'a> Court<'a> {
         let mut repeats = Repeats { due: 0, kept: 0, missed: Vec::new() };
         let mut last = first.hi();
         let mut rest = more.iter().peekable();
-        while every > Span::ZERO && last + every <= end {
-            let due = last + every;
+        // Only people say something again and again.
+        let next_due = |last: At| self.cues.clock.after(last, every, self.seen.until);
+        while every > Span::ZERO && next_due(last) <= end {
+            let due = next_due(last);
             repeats.due += 1;
             let next = rest.next_if(|obs| obs.hi() <= due);
             if let Some(obs) = next {
@@ -231,6 +274,12 @@ impl<'a> Court<'a> {
             (facts.verdict, facts.why) = (Verdict::NotObserved, why);
             return;
         }
+        if let Expected::Handoff { to } = &expected.what
+            && let Some(gone) = self.cues.gone.get(to).filter(|gone| **gone < due)
+        {
+            (facts.verdict, facts.why) = (Verdict::NotDue, format!("{to} was unavailable from {} on", clock(*gone)));
+            return;
+        }
         if due > self.seen.until {
             if !self.seen.open {
                 let why = self.seen.cut.as_deref().unwrap_or("the drill ended");
@@ -241,12 +290,15 @@ impl<'a> Court<'a> {
         facts.verdict = Verdict::Missed;
         facts.why = match (&expected.what, early) {
             (_, Some(early)) => format!("only at {}, before the fault took effect: that is no response to it", clock(early.hi())),
-            (Expected::Handoff { to }, None) => match offered(self.seen, to, expected.by.as_deref()) {
+            (Expected::Handoff { to }, None) => match offered(self.seen, to, self.by(expected)) {
                 Some(at) => format!("asked at {}, and {to} never accepted", clock(at)),
                 None => format!("nobody asked within {limit}"),
             },
             _ => format!("not within {limit}, nor later"),
         };
+        if let (Some(role), Some(gone)) = (&expected.by, self.by(expected).gone) {
+            facts.why = format!("{}; {role} was unavailable from {} on, and anybody might have done it", facts.why, clock(gone));
+        }
     }
 
     /// What must not happen.
@@ -344,6 +396,7 @@ fn blank(expected: &ExpectationPlan) -> ExpectationFacts {
         starts: None,
         out_of_order: false,
         hinted: false,
+        paused: Span::ZERO,
         also: Vec::new(),
         repeats: None,
         entries: Vec::new(),

@@ -2,6 +2,8 @@
 //! asked while a drill runs and when it is over. It must never know scoring, rendering or how a mark came in.
 
 mod court;
+pub mod cues;
+pub mod debrief;
 mod observe;
 pub mod runbook;
 mod seen;
@@ -18,6 +20,8 @@ use serde::Serialize;
 use crate::base::{At, Interval, Span};
 use crate::plan::{Plan, TeamPlan};
 
+pub use cues::Cues;
+pub use debrief::Debrief;
 pub use seen::{FaultSeen, Seen};
 pub use words::verdict_word;
 
@@ -64,6 +68,12 @@ pub struct Response {
     pub stamps: Stamps,
     /// Nobody took part.
     pub unattended: bool,
+    /// What those who lead the drill did.
+    #[serde(skip)]
+    pub cues: Cues,
+    /// What was learnt of it, written down afterwards beside the journal.
+    #[serde(skip)]
+    pub debrief: Debrief,
 }
 
 /// How many stamps there are.
@@ -118,6 +128,8 @@ pub struct ExpectationFacts {
     pub out_of_order: bool,
     /// A hint was given before.
     pub hinted: bool,
+    /// How long the clock of people stood still meanwhile.
+    pub paused: Span,
     /// Others who said the same.
     pub also: Vec<String>,
     /// What was expected again and again.
@@ -175,11 +187,20 @@ pub fn response(plan: &Plan, seen: &Seen<'_>) -> Response {
     let mut court = court::Court::new(plan, team, seen);
     let expectations: IndexMap<String, ExpectationFacts> = team.expect.keys().map(|id| (id.to_string(), court.judge(id))).collect();
     let wrong_turns = turns::turns(&mut court, &expectations);
+    let cues = court.cues.clone();
     let stamps = expectations.values().fold(Stamps::default(), |sum, facts| {
         let n = facts.entries.len() as u64;
         Stamps { all: sum.all + n, machine: sum.machine + if facts.machine { n } else { 0 } }
     });
-    Response { unrelated: unrelated(plan, team, seen), expectations, wrong_turns, stamps, unattended: team.unattended }
+    Response {
+        unrelated: unrelated(plan, team, seen),
+        expectations,
+        wrong_turns,
+        stamps,
+        unattended: team.unattended,
+        cues,
+        debrief: Debrief::default(),
+    }
 }
 
 /// Alerts of the time after the first effect that no expectation speaks of, each once.

@@ -63,6 +63,21 @@ fn is_ack(what: &Expected, by: Option<&str>, ack: &AckSeen) -> bool {
     matches(pattern.as_deref(), &ack.of) && by.is_none_or(has)
 }
 
+/// Whose doing counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct By<'a> {
+    /// Only that role's; nobody's in particular where there is none.
+    pub role: Option<&'a str>,
+    /// That role is out from then on, and anybody may do it.
+    pub gone: Option<At>,
+}
+
+impl By<'_> {
+    fn counts(&self, role: &str, at: At) -> bool {
+        self.role.is_none_or(|by| by == role) || self.gone.is_some_and(|gone| at >= gone)
+    }
+}
+
 /// What somebody said, if it is what is meant: `by` for people.
 fn is_deed(what: &Expected, id: &Id, deed: &Deed) -> bool {
     match (what, deed) {
@@ -74,12 +89,15 @@ fn is_deed(what: &Expected, id: &Id, deed: &Deed) -> bool {
         (Expected::Step(wanted), Deed::Step { step, back_out: false }) => step == wanted,
         (Expected::Message(wanted), Deed::Message { to, .. }) => to == wanted,
         (Expected::Command { matches: pattern }, Deed::Command { line }) => matches(pattern.as_deref(), line),
+        (Expected::Reply { to, matches: pattern }, Deed::Reply { of, text }) => {
+            of.as_deref() == Some(to.as_str()) && matches(pattern.as_deref(), text)
+        }
         _ => false,
     }
 }
 
 /// Everything that may be what is meant, in the order of time. Of a hand-off only what was accepted.
-pub(super) fn observations(seen: &Seen<'_>, id: &Id, what: &Expected, by: Option<&str>) -> Vec<Obs> {
+pub(super) fn observations(seen: &Seen<'_>, id: &Id, what: &Expected, by: By<'_>) -> Vec<Obs> {
     let mut out: Vec<Obs> = Vec::new();
     let mut asked: Option<u64> = None;
     for stamp in &seen.stamps {
@@ -108,7 +126,7 @@ pub(super) fn observations(seen: &Seen<'_>, id: &Id, what: &Expected, by: Option
                 let at = said.claimed.unwrap_or(stamp.at);
                 let entries = match (what, &said.deed) {
                     (Expected::Handoff { to }, Deed::Handoff { to: offered }) => {
-                        if to == offered && by.is_none_or(|by| by == said.role) {
+                        if to == offered && by.counts(&said.role, at) {
                             asked.get_or_insert(stamp.seq);
                         }
                         continue;
@@ -117,7 +135,7 @@ pub(super) fn observations(seen: &Seen<'_>, id: &Id, what: &Expected, by: Option
                         Some(asked) => vec![asked, stamp.seq],
                         None => continue,
                     },
-                    (what, deed) if is_deed(what, id, deed) && by.is_none_or(|by| by == said.role) => vec![stamp.seq],
+                    (what, deed) if is_deed(what, id, deed) && by.counts(&said.role, at) => vec![stamp.seq],
                     _ => continue,
                 };
                 out.push(Obs {
@@ -140,11 +158,11 @@ pub(super) fn observations(seen: &Seen<'_>, id: &Id, what: &Expected, by: Option
 }
 
 /// When the lead was offered and not taken, where it was.
-pub(super) fn offered(seen: &Seen<'_>, to: &str, by: Option<&str>) -> Option<At> {
+pub(super) fn offered(seen: &Seen<'_>, to: &str, by: By<'_>) -> Option<At> {
     let mut offered = None;
     for (stamp, said) in seen.said() {
         match &said.deed {
-            Deed::Handoff { to: role } if role == to && by.is_none_or(|by| by == said.role) => {
+            Deed::Handoff { to: role } if role == to && by.counts(&said.role, said.claimed.unwrap_or(stamp.at)) => {
                 offered = offered.or(Some(said.claimed.unwrap_or(stamp.at)))
             }
             Deed::Accept {} if said.role == to => offered = None,

@@ -226,7 +226,7 @@ fn a_wrong_order_is_shown() {
 
 #[test]
 fn whoever_needed_a_hint_is_late() {
-    let hint = || TeamEvent::Hint { id: "destination".into(), say: "Look at errors.".into() };
+    let hint = || TeamEvent::Hint { id: "destination".into(), say: "Look at errors.".into(), by: None };
     let r = good().team(40.0, hint()).judged();
     let diagnosed = of(&r, "diagnosed");
     assert!(diagnosed.hinted && diagnosed.verdict == Verdict::Late && diagnosed.why.ends_with("but only after a hint"), "{diagnosed:?}");

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::court::{Base, Court};
-use super::observe::observations;
+use super::observe::{By, observations};
 use super::words::clock;
 use super::{ExpectationFacts, Turn, TurnFacts};
 use crate::base::{At, Id, Span};
@@ -27,13 +27,13 @@ fn one(court: &mut Court<'_>, id: &Id, turn: &WrongTurnPlan, met: &IndexMap<Stri
         teaches: turn.teaches.clone(),
         entries: Vec::new(),
     };
-    let from = match court.base(&turn.from) {
+    let from = match court.base(&turn.from, !turn.what.by_machine()) {
         Base::At { when, .. } => when.lo,
         Base::Never(why) => return TurnFacts { why, ..facts },
         Base::NotYet => return facts,
     };
     let end = turn.before.as_ref().and_then(|id| met.get(id.as_str())?.at).map_or(court.seen.until, |at| at.lo);
-    let all = observations(court.seen, id, &turn.what, None);
+    let all = observations(court.seen, id, &turn.what, By::default());
     let Some(first) = all.iter().find(|obs| obs.hi() >= from && obs.at.lo <= end) else {
         match court.cannot_say(&turn.what, from, end) {
             Some(why) => facts.why = why,

@@ -23,6 +23,7 @@ pub(super) fn moment(moment: &Moment) -> String {
         Point::Recovered(id) => format!("{id} recovered"),
         Point::Undone(id) => format!("{id} was undone"),
         Point::Expectation(id) => id.to_string(),
+        Point::Prompt(id) => format!("the prompt {id}"),
     };
     if moment.plus == Span::ZERO { point } else { format!("{} after {point}", moment.plus.human()) }
 }

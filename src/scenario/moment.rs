@@ -44,10 +44,11 @@ pub enum Unresolved {
     NoSuchMoment,
 }
 
-/// The ids of `team.expect`, in file order.
+/// The ids of `team.expect`, and of prompts that ask for something, in file order.
 pub fn expectations(scenario: &Scenario) -> Vec<&str> {
-    let expect = scenario.team.as_ref().and_then(|team| team.get("expect")).and_then(Value::as_object);
-    expect.map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default()
+    let section = |name: &str| scenario.team.as_ref().and_then(|team| team.get(name)).and_then(Value::as_object).into_iter().flatten();
+    let asked = section("prompts").filter(|(_, prompt)| prompt.get("expect").is_some());
+    section("expect").chain(asked).map(|(id, _)| id.as_str()).collect()
 }
 
 /// Every word that names a point in this scenario, for "did you mean".

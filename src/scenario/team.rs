@@ -105,15 +105,15 @@ pub struct WrongTurn {
 #[derive(Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {
-    /// When it is said.
-    pub at: AfterMoment,
+    /// When it is said. Without it: when somebody who leads releases it (`firedrill prompt`).
+    pub at: Option<AfterMoment>,
     /// To which role.
     pub to: String,
     /// What is said.
     pub say: String,
-    /// What should come of it.
+    /// What should come of it: counted from the prompt, by the role that is asked.
     pub expect: Option<Expectation>,
-    /// Which role is taken out.
+    /// Which role is out from then on: it can say nothing more, and what is expected of it anybody may do.
     pub unavailable: Option<String>,
 }
 
@@ -121,8 +121,8 @@ pub struct Prompt {
 #[derive(Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hint {
-    /// When it is said.
-    pub at: AfterMoment,
+    /// When it is said. Without it: when somebody who leads releases it (`firedrill hint`).
+    pub at: Option<AfterMoment>,
     /// Unless this was observed by then.
     pub unless: Option<String>,
     /// What is said.

@@ -35,7 +35,7 @@ fn expectations<'a>(plan: &Plan, facts: &'a Facts, fault: &str) -> Vec<&'a Expec
             match team.expect.get(id.as_str()).map(|expected| &expected.from.after) {
                 Some(Point::Effective(from) | Point::Recovered(from) | Point::Undone(from)) => return from.as_str() == fault,
                 Some(Point::Expectation(before)) => id = before.to_string(),
-                Some(Point::Steady) | None => return false,
+                Some(Point::Steady | Point::Prompt(_)) | None => return false,
             }
         }
         false

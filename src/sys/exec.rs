@@ -2,6 +2,7 @@
 //! processes that outlive the runner and are found again by their mark.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 pub use super::detached::{Detached, exit_of, members, recorded, spawn_system, stop_marked};
 use super::process::{self, OWNER, ProcessId, Signal};
 pub use super::shim::shim;
-use super::{Cx, FillError, account, clock, env};
+use super::{Cx, FillError, account, clock, env, title};
 use crate::base::Span;
 
 /// How much of each output stream is kept: its end.
@@ -218,14 +219,17 @@ pub fn locate(name: &str, cwd: &Path, path: &str) -> Result<PathBuf, ExecError> 
 pub(super) fn shim_command(ready: &Ready, exec: &Exec, detach: Option<&Path>, runner: std::os::unix::net::UnixStream, cx: &Cx) -> Command {
     #[expect(clippy::disallowed_methods, reason = "the one place that starts a process")]
     let mut command = Command::new(cx.exe.as_path());
-    command.arg("__exec").arg("--program").arg(&ready.program);
-    if let Some(user) = &exec.user {
-        command.arg("--user").arg(user);
-    }
-    if let Some(record) = detach {
-        command.arg("--detach").arg(record);
-    }
-    command.arg("--").args(&ready.argv).envs(ready.env.iter().cloned()).current_dir(&ready.cwd);
+    command.arg("__exec").envs(ready.env.iter().cloned()).current_dir(&ready.cwd);
+    match title::exec(&ready.program, exec.user.as_deref(), detach, &ready.argv) {
+        // Everybody may read arguments, and nobody else an environment.
+        Some(packed) => command.env(title::EXEC, packed),
+        None => {
+            command.arg("--program").arg(&ready.program);
+            command.args(exec.user.iter().flat_map(|user| ["--user", user]));
+            command.args(detach.iter().flat_map(|record| [OsStr::new("--detach"), record.as_os_str()]));
+            command.arg("--").args(&ready.argv)
+        }
+    };
     command.stdin(Stdio::from(OwnedFd::from(runner)));
     command
 }

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
-use super::Cx;
+use super::{Cx, title};
 use crate::base::Span;
 
 /// Runs this binary with these arguments as a process that nothing holds on to: should we die, it goes on and comes to its own end. That is what a drill
@@ -34,7 +34,14 @@ pub fn start(cx: &Cx, verb: &str, arguments: &[&OsStr]) -> std::io::Result<(Chil
     let (near, far) = UnixStream::pair()?;
     near.set_nonblocking(true)?;
     let mut command = Command::new(cx.exe.as_os_str());
-    command.arg(verb).args(arguments).stdin(Stdio::from(OwnedFd::from(far))).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg(verb);
+    let words: Option<Vec<String>> = arguments.iter().map(|word| word.to_str().map(str::to_owned)).collect();
+    match words.and_then(|words| title::packed(&words)) {
+        // Everybody may read arguments, and nobody else an environment.
+        Some(packed) => command.env(title::HELPER, packed),
+        None => command.args(arguments),
+    };
+    command.stdin(Stdio::from(OwnedFd::from(far))).stdout(Stdio::null()).stderr(Stdio::null());
     // The command holds the far end; when it is dropped here only the helper has it, so that its death shows.
     let child = command.spawn()?;
     Ok((child, near))

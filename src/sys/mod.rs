@@ -20,6 +20,7 @@ pub mod shim;
 pub mod socket;
 pub mod surroundings;
 pub mod timer;
+pub mod title;
 
 use std::path::PathBuf;
 use std::sync::Arc;

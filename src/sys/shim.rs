@@ -1,6 +1,6 @@
 //! The helper `__exec`, between firedrill and everything it runs. Its standard input is a socket whose other end the runner holds.
 //!
-//! For an action (`__exec --program P -- ARGV…`) it starts the command in a process group of its own, tells the runner how it went
+//! Its arguments stand in its environment, where only its owner can read them (`sys/title`). For an action (`--program P -- ARGV…`) it starts the command in a process group of its own, tells the runner how it went
 //! (`started PID`, `exit N`, `signal N`, `failed TEXT`, one line each) and, when the socket closes, ends the command and everything below it:
 //! nothing that a dead or impatient runner began goes on acting. For a long-lived process (`--detach RECORD`) it opens a session, writes down
 //! who it is and becomes the program, so that the process outlives the runner and is found again.
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, setsid, wait};
 
 use super::process::{self, ProcessId};
-use super::{account, clock};
+use super::{account, clock, title};
 use crate::base::Span;
 
 /// How long a command that must end may take after SIGTERM.
@@ -91,7 +91,7 @@ fn command(arguments: &Arguments) -> Result<Command, String> {
     #[expect(clippy::disallowed_methods, reason = "the one place where a command of a scenario starts")]
     let mut command = Command::new(&arguments.program);
     let (zeroth, rest) = arguments.argv.split_first().ok_or("nothing to run")?;
-    command.arg0(zeroth).args(rest).stdin(Stdio::null());
+    command.arg0(zeroth).args(rest).stdin(Stdio::null()).env_remove(title::EXEC);
     if let Some(user) = &arguments.user {
         account::find(user).ok_or_else(|| format!("no account {user}"))?.apply(&mut command);
     }

@@ -4,7 +4,9 @@ mod campaign;
 mod evidence;
 mod gameday;
 mod history;
+mod lead;
 mod metrics;
+mod modes;
 mod options;
 mod people;
 
@@ -15,7 +17,9 @@ pub use campaign::*;
 pub use evidence::*;
 pub use gameday::*;
 pub use history::*;
+pub use lead::*;
 pub use metrics::*;
+pub use modes::*;
 pub use options::*;
 pub use people::*;
 
@@ -127,6 +131,29 @@ pub enum Verb {
     Step(Step),
     /// Ask another role to take the lead, or take it
     Handoff(Handoff),
+    /// Reply to what the facilitator said
+    Reply(Reply),
+    /// Follow a drill that runs, from any account: what it is called, what was said; nothing that is hidden in a blind drill
+    Watch(Watch),
+    /// Something real has happened: end the drill, undo everything and tell everybody, from any account
+    ///
+    /// Without a RUN every drill of this machine that listens to people ends. The report says that it was stopped for something real.
+    Stop(Stop),
+    /// Say a prompt of the scenario now, as its facilitator
+    Prompt(Cue),
+    /// Give a hint of the scenario now, as its facilitator
+    Hint(Cue),
+    /// Let the clock of people stand still, as its facilitator: what is expected of them is due later by as much. The system's clocks go on
+    Pause(Leading),
+    /// Let the clock of people go on
+    Resume(Leading),
+    /// Tell those who respond to a blind drill what it is, as its facilitator
+    Reveal(Leading),
+    /// Write down what was learnt of a run: what went well, what surprised, what to change, and who does what until when
+    ///
+    /// Without an option it opens $VISUAL or $EDITOR, or reads standard input where that is no terminal. What is written is kept beside the run, is never
+    /// changed any more, and stands in every report of it.
+    Debrief(Debrief),
     /// Runbooks that drills can name
     Runbook {
         /// What to do with them

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Format, ManyFormat, MetricsTo};
+use super::{Format, ManyFormat, MetricsTo, Until, ViewFor};
 
 /// Where runs live.
 #[derive(Debug, Args)]
@@ -138,6 +138,9 @@ pub struct Run {
     /// No people take part: what only they can show is not observed, and the team's verdict is no part of the exit code
     #[arg(long)]
     pub unattended: bool,
+    /// Whom the terminal is for: on a screen that participants see, a blind drill shows nothing that is hidden until it is revealed or over
+    #[arg(long, value_enum, default_value_t = ViewFor::Facilitator, value_name = "WHOM")]
+    pub view: ViewFor,
     /// Substitutions
     #[command(flatten)]
     pub vars: Vars,
@@ -153,13 +156,6 @@ pub struct Run {
     /// What to print on stdout at the end
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub output: Format,
-}
-
-/// A phase to stop after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Until {
-    /// Steady state was shown; nothing is injected
-    Baseline,
 }
 
 /// `firedrill report`.

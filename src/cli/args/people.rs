@@ -48,6 +48,20 @@ pub struct Answer {
     pub of: Option<String>,
 }
 
+/// `firedrill reply`.
+#[derive(Debug, Args)]
+pub struct Reply {
+    /// The reply
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+    /// Who, to which drill, when
+    #[command(flatten)]
+    pub people: People,
+    /// The prompt; without it, the last one that your role was given and nobody has replied to
+    #[arg(long, value_name = "PROMPT")]
+    pub of: Option<String>,
+}
+
 /// `firedrill note`.
 #[derive(Debug, Args)]
 pub struct Note {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::super::args::{Format, Run, TrialsFormat};
 use super::super::exit::Exit;
 use super::super::known::known;
-use super::super::load::load;
+use super::super::load::{Loaded, load};
 use super::super::out::{Voice, say};
 use super::super::run::{drill_quietly, own_exe};
 use super::super::{policy, runtime, store};
@@ -63,7 +63,7 @@ pub fn repeat(args: &Run, times: u32, voice: Voice) -> Exit {
             worst = Exit::CouldNotStart;
             break;
         }
-        let (exit, dir) = drill_quietly(loaded, &args.runs.dir, &args.metrics, voice);
+        let (exit, dir) = drill_quietly(unattended(loaded), &args.runs.dir, &args.metrics, voice);
         say(&format!("run {n} of {times}: {}", exit.meaning()));
         dirs.extend(dir);
         worst = worse(worst, exit);
@@ -80,6 +80,14 @@ pub fn repeat(args: &Run, times: u32, voice: Voice) -> Exit {
     let rule = format!("{times} runs were asked for at once, before the first of them; {} were made", dirs.len());
     let said = super::conclude(&args.runs.dir, &dirs, Some(rule), output.into(), voice);
     if worst.code() == 0 { said } else { worst }
+}
+
+/// Nobody responds to the same thing again and again as if for the first time: what only people can show is not observed.
+fn unattended(mut loaded: Loaded) -> Loaded {
+    if let Some(team) = &mut loaded.plan.team {
+        team.unattended = true;
+    }
+    loaded
 }
 
 /// The worse of two exits, in the order in which help lists them.

@@ -245,7 +245,7 @@ fn waiting(plan: &Plan, state: &RunState, steady: At, now: At) -> Phase {
         Point::Effective(id) => item(id).and_then(|item| item.effective).and_then(|when| when.hi),
         Point::Recovered(id) => item(id).and_then(|item| item.recovered_at),
         Point::Undone(id) => item(id).and_then(|item| item.undone_at),
-        Point::Expectation(_) => None,
+        Point::Expectation(_) | Point::Prompt(_) => None,
     };
     let text = match at {
         Some(at) => format!("{id} is injected in {}", span_clock((at + fault.at.plus).since(now))),

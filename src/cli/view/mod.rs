@@ -8,6 +8,7 @@ mod painter;
 mod people;
 mod pulse;
 mod story;
+mod veil;
 
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub struct Style {
     pub colour: bool,
     /// Columns of the terminal.
     pub width: usize,
+    /// Those who respond look on: of a blind drill nothing is shown that is hidden.
+    pub shared: bool,
 }
 
 /// Where lines go.
@@ -62,6 +65,8 @@ pub struct View {
     /// Until the blast radius is known, lines are held back: the head stays in one piece.
     held: Option<Vec<Line>>,
     began: Option<At>,
+    /// What is hidden is not shown yet.
+    veiled: bool,
 }
 
 impl View {
@@ -81,11 +86,16 @@ impl View {
         });
         let steady = SteadyFold::new(plan.steady.over, plan.steady.over + Span::secs(30), watched.collect());
         let held = (plan.mode == Mode::Normal && !plan.faults.is_empty()).then(Vec::new);
-        View { story: Story::new(plan), run: run.to_owned(), look, screen, pulses, steady, held, began: None }
+        let veiled = style.shared && plan.is_blind();
+        let held = held.filter(|_| !veiled);
+        View { story: Story::new(plan), run: run.to_owned(), look, screen, pulses, steady, held, began: None, veiled }
     }
 
     /// The head of the run: what is known before anything starts.
     pub fn head(&mut self) {
+        if self.veiled {
+            return self.print(&veil::opening(&self.story.plan, &self.run, &self.look));
+        }
         let lines = head::opening(&self.story.plan, &self.run, &self.look);
         self.print(&lines);
         if self.held.is_none() {
@@ -112,6 +122,9 @@ impl View {
         }
         let previewed = self.story.seen.len();
         let told = self.story.tell(entry);
+        if self.veiled {
+            return self.behind_the_veil(entry);
+        }
         match &mut self.held {
             Some(held) => {
                 held.extend(told);
@@ -128,6 +141,19 @@ impl View {
                 let lines: Vec<String> = told.iter().map(|line| self.look.line(line)).collect();
                 self.print(&lines);
             }
+        }
+    }
+
+    /// What those who respond may see of an entry; lifts the veil with the reveal, or the end.
+    fn behind_the_veil(&mut self, entry: &Entry) {
+        let line = veil::line(&self.story.plan, entry).map(|line| self.look.line(&line));
+        self.print(&line.into_iter().collect::<Vec<_>>());
+        if veil::is_lifted_by(entry) {
+            self.veiled = false;
+            let mut lines = head::opening(&self.story.plan, &self.run, &self.look);
+            lines.extend(head::previewed(&self.story.plan, &self.story.seen, self.story.watchdog, &self.look));
+            lines.push(String::new());
+            self.print(&lines);
         }
     }
 
@@ -167,6 +193,9 @@ impl View {
 
     /// The lower lines.
     fn lower(&self, now: At) -> Vec<String> {
+        if self.veiled {
+            return veil::lower(&self.story.state, now, &self.look);
+        }
         let state = &self.story.state;
         let asks = state.abort.is_none() && !state.probes_stopped && state.baseline_at.is_some();
         let asks = asks && (state.steady_at.is_none() || (state.settle_at.is_some() && state.steady_after.is_none()));

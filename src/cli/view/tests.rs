@@ -126,7 +126,7 @@ fn view(style: Style) -> View {
     View::on(Screen::Kept(Vec::new()), Arc::new(samples::plan()), "01JD8Z4Q2V7W3N5T9X6M1K0RCE", style)
 }
 
-const PIPE: Style = Style { live: false, colour: false, width: 80 };
+const PIPE: Style = Style { live: false, colour: false, width: 80, shared: false };
 
 fn show(view: &mut View, events: Vec<(u64, Event)>) {
     for (seq, (at, event)) in events.into_iter().enumerate() {
@@ -194,7 +194,7 @@ fn a_slow_start_is_not_held_back_either() {
 fn a_terminal_cuts_and_a_pipe_does_not() {
     let mut events = beginning();
     events.push((31_000, Event::Note { text: "x".repeat(200) }));
-    let live = shown(Style { live: true, colour: false, width: 60 }, events.clone());
+    let live = shown(Style { live: true, colour: false, width: 60, shared: false }, events.clone());
     assert!(live.lines().all(|line| line::columns_of(line) < 60), "{live}");
     assert!(shown(PIPE, events).contains(&"x".repeat(200)));
 }
@@ -203,9 +203,9 @@ fn a_terminal_cuts_and_a_pipe_does_not() {
 fn nothing_is_told_by_colour_alone() {
     let mut events = beginning();
     events.extend(ending());
-    let coloured = shown(Style { live: true, colour: true, width: 100 }, events.clone());
+    let coloured = shown(Style { live: true, colour: true, width: 100, shared: false }, events.clone());
     assert!(coloured.contains("\x1b["));
-    let bare = shown(Style { live: true, colour: false, width: 100 }, events.clone());
+    let bare = shown(Style { live: true, colour: false, width: 100, shared: false }, events.clone());
     assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), bare);
     assert!(!bare.contains('\x1b') && !shown(PIPE, events).contains('\x1b'));
 }
@@ -214,7 +214,8 @@ fn nothing_is_told_by_colour_alone() {
 fn hostile_text_cannot_steer_the_terminal() {
     let mut plan = samples::plan();
     plan.title = "a\x1b[2J\nb".into();
-    let mut view = View::on(Screen::Kept(Vec::new()), Arc::new(plan), "R\x1b", Style { live: true, colour: false, width: 100 });
+    let mut view =
+        View::on(Screen::Kept(Vec::new()), Arc::new(plan), "R\x1b", Style { live: true, colour: false, width: 100, shared: false });
     view.head();
     let mut events = beginning();
     events.push((30_300, Event::Turned { probe: "checkout".into(), up: false, when: between(1, 2), seen: "\x1b]0;x\x07".into() }));
@@ -225,7 +226,7 @@ fn hostile_text_cannot_steer_the_terminal() {
 
 #[test]
 fn the_lower_lines_say_where_it_is_what_is_armed_and_how_to_stop() {
-    let mut view = view(Style { live: true, colour: false, width: 100 });
+    let mut view = view(Style { live: true, colour: false, width: 100, shared: false });
     let mut events = beginning();
     let rows = (0..60).map(|n| sample(n, 25_000 + n * 100, if n < 30 { 10 } else { 60 }, Verdict::Ok)).collect();
     events.insert(15, (30_150, Event::Samples { probe: "checkout".into(), rows }));
@@ -237,4 +238,33 @@ fn the_lower_lines_say_where_it_is_what_is_armed_and_how_to_stop() {
     show(&mut view, events.split_off(13));
     insta::assert_snapshot!("lower-fault", view.lower(ms(33_400)).join("\n"));
     assert!(view.lower(ms(33_400)).iter().all(|line| line::columns_of(line) < 100));
+}
+
+#[test]
+fn a_shared_screen_shows_nothing_of_a_blind_drill_before_the_reveal() {
+    use crate::event::TeamEvent;
+    let mut plan = samples::plan();
+    let team = plan.team.as_mut().unwrap();
+    (team.blind, team.shown_as) = (true, Some("Thursday exercise".into()));
+    let secret = plan.title.clone();
+    let fault = plan.faults.keys().next().unwrap().to_string();
+    let shown = |veiled: bool, reveal: bool| {
+        let style = Style { live: true, colour: false, width: 100, shared: veiled };
+        let mut view = View::on(Screen::Kept(Vec::new()), Arc::new(plan.clone()), "R", style);
+        view.head();
+        let mut events = beginning();
+        events.push((30_400, Event::Team(TeamEvent::Hint { id: "x".into(), say: "Look there.".into(), by: None })));
+        if reveal {
+            events.push((30_500, Event::Team(TeamEvent::Revealed { by: "alice".into() })));
+        }
+        show(&mut view, events);
+        kept(&view) + &view.lower(ms(30_600)).concat()
+    };
+    let hidden = shown(true, false);
+    for word in [secret.as_str(), fault.as_str(), "blast", "claim", "SIG"] {
+        assert!(!hidden.contains(word), "`{word}` is shown in\n{hidden}");
+        assert!(shown(true, true).contains(word) || word == "SIG", "`{word}` is not shown after the reveal");
+    }
+    assert!(hidden.contains("Thursday exercise") && hidden.contains("Look there.") && hidden.contains("stop --real R"), "{hidden}");
+    assert!(shown(false, false).contains(&secret));
 }

@@ -11,7 +11,7 @@ use crate::fault::system::SystemSpec;
 use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen, shell};
 use crate::sys::exec::{self, Detached, Exec};
 use crate::sys::process::{self, Signal};
-use crate::sys::{Cx, clock};
+use crate::sys::{Cx, clock, title};
 
 /// How long a proxy may take to answer after its start.
 const START_LIMIT: Span = Span::secs(5);
@@ -113,8 +113,11 @@ impl Fault for SystemProxy {
         exec::stop_marked(&undo.owner, &record_of(&undo.dir), Signal::TERM, STOP_LIMIT).await?;
         let dir = undo.dir.display().to_string();
         let exe = cx.exe.display().to_string();
-        let argv = [&exe, "__proxy", "--dir", &dir, "--listen", &undo.listen, "--upstream", &undo.upstream].map(str::to_owned).to_vec();
-        let exec = Exec { argv, limit: START_LIMIT, owner: Some(undo.owner.clone()), ..Exec::default() };
+        let arguments = ["--dir", &dir, "--listen", &undo.listen, "--upstream", &undo.upstream].map(str::to_owned);
+        let argv = vec![exe, "__proxy".to_owned()];
+        // What it stands between is read by its owner alone.
+        let env = title::packed(&arguments).map(|packed| (title::HELPER.to_owned(), packed)).into_iter().collect();
+        let exec = Exec { argv, env, limit: START_LIMIT, owner: Some(undo.owner.clone()), ..Exec::default() };
         let log = undo.dir.join("log");
         exec::spawn_system(Detached { exec, log: log.clone(), record: record_of(&undo.dir) }, cx).await?;
         let start = clock::mono_ns();

@@ -18,7 +18,7 @@ use super::{FaultError, shell};
 use crate::base::Span;
 use crate::sys::exec::{self, Detached, Exec};
 use crate::sys::process::{self, ProcessId, Signal};
-use crate::sys::{Cx, clock};
+use crate::sys::{Cx, clock, title};
 
 /// How long a worker may take to start.
 const START_LIMIT: Span = Span::secs(5);
@@ -58,9 +58,11 @@ impl LoadUndo {
     async fn start(&self, words: &[String], cx: &Cx) -> Result<(), FaultError> {
         let us = process::find(std::process::id()).ok_or_else(|| FaultError::Other("find this very process in /proc".to_owned()))?;
         let us = serde_json::to_string(&us).map_err(|error| FaultError::Other(format!("write down this very process: {error}")))?;
-        let mut argv = vec![cx.exe.display().to_string(), "__load".to_owned(), us];
-        argv.extend_from_slice(words);
-        let exec = Exec { argv, limit: START_LIMIT, owner: Some(self.owner.clone()), ..Exec::default() };
+        let argv = vec![cx.exe.display().to_string(), "__load".to_owned()];
+        let arguments: Vec<String> = std::iter::once(us).chain(words.iter().cloned()).collect();
+        // What it takes is read by its owner alone.
+        let env = title::packed(&arguments).map(|packed| (title::HELPER.to_owned(), packed)).into_iter().collect();
+        let exec = Exec { argv, env, limit: START_LIMIT, owner: Some(self.owner.clone()), ..Exec::default() };
         exec::spawn_system(Detached { exec, log: self.record.with_extension("log"), record: self.record.clone() }, cx).await?;
         Ok(())
     }

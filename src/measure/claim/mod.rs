@@ -170,7 +170,7 @@ impl Case<'_> {
             Point::Effective(id) => item(id).and_then(|i| i.effective).and_then(|w| w.hi),
             Point::Recovered(id) => self.court.recoveries.get(id.as_str()).and_then(|r| r.stable.when.hi),
             Point::Undone(id) => item(id).and_then(|i| i.undone).and_then(|w| w.hi),
-            Point::Expectation(_) => None,
+            Point::Expectation(_) | Point::Prompt(_) => None,
         };
         at.map(|at| at + moment.plus)
     }

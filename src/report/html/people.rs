@@ -9,6 +9,7 @@ use crate::response::{ExpectationFacts, Verdict};
 
 use super::super::Report;
 use super::super::chart::{Scale, clipped, escape, time_ticks};
+use super::super::cues;
 use super::super::team::{self, Row};
 use super::super::view::{Status, clock};
 use super::{badge, class, icon, words};
@@ -36,6 +37,10 @@ pub(super) fn people(report: &Report<'_>) -> Markup {
         }
         @if !rows.is_empty() { (table(&rows)) }
         @for remark in team::remarks(report) { p.note { (words(&remark)) } }
+        @for (heading, texts) in cues::debrief(report) {
+            h3 { (heading) }
+            ul { @for text in texts { li { (words(&text)) } } }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{boolean, instant, interval, list, map_of, number, object, text, word};
+use super::{Field, boolean, instant, interval, list, map_of, number, object, text, word};
 
 pub(super) fn team() -> Value {
     let stamps = object(vec![("all", number(), "what met expectations"), ("machine_observed", number(), "of these, by machines")], vec![]);
@@ -25,8 +25,62 @@ pub(super) fn team() -> Value {
             ("why", list(text()), "why the team's verdict is what it is, the deciding reasons first"),
             ("not_judged", list(text()), "what the scenario declares and this version does not judge"),
         ],
-        vec![],
+        led(),
     )
+}
+
+/// What those who led it did, and what was learnt.
+fn led() -> Vec<Field> {
+    let blind = object(
+        vec![
+            ("shown_as", text(), "what stood in the place of the title"),
+            ("apart", boolean(), "everybody who responded has an account of their own; else blind by convention"),
+            ("doubts", list(text()), "what may have told them more than it should"),
+        ],
+        vec![
+            ("revealed_mono_ns", instant(), "when it was not revealed before its end"),
+            ("revealed_by", text(), "when it was not revealed before its end"),
+        ],
+    );
+    let real =
+        object(vec![("at_mono_ns", instant(), "when"), ("by", text(), "who said so"), ("reason", text(), "what has happened")], vec![]);
+    let prompt = object(
+        vec![
+            ("given_mono_ns", instant(), "when it was said"),
+            ("to", text(), "to which role"),
+            ("replied", boolean(), "somebody has replied"),
+        ],
+        vec![],
+    );
+    let remark = || object(vec![("text", text(), "what"), ("by", text(), "an account"), ("at", text(), "wall time, a label")], vec![]);
+    let action = object(
+        vec![
+            ("id", text(), "its name within the run"),
+            ("text", text(), "what"),
+            ("owner", text(), "who"),
+            ("due", text(), "until when, a day"),
+        ],
+        vec![],
+    );
+    let debrief = object(
+        vec![
+            ("well", list(remark()), "what went well"),
+            ("surprises", list(remark()), "what surprised"),
+            ("changes", list(remark()), "what to change"),
+            ("actions", list(action), "action items"),
+        ],
+        vec![("damaged_line", number(), "when every line of it continues the one before it")],
+    );
+    vec![
+        ("mode", word(&["announced", "blind"]), "when the scenario has no team"),
+        ("blind", blind, "when it was announced"),
+        ("real", real, "when it was not stopped for something real"),
+        ("paused_us", number(), "when the clock of people never stood still"),
+        ("prompts", map_of(prompt), "when none was given; by prompt"),
+        ("hints_mono_ns", map_of(instant()), "when none was given; by hint, when"),
+        ("unavailable_mono_ns", map_of(instant()), "when no role was taken out; by role, from when on"),
+        ("debrief", debrief, "when nothing was written down of the run"),
+    ]
 }
 
 fn expectation() -> Value {
@@ -38,7 +92,7 @@ fn expectation() -> Value {
         ],
         vec![],
     );
-    let kinds = word(&["alert", "ack", "mark", "answer", "step", "message", "handoff", "command"]);
+    let kinds = word(&["alert", "ack", "mark", "answer", "step", "message", "handoff", "command", "reply"]);
     object(
         vec![
             ("verdict", word(&["on_time", "late", "missed", "not_observed"]), "what became of it"),
@@ -65,6 +119,7 @@ fn expectation() -> Value {
             ("who", text(), "when it was not observed; the source's id, or an account"),
             ("received_mono_ns", instant(), "when nobody claimed another time than when they were heard"),
             ("starts_mono_ns", json!({ "type": "integer" }), "when the source says no time of its own; by wall clocks"),
+            ("paused_us", number(), "when the clock of people did not stand still before it was observed"),
             ("repeats", repeats, "when it is not expected again and again, or never came"),
         ],
     )

@@ -4,6 +4,7 @@
 mod aws;
 mod claims;
 mod conditions;
+mod cues;
 mod decidable;
 mod faults;
 mod guards;

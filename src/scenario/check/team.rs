@@ -14,6 +14,7 @@ const EXPECTATION: Sort = Sort { one: "expectation", many: "expectations", secti
 pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
     let Some(team) = &s.team else { return Vec::new() };
     let mut out = meaning(s, team);
+    out.extend(super::cues::check(team));
     let room = Room { scenario: s, expected: expectations(s), roles: roles(team) };
     for (section, item) in [("expect", "from"), ("wrong_turns", ""), ("prompts", ""), ("hints", "")] {
         for (id, value) in team.get(section).and_then(Value::as_object).into_iter().flatten() {
@@ -23,6 +24,11 @@ pub(super) fn check(s: &Scenario, _: &Known) -> Vec<Finding> {
             }
             for key in ["by", "to", "unavailable"] {
                 out.extend(room.role(&place, key, value));
+            }
+            if let Some(asked) = value.get("expect").filter(|_| section == "prompts") {
+                let place = format!("{place}/expect");
+                out.extend(room.from(&place, id, asked));
+                out.extend(room.role(&place, "by", asked));
             }
             for key in ["unless", "before"] {
                 out.extend(room.expectation(&place, key, value));
@@ -164,7 +170,7 @@ mod tests {
                 "escalated": { "handoff": {}, "when": { "after": "acknowledged", "plus": "10m", "unless": "detected" } },
             },
             "wrong_turns": { "restarted": { "step": "x", "when": { "before": "detected" } } },
-            "prompts": { "ask": { "at": { "after": "effective", "plus": "2m" }, "to": "comms", "say": "?" } },
+            "prompts": { "ask": { "at": { "after": "effective", "plus": "2m" }, "to": "comms", "say": "?", "expect": { "reply": {}, "within": "1m", "by": "comms" } } },
             "hints": { "look": { "at": { "after": "effective" }, "unless": "detected", "say": "!" } },
         });
         assert_eq!(found(&with(good.clone())), vec![]);
@@ -175,6 +181,8 @@ mod tests {
             ("/expect/escalated/when/unless", "detekted", "no expectation is called"),
             ("/wrong_turns/restarted/when/before", "x", "no expectation"),
             ("/prompts/ask/at/after", "efective", "not a moment"),
+            ("/prompts/ask/to", "coms", "nobody has the role `coms`"),
+            ("/prompts/ask/expect/by", "coms", "nobody has the role `coms`"),
             ("/hints/look/unless", "detect", "no expectation"),
             ("/expect/detected/alert/source", "pagin", "no source of alerts is called `pagin`"),
             ("/expect/diagnosed/answer/matches", "(", "not a regular expression"),
