@@ -304,6 +304,7 @@ fn tell(to: &mut Hearing, hours: u64, digest: firedrill::base::Digest, run: &str
                 class: if gone { Class::Refused } else { Class::Ok },
                 by: (!gone).then(|| if planned < down { "a".into() } else { "b".into() }),
                 note: gone.then(|| "connection refused".into()),
+                legs: Default::default(),
             });
             n += 1;
         }

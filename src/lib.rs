@@ -1,5 +1,6 @@
 //! Firedrill: a game-day chaos and failure-simulation runner.
 
+pub mod actions;
 pub mod base;
 pub mod cli;
 pub mod demo;

@@ -72,6 +72,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("probe", "base event fold plan sys"),
         ("engine", "base event fold state plan response signal sys journal fault probe"),
         ("history", "base"),
+        ("actions", "base sys history"),
         ("notice", "base event plan sys"),
         ("serve", "base event plan signal engine sys"),
         ("demo", "base sys"),
@@ -149,6 +150,10 @@ const PURE_FILES: &[&str] = &[
     "evidence/register.rs",
     "evidence/run.rs",
     "evidence/verify.rs",
+    "actions/export.rs",
+    "actions/fold.rs",
+    "actions/verify.rs",
+    "history/account.rs",
     "history/drift.rs",
     "history/effect.rs",
 ];

@@ -1,6 +1,7 @@
 //! The command line: arguments, words and exit codes. The only room that turns errors into sentences. A file a verb.
 
 mod abort;
+mod actions;
 mod approve;
 pub mod args;
 mod asking;
@@ -100,6 +101,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Calibrate(args) => calibrate::calibrate(&args, voice),
         Verb::Claims(args) => many::claims(&args, voice),
         Verb::Campaign(asked) => many::campaign::campaign(&asked, voice),
+        Verb::Actions(asked) => actions::actions(&asked, voice),
         Verb::Evidence(asked) => evidence::evidence(&asked, voice),
         Verb::Gameday(asked) => gameday::gameday(&asked, voice),
         Verb::History { action } => history::history(&action, voice),

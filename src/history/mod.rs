@@ -1,10 +1,12 @@
 //! What many runs came to, kept beside them so that it need not be worked out again: a small SQLite file. It is a copy and no more: the run directories
 //! are the truth, and `rebuild` makes it from them. It must never know how a run is judged.
 
+mod account;
 mod drift;
 mod effect;
 mod store;
 
+pub use account::{Account, Found, Limit, Responded, Said, Shown};
 pub use drift::{Drift, drift};
 pub use effect::{Difference, Told, difference, slower};
 pub use store::{FILE, History, HistoryError, SCHEMA};
@@ -58,4 +60,6 @@ pub struct Row {
     pub exit_code: u8,
     /// What it says, in the scenario's order.
     pub readings: Vec<Reading>,
+    /// What improvement and review read of it.
+    pub account: Account,
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
-use super::{Quantity, Reading, Row};
+use super::{Account, Quantity, Reading, Row};
 
 /// The file's name beside the runs.
 pub const FILE: &str = "history.db";
 /// Version of the tables.
-pub const SCHEMA: i64 = 1;
+pub const SCHEMA: i64 = 2;
 /// Marks the file as ours ("FDHI").
 const OURS: i64 = 0x4644_4849;
 /// How long another process may write before it is said.
@@ -21,7 +21,7 @@ const TABLES: &str = "
     DROP TABLE IF EXISTS run;
     CREATE TABLE run (
         run TEXT PRIMARY KEY, bytes INTEGER NOT NULL, firedrill TEXT NOT NULL, scenario TEXT NOT NULL, title TEXT NOT NULL,
-        started_at TEXT NOT NULL, same TEXT NOT NULL, system TEXT, exit_code INTEGER NOT NULL
+        started_at TEXT NOT NULL, same TEXT NOT NULL, system TEXT, exit_code INTEGER NOT NULL, account TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX of_scenario ON run (scenario, run);
     CREATE TABLE reading (
@@ -145,7 +145,7 @@ impl History {
 
     fn read(&self, scenario: Option<&str>) -> rusqlite::Result<Vec<Row>> {
         let mut runs = self.db.prepare(
-            "SELECT run, bytes, firedrill, scenario, title, started_at, same, system, exit_code FROM run
+            "SELECT run, bytes, firedrill, scenario, title, started_at, same, system, exit_code, account FROM run
              WHERE ?1 IS NULL OR scenario = ?1 ORDER BY run",
         )?;
         let rows = runs.query_map([scenario], |row| {
@@ -160,6 +160,7 @@ impl History {
                 system: row.get(7)?,
                 exit_code: row.get(8)?,
                 readings: Vec::new(),
+                account: account(&row.get::<_, String>(9)?)?,
             })
         })?;
         let mut rows: Vec<Row> = rows.collect::<rusqlite::Result<_>>()?;
@@ -224,6 +225,11 @@ impl History {
     }
 }
 
+/// A text that is not of ours counts as a value of another type: the file is damaged.
+fn account(text: &str) -> rusqlite::Result<Account> {
+    serde_json::from_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(9, rusqlite::types::Type::Text, Box::new(error)))
+}
+
 /// Whose file it is, its version, and how many tables there are.
 fn marks(db: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
     let one = |sql: &str| db.query_row(sql, [], |row| row.get(0));
@@ -243,7 +249,7 @@ fn forget(step: &Transaction<'_>, run: &str) -> rusqlite::Result<()> {
 
 fn put(step: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
     forget(step, &row.run)?;
-    step.prepare_cached("INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(params![
+    step.prepare_cached("INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(params![
         row.run,
         i64::try_from(row.bytes).unwrap_or(i64::MAX),
         row.firedrill,
@@ -252,7 +258,8 @@ fn put(step: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         row.started_at,
         row.same,
         row.system,
-        row.exit_code
+        row.exit_code,
+        serde_json::to_string(&row.account).unwrap_or_default()
     ])?;
     let mut insert = step.prepare_cached("INSERT INTO reading VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     for (place, reading) in (0_i64..).zip(&row.readings) {

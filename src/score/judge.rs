@@ -266,7 +266,7 @@ fn by_rule(all: &Catalogue, practice: &'static Practice, scopes: &[Scope], nothi
 }
 
 /// Whether a scope's drill is of a sort that the practice speaks of.
-pub(super) fn exercises(scope: &Scope, practice: &Practice) -> bool {
+pub fn exercises(scope: &Scope, practice: &Practice) -> bool {
     scope.drills.iter().any(|drill| practice.drills.contains(drill)) || practice.drills.iter().any(|drill| drill.starts_with("any"))
 }
 

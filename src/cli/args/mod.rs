@@ -1,5 +1,6 @@
 //! What can be typed. Parsing may validate, never do.
 
+mod actions;
 mod campaign;
 mod evidence;
 mod gameday;
@@ -13,6 +14,7 @@ mod people;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::exit::EXIT_CODES;
+pub use actions::*;
 pub use campaign::*;
 pub use evidence::*;
 pub use gameday::*;
@@ -181,6 +183,9 @@ pub enum Verb {
     /// Fix how many runs there will be before the first of them, and see how far they are
     #[command(subcommand)]
     Campaign(Campaign),
+    /// The improvement plan: what runs found and debriefs resolved, who owns it, by when, and which run showed it mended
+    #[command(subcommand)]
+    Actions(Actions),
     /// Pack runs into one archive that somebody else can check, and check such an archive
     #[command(subcommand)]
     Evidence(Evidence),

@@ -1,6 +1,6 @@
 //! `firedrill gameday report`: the log of the day and what its runs came to, in one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -108,7 +108,7 @@ fn entry(number: usize, item: &Item, stands: &Stands, day: &mut DayReport, runs:
 }
 
 /// What a run came to, into its item, the findings and the timeline.
-fn judge(dir: &PathBuf, entry: &mut Entry, day: &mut DayReport) {
+fn judge(dir: &Path, entry: &mut Entry, day: &mut DayReport) {
     let (plan, entries) = match runs_store::read(dir) {
         Ok(read) => read,
         Err(error) => {

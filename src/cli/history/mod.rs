@@ -1,8 +1,9 @@
 //! `firedrill history`, `show`, `compare` and `trend`: what runs came to, from the history beside them. The run directories are the truth: what the
 //! history does not know yet is judged and added on the way.
 
+mod account;
 mod compare;
-mod rows;
+pub mod rows;
 mod trend;
 
 pub use rows::word;
@@ -19,7 +20,7 @@ use crate::score::words;
 
 /// Why nothing is told.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+pub enum Failed {
     /// No such run or scenario.
     #[error("{0}")]
     Unknown(String),
@@ -32,7 +33,8 @@ enum Failed {
 }
 
 impl Failed {
-    fn say(&self, voice: Voice) -> Exit {
+    /// Says it, with what helps.
+    pub fn say(&self, voice: Voice) -> Exit {
         let (help, exit) = match self {
             Failed::Unknown(_) => ("`firedrill runs` lists them", Exit::Usage),
             Failed::History(error) if error.is_mended_by_rebuild() => {

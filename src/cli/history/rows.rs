@@ -7,6 +7,7 @@ use super::super::many::sameness;
 use super::super::out::Voice;
 use super::super::store;
 use super::Failed;
+use super::account::account;
 use crate::history::{History, HistoryError, Quantity, Reading, Row};
 use crate::journal::{self, RunLock};
 use crate::measure::{self, facts::ClaimFacts, facts::Judged, facts::PartVerdict};
@@ -47,6 +48,7 @@ fn row(dir: &Path) -> Result<Row, String> {
     let facts = measure::facts(&plan, &entries);
     let score = score(&plan, &facts);
     let same = sameness(&plan, &facts).to_string();
+    let account = account(&plan, &facts, &score);
     Ok(Row {
         run,
         bytes,
@@ -58,6 +60,7 @@ fn row(dir: &Path) -> Result<Row, String> {
         system: score.judged.then(|| word(score.system).to_owned()),
         exit_code: score.exit_code,
         readings: facts.claims.iter().flat_map(|(id, claim)| readings(id, claim, facts.validity.valid)).collect(),
+        account,
     })
 }
 

@@ -249,6 +249,7 @@ mod tests {
             system: Some(verdict.into()),
             exit_code: 0,
             readings: vec![reading("back.rto")],
+            account: crate::history::Account::default(),
         }
     }
 
