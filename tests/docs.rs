@@ -379,6 +379,8 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill schema --policy", Ok(0)),
     ("firedrill completions bash", Ok(0)),
     ("firedrill man", Ok(0)),
+    ("firedrill gameday plan scenarios/gameday.yaml", Err("tests/gameday.rs")),
+    ("firedrill gameday export scenarios/gameday.yaml --ics checkout.ics", Err("tests/gameday.rs")),
     ("firedrill calibrate", Err("tests/calibrate.rs")),
     ("firedrill run scenario.yaml --yes --repeat 3", Err("tests/many.rs")),
     ("firedrill claims", Ok(0)),

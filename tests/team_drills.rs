@@ -291,8 +291,18 @@ impl World {
                 let labels = BTreeMap::from([("alertname".to_owned(), name.to_owned())]);
                 let when = Interval::new(At(self.now.0.saturating_sub(1_000_000_000)), self.now);
                 let (source, kind) = ("paging".to_owned(), "alertmanager".to_owned());
-                let seen =
-                    AlertSeen { source, kind, name: name.into(), labels, key: name.into(), firing, when, starts_at: None, starts: None };
+                let seen = AlertSeen {
+                    source,
+                    kind,
+                    name: name.into(),
+                    labels,
+                    key: name.into(),
+                    firing,
+                    when,
+                    starts_at: None,
+                    starts: None,
+                    pushed: false,
+                };
                 self.record(Event::Team(TeamEvent::Alert(seen)));
             }
             Move::Heals => {

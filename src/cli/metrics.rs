@@ -124,7 +124,7 @@ impl Meters {
             );
             return Err(Exit::CouldNotStart);
         }
-        let telemetry = Telemetry::new(Arc::new(plan.clone()), Options::default());
+        let telemetry = Telemetry::new(Arc::new(plan.clone()), Options { hide: plan.is_blind() });
         let shared = Arc::new(Shared {
             telemetry: Mutex::new(telemetry),
             queue: Mutex::default(),

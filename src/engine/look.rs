@@ -75,6 +75,8 @@ pub fn told(plan: &Plan, stamp: &Stamp, leads: bool) -> Option<Told> {
         | TeamEvent::Listening { .. }
         | TeamEvent::Deaf { .. }
         | TeamEvent::Alert(_)
+        | TeamEvent::Acked(_)
+        | TeamEvent::Refused { .. }
         | TeamEvent::SourceReached { .. }
         | TeamEvent::SourceLost { .. }
         | TeamEvent::Blind { .. }

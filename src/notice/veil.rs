@@ -58,6 +58,7 @@ impl Veil {
             fault: None,
             by_hand: None,
             exit_code: message.exit_code,
+            at_ms: message.at_ms,
         })
     }
 }
@@ -81,6 +82,7 @@ mod tests {
             fault: Some(secret()),
             by_hand: Some(secret()),
             exit_code: None,
+            at_ms: None,
         }
     }
 

@@ -83,6 +83,8 @@ impl Cues {
             TeamEvent::Listening { .. }
             | TeamEvent::Deaf { .. }
             | TeamEvent::Alert(_)
+            | TeamEvent::Acked(_)
+            | TeamEvent::Refused { .. }
             | TeamEvent::SourceReached { .. }
             | TeamEvent::SourceLost { .. }
             | TeamEvent::Met { .. } => {}

@@ -57,10 +57,10 @@ fn before(when: Interval, starts: Option<i64>, pushed: bool, at: At) -> bool {
 }
 
 /// Whether a page that was taken is what is meant.
-fn is_ack(what: &Expected, by: Option<&str>, ack: &AckSeen) -> bool {
+fn is_ack(what: &Expected, by: By<'_>, ack: &AckSeen) -> bool {
     let Expected::Ack { matches: pattern } = what else { return false };
     let has = |by: &str| ack.roles.as_ref().is_none_or(|roles| roles.iter().any(|role| role == by));
-    matches(pattern.as_deref(), &ack.of) && by.is_none_or(has)
+    matches(pattern.as_deref(), &ack.of) && (by.role.is_none_or(has) || by.gone.is_some_and(|gone| ack.when.lo >= gone))
 }
 
 /// Whose doing counts.

@@ -18,7 +18,7 @@ pub fn wrong_file(root: &Node, wanted: FileKind) -> (Option<Finding>, bool) {
             if is_number("gameday") {
                 let finding = Finding::error("/gameday", "this is a game day file, not a scenario", "a game day");
                 return (
-                    Some(finding.on_key().help("this version of firedrill cannot run game day files; run their scenarios one by one")),
+                    Some(finding.on_key().help("`firedrill gameday plan FILE` checks it, and `firedrill gameday run FILE` holds it")),
                     false,
                 );
             }

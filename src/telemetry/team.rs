@@ -17,7 +17,7 @@ use crate::state::{Item, RunState};
 /// Most alerts of a source that are told apart; later ones are counted and not followed.
 const MOST_ALERTS: usize = 20 * MOST;
 /// Everything that people can tell.
-const DEED_WORDS: &[&str] = &["mark", "answer", "step", "note", "message", "command", "handoff", "accept"];
+const DEED_WORDS: &[&str] = &["mark", "answer", "step", "note", "message", "command", "handoff", "accept", "reply"];
 const STATES: &[&str] = &["waiting", "due", "on_time", "late", "missed", "not_observed", "not_due"];
 
 /// One source of alerts.
@@ -57,7 +57,17 @@ impl Team {
             TeamEvent::SourceLost { source, .. } => self.source(source).up = Some(false),
             TeamEvent::Said(said) => *self.deeds.entry(word(&said.deed)).or_default() += 1,
             TeamEvent::Hint { .. } => self.hints += 1,
-            TeamEvent::Listening { .. } | TeamEvent::Deaf { .. } | TeamEvent::Met { .. } => {}
+            TeamEvent::Listening { .. }
+            | TeamEvent::Deaf { .. }
+            | TeamEvent::Acked(_)
+            | TeamEvent::Refused { .. }
+            | TeamEvent::Blind { .. }
+            | TeamEvent::Revealed { .. }
+            | TeamEvent::Prompt { .. }
+            | TeamEvent::Paused { .. }
+            | TeamEvent::Resumed { .. }
+            | TeamEvent::Real { .. }
+            | TeamEvent::Met { .. } => {}
         }
     }
 
@@ -142,5 +152,6 @@ fn word(deed: &Deed) -> &'static str {
         Deed::Command { .. } => "command",
         Deed::Handoff { .. } => "handoff",
         Deed::Accept {} => "accept",
+        Deed::Reply { .. } => "reply",
     }
 }

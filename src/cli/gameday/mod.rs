@@ -117,7 +117,7 @@ impl Whole {
             self.drills
                 .get(index)
                 .and_then(Option::as_ref)
-                .map_or_else(Default::default, |drill| (drill.plan.title.clone(), takes(&drill.plan)))
+                .map_or_else(Default::default, |drill| (drill.plan.shown().to_owned(), takes(&drill.plan)))
         })
     }
 

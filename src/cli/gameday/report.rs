@@ -5,14 +5,16 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::super::args::{DayFormat, GamedayReport};
+use super::super::debrief;
 use super::super::exit::Exit;
 use super::super::history::word as judged;
 use super::super::out::{Voice, print, say};
 use super::super::store as runs_store;
 use super::{read_file, store};
-use crate::gameday::{Day, DayReport, Entry, Finding, Happened, Item, Log, Noted, Previous, Read, Row, Stands};
+use crate::gameday::{self, Day, DayReport, Entry, Finding, Happened, Log, Noted, Previous, Read, Row, Said, Stands};
 use crate::measure;
 use crate::report::gameday as rendered;
+use crate::response::debrief::Item;
 use crate::score::{TeamVerdict, score};
 
 /// `firedrill gameday report DAY`.
@@ -86,7 +88,7 @@ fn at(noted: &Noted) -> Option<Timestamp> {
     noted.wall.parse().ok()
 }
 
-fn entry(number: usize, item: &Item, stands: &Stands, day: &mut DayReport, runs: &Path) -> Entry {
+fn entry(number: usize, item: &gameday::Item, stands: &Stands, day: &mut DayReport, runs: &Path) -> Entry {
     let title = item.run.clone().unwrap_or_else(|| if item.pause.is_some() { "Break".into() } else { "Debrief".into() });
     let mut entry = Entry { number, title, drill: item.run.is_some(), ..Entry::default() };
     (entry.stands, entry.told) = match stands {
@@ -135,6 +137,15 @@ fn judge(dir: &Path, entry: &mut Entry, day: &mut DayReport) {
             None => day.findings.push(Finding { risk, text, items: vec![entry.number] }),
         }
     }
+    for written in debrief::of(dir).entries {
+        let (sort, text) = match written.item {
+            Item::Well(text) => ("went well", text),
+            Item::Surprise(text) => ("surprised us", text),
+            Item::Change(text) => ("to change", text),
+            Item::Action(action) => ("action", format!("{} ({}, by {})", action.text, action.owner, action.due)),
+        };
+        day.debrief.push(Said { item: entry.number, sort: sort.to_owned(), text });
+    }
     let Ok(start) = facts.run.started_at.parse::<Timestamp>() else { return };
     for moment in &facts.timeline {
         let ago = jiff::SignedDuration::from_nanos(i64::try_from(moment.at.0).unwrap_or(i64::MAX));
@@ -147,8 +158,8 @@ fn judge(dir: &Path, entry: &mut Entry, day: &mut DayReport) {
 /// The lines of the day's own log.
 fn told(read: &Read, log: &Log) -> Vec<Row> {
     let named = |item: &usize| match item.checked_sub(1).and_then(|n| read.day.agenda.get(n)) {
-        Some(Item { run: Some(_), .. }) => format!("drill {item}"),
-        Some(Item { pause: Some(_), .. }) => "the break".to_owned(),
+        Some(gameday::Item { run: Some(_), .. }) => format!("drill {item}"),
+        Some(gameday::Item { pause: Some(_), .. }) => "the break".to_owned(),
         _ => "the debrief".to_owned(),
     };
     let row = |noted: &Noted| {

@@ -50,7 +50,7 @@ fn agenda(day: &DayReport) -> Markup {
                     @for entry in &day.agenda {
                         tr {
                             td.n { (entry.number) }
-                            td { span.tag { (words(&entry.title)) } @for why in &entry.why { span.why { (words(why)) } } }
+                            td { strong { (words(&entry.title)) } @for why in &entry.why { span.why { (words(why)) } } }
                             td { (verdict(entry)) }
                             td { @if let Some(run) = &entry.run { a href=(format!("../../runs/{run}/report.html")) { (words(run)) } } }
                         }
@@ -78,7 +78,7 @@ fn timeline(day: &DayReport) -> Markup {
     html! {
         section.scroll tabindex="0" aria-label="Timeline" {
             table {
-                thead { tr { th scope="col" { "When" } th.n scope="col" { "Drill" } th scope="col" { "What" } th scope="col" { "" } th scope="col" { "Source" } } }
+                thead { tr { th scope="col" { "When" } th.n scope="col" { "Drill" } th scope="col" { "What" } th scope="col" { "Told" } th scope="col" { "Source" } } }
                 tbody {
                     @for row in day.timeline.iter().take(MOST_LINES) {
                         tr {

@@ -13,6 +13,7 @@ font-variant-numeric:tabular-nums;overflow-wrap:break-word}
 main{max-width:1320px;margin:0 auto;padding:clamp(20px,4vw,56px) clamp(16px,4vw,64px) 96px}
 h1,h2,h3{font-size:15px;line-height:1.4;margin:0;font-weight:650}
 p{margin:0 0 .7em;max-width:74ch}p:last-child{margin-bottom:0}
+a{color:var(--accent)}
 ul{margin:0;padding-left:1.15em}li{margin:0 0 .3em}
 code,pre{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 .note,.meta,small,th,td,dl,summary,figcaption,.label{font-size:13px}
