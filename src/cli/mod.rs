@@ -18,6 +18,7 @@ mod helper;
 mod history;
 mod hlog;
 pub mod init;
+mod keys;
 pub mod kinds;
 pub mod known;
 mod lead;
@@ -27,11 +28,13 @@ pub mod many;
 pub mod metrics;
 mod named;
 mod notices;
+mod onlooker;
 mod out;
 mod people;
 mod pin;
 mod plan;
 mod policy;
+mod practice;
 mod release;
 mod run;
 mod runbook;
@@ -72,6 +75,7 @@ pub fn main() -> std::process::ExitCode {
 fn dispatch(verb: Verb, voice: Voice) -> Exit {
     match verb {
         Verb::Demo(args) => demo::demo(&args, voice),
+        Verb::Practice(args) => practice::practice(&args, voice),
         Verb::Check(args) => verbs::check(&args, voice),
         Verb::Plan(args) => plan::plan(&args, voice),
         Verb::Run(args) => run::run_file(&args, voice),

@@ -14,6 +14,7 @@ use super::load::{Loaded, load};
 use super::many::repeat;
 use super::metrics::Meters;
 use super::notices::Notices;
+use super::onlooker::{Onlooker, show};
 use super::out::{Voice, can_ask, confirm, print, say, stream};
 use super::view::{Style, View};
 use super::{blind, calibrate, debrief, hearing, hlog, lever, policy, runtime, signals, store};
@@ -32,9 +33,6 @@ use crate::score::{Score, score};
 use crate::state::RunState;
 use crate::sys::surroundings::Surroundings;
 use crate::sys::{Clock, clock};
-
-/// How often the view looks.
-const LOOK: Span = Span::millis(50);
 
 /// The path of this binary, also when it was replaced meanwhile.
 pub fn own_exe() -> PathBuf {
@@ -98,15 +96,22 @@ pub fn run_file(args: &Run, mut voice: Voice) -> Exit {
 
 /// Runs an accepted scenario, whoever made it.
 pub fn drill(loaded: Loaded, runs: &Path, output: Format, metrics: &MetricsTo, voice: Voice) -> Exit {
-    drill_in(loaded, runs, Some(output), metrics, voice).0
+    drill_in(loaded, runs, Some(output), metrics, voice, None).0
 }
 
 /// The same without its report on stdout; with its run directory, where it has one.
 pub fn drill_quietly(loaded: Loaded, runs: &Path, metrics: &MetricsTo, voice: Voice) -> (Exit, Option<PathBuf>) {
-    drill_in(loaded, runs, None, metrics, voice)
+    drill_in(loaded, runs, None, metrics, voice, None)
 }
 
-fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, metrics: &MetricsTo, voice: Voice) -> (Exit, Option<PathBuf>) {
+/// The same with somebody who looks on in the place of the view.
+pub fn drill_before(onlooker: Box<dyn Onlooker>, loaded: Loaded, runs: &Path, voice: Voice) -> (Exit, Option<PathBuf>) {
+    drill_in(loaded, runs, None, &MetricsTo::default(), voice, Some(onlooker))
+}
+
+type Eyes = Option<Box<dyn Onlooker>>;
+
+fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, metrics: &MetricsTo, voice: Voice, eyes: Eyes) -> (Exit, Option<PathBuf>) {
     if let Some(engaged) = Registry::here().lever().look() {
         lever::refuse(&engaged, voice);
         return (Exit::CouldNotStart, None);
@@ -135,7 +140,7 @@ fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, metrics: &Metri
         Ok(meters) => meters,
         Err(exit) => return (exit, None),
     };
-    match of_loop.block_on(start_and_run(loaded, runs, voice, of_work.handle(), &meters)) {
+    match of_loop.block_on(start_and_run(loaded, runs, voice, eyes, of_work.handle(), &meters)) {
         Ok(Ran { dir, seen, notices }) => {
             let exit = conclude_run(&dir, &plan, &seen, &meters, output, voice);
             of_work.block_on(meters.close(voice));
@@ -159,7 +164,7 @@ struct Ran {
 }
 
 /// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end.
-async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle, meters: &Meters) -> Result<Ran, String> {
+async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, eyes: Eyes, work: &Handle, meters: &Meters) -> Result<Ran, String> {
     let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
     let id = store::new_id();
     let (plan_text, digest) = loaded.plan.to_text().map_err(|error| fail(&error))?;
@@ -195,7 +200,8 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, work: &Handle,
     };
     let style = Style { live: voice.live, colour: voice.colour_err, width: voice.width, shared: voice.shared };
     let over = CancellationToken::new();
-    let viewer = work.spawn(show(View::new(Arc::clone(&plan), &id, style), notices, meters.clone(), looking, over.clone(), cx.clock));
+    let view = eyes.unwrap_or_else(|| Box::new(View::new(Arc::clone(&plan), &id, style)));
+    let viewer = work.spawn(show(view, notices, meters.clone(), looking, over.clone(), cx.clock));
     let mut state = RunState::default();
     let started = Event::RunStarted {
         schema: SCHEMA,
@@ -247,39 +253,6 @@ fn circumstances(runs: &Path, voice: Voice) -> Vec<Event> {
         known.push(Event::Note { text: format!("the watchdog may not outlive the runner: {}", doubt.what) });
     }
     known
-}
-
-/// Shows what happens, and keeps it for the case that the disk does not. Looks when it is time to: people cannot see that something is shown
-/// 50 ms late, and nobody is woken for every sample.
-async fn show(
-    mut view: View,
-    mut notices: Notices,
-    meters: Meters,
-    mut looking: mpsc::UnboundedReceiver<Entry>,
-    over: CancellationToken,
-    clock: Clock,
-) -> (Vec<Entry>, Notices) {
-    let mut seen = Vec::new();
-    view.head();
-    loop {
-        let ended = over.is_cancelled();
-        while let Ok(entry) = looking.try_recv() {
-            view.entry(&entry);
-            notices.entry(&entry);
-            meters.entry(&entry);
-            seen.push(entry);
-        }
-        if ended {
-            break;
-        }
-        view.tick(clock.now());
-        tokio::select! {
-            () = clock.sleep_until(clock.now() + LOOK) => {}
-            () = over.cancelled() => {}
-        }
-    }
-    view.finish();
-    (seen, notices)
 }
 
 /// Judges a run and writes its report files. A pure function of journal and plan, but for the files.
@@ -372,7 +345,7 @@ fn conclude_in(dir: &Path, plan: &Plan, entries: &[Entry], meters: &Meters, outp
 }
 
 /// A path as people like to paste it: relative where that is shorter.
-fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     std::env::current_dir()
         .ok()
         .and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf))

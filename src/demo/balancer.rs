@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,16 +12,17 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, extract};
 use bytes::Bytes;
 use http_body_util::Full;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::meter::{Meter, Page};
 use super::truth::Truth;
 use super::wire::{Answer, NoAnswer, once, request};
 use super::{DemoError, canary, listen, serve};
-use crate::base::Span;
+use crate::base::{At, Span};
 use crate::sys::clock;
 
 const LARGEST_REQUEST: usize = 1 << 20;
@@ -47,6 +48,12 @@ pub(super) struct Args {
     /// Good answers in a row after which a node is up.
     #[arg(long, default_value_t = 2)]
     rise: u32,
+    /// Forward to all nodes that are up in turn, instead of staying with one.
+    #[arg(long)]
+    spread: bool,
+    /// It ends when this directory is removed; only without `--truth`.
+    #[arg(long)]
+    lives_by: Option<PathBuf>,
     /// Where it writes what really happened.
     #[arg(long)]
     truth: Option<PathBuf>,
@@ -98,15 +105,19 @@ impl Seen {
 /// What the tasks of the balancer share.
 pub(super) struct Balancer {
     pub(super) args: Args,
-    up: Vec<std::sync::atomic::AtomicBool>,
+    up: Vec<AtomicBool>,
+    /// Taken out by an operator.
+    drained: Vec<AtomicBool>,
     current: AtomicUsize,
+    turn: AtomicUsize,
+    meter: Meter,
     pub(super) truth: Truth,
 }
 
 impl Balancer {
     /// Forwards one request: what every client gets, and the canary as well.
     pub(super) async fn forward(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Response {
-        let Some((_, to)) = self.args.nodes.get(self.current.load(Ordering::Relaxed)) else {
+        let Some((_, to)) = self.args.nodes.get(self.next()) else {
             return told(StatusCode::SERVICE_UNAVAILABLE, "no node is up");
         };
         let mut forwarded = request(method.as_str(), *to, path, Bytes::new());
@@ -126,14 +137,45 @@ impl Balancer {
         }
     }
 
+    /// Whether a node may be given requests.
+    fn usable(&self, node: usize) -> bool {
+        let is = |of: &[AtomicBool]| of.get(node).is_some_and(|is| is.load(Ordering::Relaxed));
+        is(&self.up) && !is(&self.drained)
+    }
+
+    /// Where the next request goes.
+    fn next(&self) -> usize {
+        if !self.args.spread {
+            return self.current.load(Ordering::Relaxed);
+        }
+        let (turn, nodes) = (self.turn.fetch_add(1, Ordering::Relaxed), self.args.nodes.len());
+        (0..nodes).map(|n| (turn + n) % nodes).find(|node| self.usable(*node)).unwrap_or(NONE)
+    }
+
     /// Stays with the node that is used while it is up; otherwise takes the first that is.
     fn choose(&self) {
-        let current = self.current.load(Ordering::Relaxed);
-        if self.up.get(current).is_some_and(|up| up.load(Ordering::Relaxed)) {
+        if self.usable(self.current.load(Ordering::Relaxed)) {
             return;
         }
-        let next = self.up.iter().position(|up| up.load(Ordering::Relaxed)).unwrap_or(NONE);
+        let next = (0..self.args.nodes.len()).find(|node| self.usable(*node)).unwrap_or(NONE);
         self.current.store(next, Ordering::Relaxed);
+    }
+
+    fn standing(&self) -> Value {
+        let named = |is: &[AtomicBool]| -> Vec<&str> {
+            let nodes = self.args.nodes.iter().zip(is).filter(|(_, is)| is.load(Ordering::Relaxed));
+            nodes.map(|((name, _), _)| name.as_str()).collect()
+        };
+        let mut standing = json!({ "up": named(&self.up), "forwards_to": self.name_of(self.current.load(Ordering::Relaxed)) });
+        if self.args.spread {
+            let recent = self.meter.recent();
+            standing["forwards_to"] = json!("all that are up, in turn");
+            standing["drained"] = json!(named(&self.drained));
+            standing["checked_every"] = json!(self.args.check_every.human());
+            standing["last_5s"] =
+                json!({ "requests": recent.asked, "failed": format!("{:.0}%", recent.failed * 100.0), "p90_ms": recent.p90.as_millis() });
+        }
+        standing
     }
 
     fn name_of(&self, node: usize) -> Option<&str> {
@@ -187,29 +229,54 @@ async fn forward(State(balancer): State<Arc<Balancer>>, request: Request) -> Res
         return told(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    balancer.forward(method, path, headers, body).await
+    let began = At(clock::mono_ns());
+    let response = balancer.forward(method, path, headers, body).await;
+    balancer.meter.answered(began, !response.status().is_server_error());
+    response
 }
 
 /// Answered by the balancer itself, whatever happens to the nodes.
 async fn about(extract::State(balancer): State<Arc<Balancer>>) -> Response {
-    let up: Vec<&str> = balancer
-        .args
-        .nodes
-        .iter()
-        .zip(&balancer.up)
-        .filter(|(_, up)| up.load(Ordering::Relaxed))
-        .map(|((name, _), _)| name.as_str())
-        .collect();
-    Json(json!({ "up": up, "forwards_to": balancer.name_of(balancer.current.load(Ordering::Relaxed)) })).into_response()
+    Json(balancer.standing()).into_response()
+}
+
+async fn metrics(extract::State(balancer): State<Arc<Balancer>>) -> Page {
+    let number = |is: &AtomicBool| f64::from(u8::from(is.load(Ordering::Relaxed)));
+    let each = |of: &[AtomicBool]| -> Vec<f64> { of.iter().map(number).collect() };
+    let named = |values: Vec<f64>| -> Vec<(&str, f64)> { balancer.args.nodes.iter().map(|(name, _)| name.as_str()).zip(values).collect() };
+    Page::default()
+        .recent("balancer", balancer.meter.recent())
+        .each("balancer_node_up", "Whether it believes a node to be up", "node", &named(each(&balancer.up)))
+        .each("balancer_node_drained", "Whether an operator took a node out", "node", &named(each(&balancer.drained)))
+}
+
+/// Takes a node out, or back in.
+async fn steer(extract::State(balancer): State<Arc<Balancer>>, extract::Path((what, node)): extract::Path<(String, String)>) -> Response {
+    let no = |status, why: &str| (status, Json(json!({ "why": why }))).into_response();
+    let Some(at) = balancer.args.nodes.iter().position(|(name, _)| *name == node) else {
+        return no(StatusCode::NOT_FOUND, "there is no such node");
+    };
+    let others = (0..balancer.args.nodes.len()).any(|other| other != at && balancer.usable(other));
+    match what.as_str() {
+        "drain" if !others => return no(StatusCode::CONFLICT, "no node would be left"),
+        "drain" => balancer.drained[at].store(true, Ordering::Relaxed),
+        "restore" => balancer.drained[at].store(false, Ordering::Relaxed),
+        _ => return no(StatusCode::NOT_FOUND, "a node can be asked to `drain`, and to `restore`"),
+    }
+    balancer.choose();
+    Json(balancer.standing()).into_response()
 }
 
 /// Runs the balancer until it is told to stop.
 pub(super) async fn run(args: Args) -> Result<(), DemoError> {
     let listener = listen(args.listen).await?;
     let truth = Truth::open(args.truth.as_deref())?;
-    let up = args.nodes.iter().map(|_| false.into()).collect();
+    let none = || args.nodes.iter().map(|_| false.into()).collect();
+    let (up, drained) = (none(), none());
     let path = args.truth.clone();
-    let balancer = Arc::new(Balancer { args, up, current: NONE.into(), truth });
+    let lives_by = path.clone().or(args.lives_by.clone());
+    let (current, turn, meter) = (NONE.into(), 0.into(), Meter::default());
+    let balancer = Arc::new(Balancer { args, up, drained, current, turn, meter, truth });
     let (failed, mut failure) = tokio::sync::mpsc::channel(1);
     for (node, (_, address)) in balancer.args.nodes.iter().enumerate() {
         let (balancer, address, failed) = (balancer.clone(), *address, failed.clone());
@@ -226,9 +293,10 @@ pub(super) async fn run(args: Args) -> Result<(), DemoError> {
             let _another_failed = failed.try_send(error);
         });
     }
-    let router = Router::new().route("/balancer", get(about)).fallback(forward).with_state(balancer.clone());
+    let own = Router::new().route("/balancer", get(about)).route("/metrics", get(metrics));
+    let router = own.route("/balancer/{what}/{node}", post(steer)).fallback(forward).with_state(balancer.clone());
     tokio::select! {
-        served = serve(listener, router, path.as_deref()) => served,
+        served = serve(listener, router, lives_by.as_deref()) => served,
         Some(error) = failure.recv() => Err(DemoError::file(path.as_deref().unwrap_or("the truth log".as_ref()))(error)),
     }
 }

@@ -5,11 +5,16 @@
 //! an append-only file and finds out about the death of the others the way real systems do, by refused connections and silence. Each process
 //! also writes a *truth log* that says what really happened, so that what a drill measured from outside can be compared with it.
 
+mod ask;
 mod balancer;
 mod canary;
 mod member;
+mod meter;
+mod monitor;
 mod node;
+mod rules;
 mod ship;
+mod shop;
 mod store;
 mod truth;
 mod vars;
@@ -63,6 +68,16 @@ pub enum DemoError {
         /// Counted from one.
         line: usize,
     },
+    /// One that was asked did not do it.
+    #[error("ask {to}{path}: {why}")]
+    Asked {
+        /// Who.
+        to: SocketAddr,
+        /// What.
+        path: String,
+        /// What came of it.
+        why: String,
+    },
     /// The files were removed under a running process: its drill is over.
     #[error("go on without {}: it was removed", .0.display())]
     Gone(PathBuf),
@@ -80,7 +95,12 @@ impl DemoError {
             }
             DemoError::NotLoopback(address) => Some(format!("write 127.0.0.1:{}", address.port())),
             DemoError::Damaged { path, .. } => Some(format!("remove {} and let the node copy its peer", path.display())),
-            DemoError::Listen { .. } | DemoError::Usage(_) | DemoError::File { .. } | DemoError::Gone(_) | DemoError::Start(_) => None,
+            DemoError::Listen { .. }
+            | DemoError::Usage(_)
+            | DemoError::File { .. }
+            | DemoError::Gone(_)
+            | DemoError::Asked { .. }
+            | DemoError::Start(_) => None,
         }
     }
 
@@ -103,6 +123,14 @@ enum Role {
     Balancer(balancer::Args),
     /// Keeps orders and the ledger, replicates them, takes over.
     Node(node::Args),
+    /// An instance of the shop that drills for practice are run on.
+    Shop(shop::Args),
+    /// What the shop has its orders paid by.
+    Payments(shop::payments::Args),
+    /// Scrapes the others and says which alerts fire.
+    Monitor(monitor::Args),
+    /// Asks one of the others something.
+    Ask(ask::Args),
 }
 
 /// Runs one process of the demonstration until it is told to stop. `args` are the words after `__demo`.
@@ -117,6 +145,10 @@ pub fn run(args: Vec<OsString>) -> Result<(), DemoError> {
         match args.role {
             Role::Balancer(args) => balancer::run(args).await,
             Role::Node(args) => node::run(args).await,
+            Role::Shop(args) => shop::run(args).await,
+            Role::Payments(args) => shop::payments::run(args).await,
+            Role::Monitor(args) => monitor::run(args).await,
+            Role::Ask(args) => ask::run(args).await,
         }
     })
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::member::{Member, Reception, Rules};
+use super::meter::Page;
 use super::store::{Entry, Store};
 use super::truth::Truth;
 use super::wire::{Role, Ship, Status};
@@ -264,6 +265,15 @@ async fn status(State(node): Shared) -> Response {
     Json(node.status()).into_response()
 }
 
+async fn metrics(State(node): Shared) -> Page {
+    let (status, serves) = (node.status(), node.lock().member.serves(now()));
+    Page::default()
+        .gauge("node_primary", "Whether it leads", f64::from(u8::from(status.role == Role::Primary)))
+        .gauge("node_serves", "Whether it takes orders", f64::from(u8::from(serves)))
+        .gauge("node_in_sync", "Whether the replica has everything that was acknowledged", f64::from(u8::from(status.in_sync)))
+        .gauge("node_entries", "Entries that it keeps", status.entries as f64)
+}
+
 /// The same on every node: what was built, not who answers.
 async fn version(State(node): Shared) -> Response {
     let replication = if node.lag().is_some() { "async" } else { "sync" };
@@ -309,6 +319,7 @@ fn router(node: &Arc<Node>) -> Router {
         .route("/health", get(health))
         .route("/status", get(status))
         .route("/version", get(version))
+        .route("/metrics", get(metrics))
         .route("/replicate", post(replicate))
         .layer(map_response_with_state(node.clone(), name_itself))
         .with_state(node.clone())

@@ -19,6 +19,7 @@ pub mod scrape;
 pub mod shim;
 pub mod socket;
 pub mod surroundings;
+pub mod terminal;
 pub mod timer;
 pub mod title;
 

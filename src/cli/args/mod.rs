@@ -10,6 +10,7 @@ mod metrics;
 mod modes;
 mod options;
 mod people;
+mod practice;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -24,6 +25,7 @@ pub use metrics::*;
 pub use modes::*;
 pub use options::*;
 pub use people::*;
+pub use practice::*;
 
 /// Game days you can trust: inject a fault, measure the recovery from outside, undo everything whatever dies, judge the claims.
 #[derive(Debug, Parser)]
@@ -79,6 +81,11 @@ pub enum Verb {
     /// Starts a primary, a replica and a load balancer on free ports of this machine, kills the primary, and judges whether checkout came back
     /// and no acknowledged order was lost. Takes about 25 seconds. What it shows is a demonstration, not evidence.
     Demo(Demo),
+    /// Practise alone: one of several drills, blind, with alerts, runbooks, hints that cost time, and a debrief
+    ///
+    /// Something goes wrong in a small shop that comes with firedrill, and nobody tells what. Takes about four minutes, needs neither root nor a
+    /// network, and is undone whatever happens. Exits as the run did: with 0 when everything was said and done in time.
+    Practice(Practice),
     /// Check scenario files: every problem of every file in one go
     ///
     /// Exits with 0 when all were accepted (warnings allowed), else with 10. Nothing is run and nothing is connected to.

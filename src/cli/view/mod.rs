@@ -15,7 +15,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use self::line::{Line, Look, Mood};
-use self::painter::Painter;
+pub(in crate::cli) use self::painter::Painter;
 use self::pulse::Pulse;
 use self::story::{Story, names};
 use super::out::{say, terminal_size};

@@ -8,7 +8,7 @@ use super::line::columns_of;
 
 /// A terminal, and what was last drawn at its end.
 #[derive(Debug)]
-pub(super) struct Painter<W> {
+pub(in crate::cli) struct Painter<W> {
     out: W,
     columns: usize,
     rows: usize,
@@ -17,23 +17,23 @@ pub(super) struct Painter<W> {
 
 impl<W: Write> Painter<W> {
     /// Nothing drawn yet.
-    pub(super) fn new(out: W, columns: usize, rows: usize) -> Painter<W> {
+    pub(in crate::cli) fn new(out: W, columns: usize, rows: usize) -> Painter<W> {
         Painter { out, columns, rows, lower: Vec::new() }
     }
 
     /// The size of the terminal now.
-    pub(super) fn resize(&mut self, columns: usize, rows: usize) {
+    pub(in crate::cli) fn resize(&mut self, columns: usize, rows: usize) {
         (self.columns, self.rows) = (columns, rows);
     }
 
     /// Writes lines that stay, above the others.
-    pub(super) fn above(&mut self, lines: &[String]) {
+    pub(in crate::cli) fn above(&mut self, lines: &[String]) {
         let lower = self.lower.clone();
         self.frame(lines, lower);
     }
 
     /// Draws the lower lines anew.
-    pub(super) fn lower(&mut self, mut lines: Vec<String>) {
+    pub(in crate::cli) fn lower(&mut self, mut lines: Vec<String>) {
         // What has scrolled away cannot be drawn over: never more than the terminal holds.
         lines.truncate(self.rows.saturating_sub(1));
         if lines != self.lower {

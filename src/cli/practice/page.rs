@@ -1,0 +1,82 @@
+//! How the participant's terminal is set: words wrapped to its width, and nothing that steers it. Pure.
+
+/// Narrowest that is set for.
+const NARROW: usize = 24;
+
+/// The text in lines of at most so many columns; all but the first begin with so many blanks. A line that is one long word is broken.
+pub fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let width = width.max(NARROW);
+    let mut lines = vec![String::new()];
+    let mut fresh = true;
+    for word in text.split(' ') {
+        let mut word: String = word.chars().filter(|c| !c.is_control()).collect();
+        loop {
+            let Some(last) = lines.last_mut() else { break };
+            let gap = usize::from(!fresh);
+            let room = width.saturating_sub(last.chars().count() + gap);
+            let long = word.chars().count();
+            if long <= room {
+                last.push_str(&" ".repeat(gap));
+                last.push_str(&word);
+                fresh = false;
+                break;
+            }
+            if fresh {
+                // Longer than a whole line.
+                let cut: String = word.chars().take(room.max(1)).collect();
+                word = word.chars().skip(room.max(1)).collect();
+                last.push_str(&cut);
+            }
+            lines.push(" ".repeat(indent.min(width / 2)));
+            fresh = true;
+        }
+    }
+    lines
+}
+
+/// Two columns: a word, and what it means.
+pub fn row(word: &str, meaning: &str, column: usize, width: usize) -> Vec<String> {
+    let padded = format!("{word:column$}");
+    if column + 20 > width {
+        let mut lines = wrap(&format!("  {word}"), width, 2);
+        lines.extend(wrap(&format!("    {meaning}"), width, 4));
+        return lines;
+    }
+    wrap(&format!("  {padded}  {meaning}"), width, column + 4)
+}
+
+/// The end of a text that is too long for a line, with a sign that something is missing.
+pub fn tail(text: &str, width: usize) -> String {
+    let count = text.chars().count();
+    if count <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().skip(count - width.saturating_sub(1)).collect();
+    format!("…{kept}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn words_are_wrapped_and_a_long_one_is_broken() {
+        assert_eq!(wrap("aaaa bbbb cccc dddd eeee ffff", 24, 2), ["aaaa bbbb cccc dddd eeee", "  ffff"]);
+        let long = "x".repeat(60);
+        assert_eq!(wrap(&long, 24, 2).concat().replace(' ', ""), long);
+        assert_eq!(row("a, ack", "you take the page", 10, 80), ["  a, ack      you take the page"]);
+        assert_eq!(row("a, ack", "you take the page", 30, 40), ["  a, ack", "    you take the page"]);
+        assert_eq!(tail("abcdef", 4), "…def");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_too_wide_and_nothing_is_lost(text in "[a-zä ]{0,200}", width in 24usize..100, indent in 0usize..20) {
+            let lines = wrap(&text, width, indent);
+            prop_assert!(lines.iter().all(|line| line.chars().count() <= width), "{:?}", lines);
+            let bare = |text: &str| text.replace(' ', "");
+            prop_assert_eq!(bare(&lines.concat()), bare(&text));
+        }
+    }
+}
