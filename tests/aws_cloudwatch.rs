@@ -212,8 +212,9 @@ fn an_alarm_that_must_fire_becomes_time_to_detect_with_bounds_of_our_own_looks()
     assert!(when["lo"].as_u64().unwrap() > 0 && when["hi"].as_u64() > when["lo"].as_u64(), "{when}");
     let report = done.json();
     let detected = &report["team"]["expectations"]["detected"];
-    assert!(report["team"].to_string().contains("detected") && !detected.to_string().contains("missed"), "{}", report["team"]);
-    println!("{detected}");
+    assert_eq!((&detected["verdict"], &detected["source"]), (&Value::from("on_time"), &Value::from("cloudwatch")), "{}", report["team"]);
+    let (lo, hi) = (detected["observed"]["lo_mono_ns"].as_u64().unwrap(), detected["observed"]["hi_mono_ns"].as_u64().unwrap());
+    assert!(lo < hi, "{detected}");
     assert!(!double.operations().is_empty() && double.operations()[0] == "GetCallerIdentity");
     assert!(ended(&double));
 }

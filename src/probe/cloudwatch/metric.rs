@@ -133,7 +133,8 @@ impl MetricSpec {
             Some(expression) => self.several(expression, &mut out),
         }
         let seconds = self.period.0 / 1_000_000_000;
-        let whole = self.period.0 % 1_000_000_000 == 0 && ([1, 5, 10, 20, 30].contains(&seconds) || seconds > 0 && seconds % 60 == 0);
+        let whole = self.period.0.is_multiple_of(1_000_000_000)
+            && ([1, 5, 10, 20, 30].contains(&seconds) || seconds > 0 && seconds.is_multiple_of(60));
         if !whole || seconds > 86_400 {
             out.push(
                 Problem::new("/period", "CloudWatch has no such period").help("write 1s, 5s, 10s, 20s, 30s or whole minutes, up to a day"),
