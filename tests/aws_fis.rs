@@ -685,6 +685,11 @@ fn the_double_speaks_as_the_service_models_say() {
         return;
     }
     let double = Double::start(Duration::from_millis(600));
+    double.with(|world| {
+        world.cloudwatch.alarm("shop-errors", "OK");
+        world.cloudwatch.composite("shop", &["shop-errors"]);
+        world.cloudwatch.put("Errors", 60.0, 7.0);
+    });
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/peer.py");
     let done = Command::new("python3").arg(script).envs(double.environment()).stdin(Stdio::null()).output().unwrap();
     assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
@@ -702,6 +707,8 @@ fn the_double_speaks_as_the_service_models_say() {
         "ListExperiments",
         "StopExperiment",
         "ListExperimentResolvedTargets",
+        "DescribeAlarms",
+        "GetMetricData",
     ] {
         assert!(asked.contains(operation), "{operation} was not held against the model");
     }

@@ -32,6 +32,7 @@ impl World {
             base_dir: Arc::new(dir.path().to_owned()),
             exe: Arc::new(assert_cmd::cargo::cargo_bin!("firedrill").to_owned()),
             secrets: Arc::default(),
+            account: None,
             cancel: tokio_util::sync::CancellationToken::new(),
         };
         World { cx, dir }

@@ -87,6 +87,7 @@ async fn only_what_sns_signs_is_believed() {
         base_dir: Arc::new(PathBuf::from("/")),
         exe: Arc::new(PathBuf::from("/bin/firedrill")),
         secrets: Arc::default(),
+        account: None,
         cancel: Default::default(),
     };
     let (ask, mut told) = mpsc::channel(64);

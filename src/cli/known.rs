@@ -46,7 +46,7 @@ fn of_probe(kind: &'static dyn ErasedProbe) -> KnownKind {
         needs_declared_undo: Box::new(|_| false),
         reads_back: true,
         confirm: Default::default(),
-        in_account: false,
+        in_account: kind.in_account(),
         fields: kind.fields().iter().map(|(name, _)| (*name).to_owned()).collect(),
         ledger: kind.ledger(),
         cleans_up: Box::new(|spec| kind.cleans_up(spec)),

@@ -198,7 +198,12 @@ async fn next_news(prober: &mut Option<Prober>) -> Option<News> {
 fn may_follow_the_end(event: &Event) -> bool {
     matches!(
         event,
-        Event::Undoing { .. } | Event::UndoFailed { .. } | Event::Undone { .. } | Event::LeftTo { .. } | Event::JournalPoisoned { .. }
+        Event::Undoing { .. }
+            | Event::UndoFailed { .. }
+            | Event::Undone { .. }
+            | Event::CutShort(_)
+            | Event::LeftTo { .. }
+            | Event::JournalPoisoned { .. }
     )
 }
 

@@ -14,9 +14,9 @@ use super::lost;
 use crate::base::{At, Span};
 use crate::event::{Entry, Event, Outcome, Role};
 use crate::journal::{self, Journal, JournalError, PLAN, Read, RunLock};
-use crate::plan::{Plan, SecretRef};
+use crate::plan::{AwsPlan, Plan, SecretRef};
 use crate::state::{Illegal, Item, ItemPhase, RunState};
-use crate::sys::{Clock, Cx, Secret, clock, process};
+use crate::sys::{Clock, Cx, Place, Secret, clock, process};
 
 /// What can go wrong before anything is undone: reads after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +154,12 @@ async fn let_injections_end(cx: &Cx, state: &RunState) {
     }
 }
 
+/// Where a plan acts.
+fn place_of(plan: &AwsPlan) -> Place {
+    let at = plan.place.clone();
+    Place { account: at.account, region: at.region, profile: at.profile, role: at.role, external_id: at.external_id }
+}
+
 /// The door to the world for a run of this plan.
 pub fn cx_for(plan: &Plan, run: &str, run_dir: &Path, exe: PathBuf, clock: Clock) -> Cx {
     let base = PathBuf::from(&plan.base_dir);
@@ -176,6 +182,7 @@ pub fn cx_for(plan: &Plan, run: &str, run_dir: &Path, exe: PathBuf, clock: Clock
         base_dir: Arc::new(base),
         exe: Arc::new(exe),
         secrets: Arc::new(secrets),
+        account: plan.aws.as_ref().map(|aws| Arc::new(place_of(aws))),
         cancel: CancellationToken::new(),
     }
 }

@@ -151,6 +151,7 @@ mod tests {
             base_dir: Arc::new("/srv".into()),
             exe: Arc::new("/bin/false".into()),
             secrets: Arc::new(secrets.into()),
+            account: None,
             cancel: Default::default(),
         }
     }

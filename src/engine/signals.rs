@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::act::Act;
-use super::pagerduty;
+use super::{alarms, pagerduty};
 use crate::base::Span;
 use crate::event::Event;
 use crate::plan::{Condition, Expect, SignalPlan};
@@ -13,6 +13,9 @@ use crate::sys::clock;
 
 /// Asks a source every so often until cancelled; reports what changes.
 pub(super) async fn watch(act: Act, id: String, plan: SignalPlan) {
+    if plan.kind == "cloudwatch" {
+        return alarms::watch(act, id, plan).await;
+    }
     if plan.kind == "pagerduty" {
         return pagerduty::watch(act, id, plan).await;
     }

@@ -3,7 +3,7 @@
 use super::act::{Act, VERIFY_EVERY, VERIFY_WITHIN, within};
 use super::ledgers;
 use crate::base::{At, Interval};
-use crate::event::{DeclaredUndo, Event, UndoRecord};
+use crate::event::{CutShort, DeclaredUndo, Event, UndoRecord};
 use crate::fault::STEP_LIMIT;
 use crate::plan::Condition;
 use crate::probe;
@@ -25,6 +25,9 @@ impl Act {
         let id = id.to_owned();
         match outcome {
             Ok((when, seen)) => {
+                if let Some(why) = self.cut_short(record).await {
+                    self.happened(Event::CutShort(CutShort { id: id.clone(), why }));
+                }
                 self.let_go(&id);
                 self.happened(Event::Undone { id, when, seen });
             }
@@ -64,6 +67,11 @@ impl Act {
         }
         let ended = within(STEP_LIMIT, fault.ended(&record.detail, &self.cx)).await;
         Ok(Some(ended.ok().flatten().map_or_else(|| "verified".to_owned(), |how| format!("verified: {how}"))))
+    }
+
+    /// Why the fault was over before it was undone, where its kind can tell.
+    async fn cut_short(&self, record: &UndoRecord) -> Option<String> {
+        within(STEP_LIMIT, ledgers::by_kind(&record.kind)?.cut_short(&record.detail, &self.cx)).await.ok().flatten()
     }
 
     async fn see_undone(&self, record: &UndoRecord, lo: &mut At) -> Result<(Interval, String), String> {

@@ -3,6 +3,7 @@
 
 mod calibrated;
 mod contended;
+mod ending;
 mod legs;
 mod outcome;
 mod quiet;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use calibrated::Calibrated;
 pub use contended::Contended;
+pub use ending::CutShort;
 pub use legs::{Leg, Legs};
 pub use outcome::Outcome;
 pub use quiet::{Packed, Quiet};
@@ -360,6 +362,8 @@ pub enum Event {
         /// First sign of life after.
         to: At,
     },
+    /// A fault was over before anybody undid it.
+    CutShort(CutShort),
     /// The prober's threads waited for a processor.
     Contended(Contended),
     /// Wall time jumped against the monotonic clock.

@@ -96,6 +96,10 @@ pub trait Fault: Send + Sync + 'static {
     fn undo(&self, undo: &Self::Undo, cx: &Cx) -> impl Future<Output = Result<(), FaultError>> + Send;
     /// Whether the world is as it was.
     fn verify(&self, undo: &Self::Undo, cx: &Cx) -> impl Future<Output = Result<bool, FaultError>> + Send;
+    /// Why it was over before anybody undid it, once [`Fault::verify`] has agreed; nothing where it lasted as planned. Most kinds end with their undo.
+    fn cut_short(&self, _: &Self::Undo, _: &Cx) -> impl Future<Output = Option<String>> + Send {
+        std::future::ready(None)
+    }
     /// How it ended, for people, once [`Fault::verify`] has agreed. Most kinds have nothing to add.
     fn ended(&self, _: &Self::Undo, _: &Cx) -> impl Future<Output = Option<String>> + Send {
         std::future::ready(None)
@@ -197,6 +201,8 @@ pub trait ErasedFault: Send + Sync {
     fn undo<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, ()>;
     /// See [`Fault::verify`].
     fn verify<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, bool>;
+    /// See [`Fault::cut_short`].
+    fn cut_short<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Option<String>>;
     /// See [`Fault::ended`].
     fn ended<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Option<String>>;
 }
@@ -279,6 +285,9 @@ impl<F: Fault> ErasedFault for F {
     }
     fn verify<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, bool> {
         Box::pin(async move { Fault::verify(self, &decode(F::KIND, "undo data", undo)?, cx).await })
+    }
+    fn cut_short<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Option<String>> {
+        Box::pin(async move { Ok(Fault::cut_short(self, &decode(F::KIND, "undo data", undo)?, cx).await) })
     }
     fn ended<'a>(&'a self, undo: &'a Value, cx: &'a Cx) -> Step<'a, Option<String>> {
         Box::pin(async move { Ok(Fault::ended(self, &decode(F::KIND, "undo data", undo)?, cx).await) })

@@ -25,6 +25,7 @@ pub fn near(event: &Event) -> Option<Near> {
         | Event::Calibrated(_)
         | Event::Subject { .. } => None,
         Event::RunStarted { .. }
+        | Event::CutShort(_)
         | Event::WatchdogStarted { .. }
         | Event::BaselineStarted {}
         | Event::SteadyShown { .. }

@@ -53,6 +53,7 @@ pub(super) struct Item<'a> {
     pub not_confirmed: Option<&'a str>,
     pub failed: Option<&'a str>,
     pub not_run: Option<&'a str>,
+    pub cut_short: Option<&'a str>,
     pub undo_started: Option<At>,
     pub undone: Option<Interval>,
     pub left_to: Option<&'a str>,
@@ -228,6 +229,7 @@ impl<'a> Read<'a> {
                 i.tried.push(format!("attempt {attempt}: {error}"));
             }),
             Event::Undone { id, when, .. } => self.with(id, |i| (i.phase, i.undone) = ("undone", Some(*when))),
+            Event::CutShort(cut) => self.with(&cut.id, |i| i.cut_short = Some(cut.why.as_str())),
             Event::LeftTo { id, who } => self.with(id, |i| (i.phase, i.left_to) = ("left_to", Some(who.as_str()))),
             Event::NotRun { id, why } => {
                 let item = self.items.entry(id).or_default();

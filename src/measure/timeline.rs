@@ -128,6 +128,7 @@ fn fault(read: &Read<'_>, entry: &Entry) -> Option<Line> {
             line("undo failed", named(id, format!("attempt {attempt}: {error}{end}")))
         }
         Event::Undone { id, when, seen } if !support(id) => bounded("undone", named(id, seen.clone()), *when),
+        Event::CutShort(cut) => line("cut short", named(&cut.id, format!("over before it was undone: {}", cut.why))),
         Event::LeftTo { id, who } => line("left to", named(id, format!("undo is left to {who}, and was not seen to happen"))),
         _ => None,
     }

@@ -3,6 +3,7 @@
 
 use super::carried;
 use super::notify;
+use super::stops;
 use super::team;
 use super::{
     AvailabilityPlan, AwsPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan,
@@ -164,7 +165,7 @@ fn fault_plan(scenario: &Scenario, id: &Id, fault: &FaultDecl, known: &Known) ->
     let (confirm_every, confirm_within) = confirm.as_ref().map_or(own, |confirm| (confirm.every, confirm.within));
     FaultPlan {
         kind: fault.what.kind.clone(),
-        spec: fault.what.spec.clone(),
+        spec: stops::resolved(scenario, &fault.what.spec),
         at: Moment { after: point(scenario, word, None), plus },
         hold: hold(&fault.how.hold),
         confirm,

@@ -11,6 +11,7 @@ mod notify;
 pub mod pins;
 pub mod preview;
 mod ruled;
+mod stops;
 mod team;
 mod words;
 

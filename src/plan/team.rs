@@ -62,9 +62,9 @@ pub struct TeamPlan {
 /// A source of alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignalPlan {
-    /// `alertmanager`, `prometheus` or `pagerduty`.
+    /// `alertmanager`, `prometheus`, `cloudwatch` or `pagerduty`.
     pub kind: String,
-    /// Where it is; secrets stand in it as references.
+    /// Where it is; secrets stand in it as references. Of CloudWatch, the account and region in words.
     pub url: String,
     /// Request headers; secrets stand in them as references.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
@@ -72,6 +72,9 @@ pub struct SignalPlan {
     /// Only of these services; all where none is named. PagerDuty only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
+    /// Of CloudWatch, which alarms: names, or beginnings of names with a `*`; none means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
     /// How often it is asked.
     pub every: Span,
     /// How long one look may take.
@@ -274,7 +277,7 @@ pub(super) fn of(scenario: &Scenario) -> Option<TeamPlan> {
         shown_as: read::<String>(team, "shown_as").map(|text| crate::base::one_line(&text, 200)),
         roles: read(team, "roles").unwrap_or_default(),
         runbooks: read(team, "runbooks"),
-        signals: each(team, "signals", signal),
+        signals: each(team, "signals", |value| signal(scenario, value)),
         listen: team.get("listen").and_then(listen::listener),
         receive: each(team, "signals", listen::receiver),
         expect,
@@ -361,8 +364,9 @@ fn wrong_turn(scenario: &Scenario, value: &Value) -> Option<WrongTurnPlan> {
     })
 }
 
-fn signal(value: &Value) -> Option<SignalPlan> {
-    let (kind, spec) = ["alertmanager", "prometheus", "pagerduty"].into_iter().find_map(|kind| Some((kind, value.get(kind)?)))?;
+fn signal(scenario: &Scenario, value: &Value) -> Option<SignalPlan> {
+    let (kind, spec) =
+        ["alertmanager", "prometheus", "cloudwatch", "pagerduty"].into_iter().find_map(|kind| Some((kind, value.get(kind)?)))?;
     let mut headers: IndexMap<String, String> = read(spec, "headers").unwrap_or_default();
     let (mut url, mut every): (Option<String>, _) = (read(spec, "url"), ASK_EVERY);
     if kind == "pagerduty" {
@@ -370,12 +374,16 @@ fn signal(value: &Value) -> Option<SignalPlan> {
         headers.insert("accept".into(), "application/vnd.pagerduty+json;version=2".into());
         (url, every) = (url.or_else(|| Some(PAGERDUTY.to_owned())), ASK_PAGERDUTY_EVERY);
     }
+    if kind == "cloudwatch" {
+        url = scenario.aws.as_ref().map(|aws| format!("{} in {}", aws.account, aws.region));
+    }
     let every = read(value, "every").unwrap_or(every);
     Some(SignalPlan {
         kind: kind.to_owned(),
         url: url?,
         headers,
         services: read(spec, "services").unwrap_or_default(),
+        alarms: read(spec, "alarms").unwrap_or_default(),
         every,
         timeout: LOOK.min(every.times(5)).max(Span::millis(200)),
     })

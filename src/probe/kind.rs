@@ -29,6 +29,8 @@ pub trait Probe: Send + Sync + 'static {
     const FIELDS: &'static [(&'static str, &'static str)];
     /// Whether its samples are numbered writes.
     const LEDGER: bool = false;
+    /// Whether it asks in the AWS account that the scenario names.
+    const IN_ACCOUNT: bool = false;
     /// How often it asks when nobody says: times a second.
     const RATE_HZ: f64 = 20.0;
     /// What a scenario writes under the kind's key.
@@ -180,6 +182,8 @@ pub trait ErasedProbe: Send + Sync {
     fn check(&self, spec: &Value) -> Vec<Problem>;
     /// See [`Probe::LEDGER`].
     fn ledger(&self) -> bool;
+    /// See [`Probe::IN_ACCOUNT`].
+    fn in_account(&self) -> bool;
     /// See [`Probe::read_back`].
     ///
     /// # Errors
@@ -225,6 +229,9 @@ impl<P: Probe> ErasedProbe for P {
     }
     fn ledger(&self) -> bool {
         P::LEDGER
+    }
+    fn in_account(&self) -> bool {
+        P::IN_ACCOUNT
     }
     fn read_back(&self, spec: &Value, cx: &Cx) -> Result<ReadBack, String> {
         let spec: P::Spec = serde_json::from_value(cx.fill_value(spec)).map_err(|error| error.to_string())?;

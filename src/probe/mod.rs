@@ -4,6 +4,8 @@
 //! This room must never know the engine, the journal or faults.
 
 mod cleanup;
+#[cfg(feature = "aws")]
+mod cloudwatch;
 mod command;
 mod condition;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -41,6 +43,8 @@ mod wire;
 mod testing;
 
 pub use cleanup::{Removal, removal};
+#[cfg(feature = "aws")]
+pub use cloudwatch::firing;
 pub use condition::{Holds, Looked, NotHeld, look, read_text, wait_for};
 pub use error::{ProbeError, Why};
 pub use judge::{Answer, Judged, Wanted};
@@ -61,6 +65,10 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
     &grpc::GrpcHealth,
     &command::Command,
     &prometheus::Prometheus,
+    #[cfg(feature = "aws")]
+    &cloudwatch::Alarm,
+    #[cfg(feature = "aws")]
+    &cloudwatch::Metric,
     #[cfg(feature = "redis")]
     &redis::Redis,
     #[cfg(feature = "postgres")]
@@ -89,6 +97,10 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("ledger.redis", "redis"),
     #[cfg(not(feature = "postgres"))]
     ("ledger.postgres", "postgres"),
+    #[cfg(not(feature = "aws"))]
+    ("aws.cloudwatch.alarm", "aws"),
+    #[cfg(not(feature = "aws"))]
+    ("aws.cloudwatch.metric", "aws"),
 ];
 
 /// The kind of that name.

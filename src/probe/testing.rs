@@ -19,6 +19,7 @@ pub(super) fn cx() -> Cx {
         base_dir: Arc::new(std::env::temp_dir()),
         exe: Arc::new("/bin/false".into()),
         secrets: Arc::new([("path".to_owned(), Secret::Env("PATH".into())), ("gone".to_owned(), Secret::Env("NO_SUCH".into()))].into()),
+        account: None,
         cancel: tokio_util::sync::CancellationToken::new(),
     }
 }

@@ -32,13 +32,13 @@ pub const MOST_WRITES_PER_SECOND: f64 = 2_000.0;
 
 /// The rate of a probe kind that is given none.
 pub fn rate_of_kind(kind: &str) -> Rate {
-    let hz = if ["command", "ledger.command", "prometheus"].contains(&kind) { 1.0 } else { 20.0 };
+    let hz = if ["command", "ledger.command", "prometheus"].contains(&kind) || kind.starts_with("aws.") { 1.0 } else { 20.0 };
     Rate::per_second(hz).unwrap_or_else(|| unreachable!("a constant above zero"))
 }
 
-/// How long one look of a condition may take: a program needs longer to start than a connection.
+/// How long one look of a condition may take: a program needs longer to start than a connection, and AWS to say who is asking.
 pub fn look_timeout(kind: &str) -> Span {
-    if kind == "command" { Span::secs(5) } else { TIMEOUT }
+    if kind == "command" || kind.starts_with("aws.") { Span::secs(5) } else { TIMEOUT }
 }
 
 /// How long one look of a guard may take.

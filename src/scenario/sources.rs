@@ -42,6 +42,14 @@ struct Server {
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "gives its schema")]
 #[serde(deny_unknown_fields)]
+struct Alarms {
+    /// Which: names, or what names begin with, followed by `*`. Default: all.
+    alarms: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "gives its schema")]
+#[serde(deny_unknown_fields)]
 struct PagerDuty {
     /// A key of its REST API that may read: `${secret:ID}`.
     token: String,
@@ -92,6 +100,7 @@ pub fn sources(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static s
     vec![
         ("alertmanager", "Alertmanager's API v2: what it would tell somebody of", generator.subschema_for::<Server>().to_value()),
         ("prometheus", "the series `ALERTS` of Prometheus", generator.subschema_for::<Server>().to_value()),
+        ("cloudwatch", "alarms of the scenario's AWS account that are in ALARM", generator.subschema_for::<Alarms>().to_value()),
         ("pagerduty", "PagerDuty's API v2: open incidents, and who acknowledged them", generator.subschema_for::<PagerDuty>().to_value()),
         ("receive.alertmanager", "Alertmanager's webhook, by token", generator.subschema_for::<ByToken>().to_value()),
         ("receive.pagerduty", "PagerDuty's webhooks of version 3, signed", generator.subschema_for::<BySignature>().to_value()),

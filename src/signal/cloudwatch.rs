@@ -1,11 +1,11 @@
-//! CloudWatch alarms as SNS tells of them: the message within the envelope.
+//! CloudWatch alarms: as SNS tells of them, the message within the envelope; and as the account lists those in ALARM when it is asked.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::receive::Heard;
-use super::{CHARS, Firing};
+use super::{CHARS, Firing, MOST};
 use crate::base::one_line;
 
 /// An alarm that changed its state. Without data nothing is alarmed: that ends one.
@@ -35,9 +35,46 @@ pub(super) fn alarm(message: &str) -> Result<Heard, String> {
     Ok(Heard { firing, alert: Firing { name, labels, key, starts_at } })
 }
 
+/// Alarms that fire. Their name is the label `alertname`, as everywhere.
+pub(super) fn read(answer: &Value) -> Result<Vec<Firing>, String> {
+    let list = answer.as_array().ok_or("the answer is not a list of alarms")?;
+    list.iter().take(MOST).map(one).collect()
+}
+
+fn one(alarm: &Value) -> Result<Firing, String> {
+    let text = |key: &str| alarm[key].as_str().map(|text| one_line(text, CHARS));
+    let name = text("name").ok_or("an alarm has no name")?;
+    let mut labels = BTreeMap::from([("alertname".to_owned(), name.clone())]);
+    for key in ["account", "region", "type", "namespace", "metric"] {
+        labels.extend(text(key).map(|value| (key.to_owned(), value)));
+    }
+    let key = alarm["arn"].as_str().map_or_else(|| name.clone(), |arn| one_line(arn, 1_600));
+    Ok(Firing { name, labels, key, starts_at: text("since") })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_alarm_is_told_by_its_arn_and_named_as_an_alert() {
+        let arn = "arn:aws:cloudwatch:eu-west-1:111122223333:alarm:errors";
+        let answer = json!([{ "name": "errors\u{1b}[2J", "arn": arn, "since": "2026-11-27T03:00:22.912Z", "type": "metric",
+            "namespace": "Shop", "metric": "Errors", "account": "111122223333", "region": "eu-west-1" }]);
+        let found = read(&answer).unwrap();
+        assert_eq!((found[0].name.as_str(), found[0].key.as_str()), ("errors [2J", arn));
+        assert_eq!(found[0].starts_at.as_deref(), Some("2026-11-27T03:00:22.912Z"));
+        assert_eq!((found[0].labels["alertname"].as_str(), found[0].labels["metric"].as_str()), ("errors [2J", "Errors"));
+        assert_eq!(read(&json!([])).unwrap(), []);
+    }
+
+    #[test]
+    fn anything_else_is_an_error() {
+        for bad in [json!({}), json!([{}]), json!([1])] {
+            assert!(read(&bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_alarm_is_read() {

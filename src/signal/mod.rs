@@ -59,6 +59,7 @@ pub fn read(kind: &str, answer: &Value) -> Result<Vec<Firing>, String> {
     match kind {
         "alertmanager" => alertmanager::read(answer),
         "prometheus" => prometheus::read(answer),
+        "cloudwatch" => cloudwatch::read(answer),
         other => Err(format!("`{other}` is no kind of source")),
     }
 }

@@ -125,6 +125,7 @@ mod tests {
             exe: Arc::new(PathBuf::from("/bin/firedrill")),
             secrets: Arc::new(IndexMap::from([("path".to_owned(), Secret::Env("PATH".into()))])),
             clock: Clock::start(),
+            account: None,
             cancel: CancellationToken::new(),
         }
     }

@@ -13,6 +13,7 @@ pub mod files;
 pub mod fill;
 pub mod helper;
 pub mod http;
+mod place;
 pub mod ports;
 pub mod process;
 pub mod scrape;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use clock::Clock;
 pub use fill::FillError;
+pub use place::Place;
 
 /// What everything that acts on the world is given. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct Cx {
     pub exe: Arc<PathBuf>,
     /// Where secrets come from: id → reference.
     pub secrets: Arc<IndexMap<String, Secret>>,
+    /// The AWS account that the scenario names, where it names one: nobody enters another.
+    pub account: Option<Arc<Place>>,
     /// Cancelled when the present action must end now.
     pub cancel: CancellationToken,
 }

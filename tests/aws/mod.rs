@@ -9,6 +9,7 @@
     reason = "a test may break off anywhere and waits on real processes; every file uses another part"
 )]
 
+pub mod cloudwatch;
 pub mod fis;
 
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ type Hook = Box<dyn Fn(usize, &str) + Send>;
 /// What the double knows.
 pub struct World {
     pub fis: Fis,
+    pub cloudwatch: cloudwatch::CloudWatch,
     pub calls: Vec<Call>,
     /// What goes wrong with the next calls of an operation; `*` is any.
     pub troubles: BTreeMap<String, Vec<Trouble>>,
@@ -101,6 +103,7 @@ impl Double {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let world = Arc::new(Mutex::new(World {
             fis: Fis::new(minute),
+            cloudwatch: cloudwatch::CloudWatch::default(),
             calls: Vec::new(),
             troubles: BTreeMap::new(),
             limit: None,
@@ -117,7 +120,7 @@ impl Double {
         runtime.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(10)).await;
-                ticking.lock().unwrap().fis.tick();
+                ticking.lock().unwrap().tick();
             }
         });
         Double { url, world, runtime: Some(runtime) }
@@ -176,6 +179,7 @@ pub struct Asked<'a> {
 enum Protocol {
     Query,
     Json,
+    Cbor,
     Rest,
 }
 
@@ -187,6 +191,9 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
 fn operation_of(method: &Method, path: &[&str], headers: &HeaderMap, body: &[u8]) -> (Protocol, String) {
     if let Some(target) = headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return (Protocol::Json, target.rsplit('.').next().unwrap().to_owned());
+    }
+    if headers.get("smithy-protocol").is_some_and(|protocol| protocol == "rpc-v2-cbor") {
+        return (Protocol::Cbor, path.last().copied().unwrap_or_default().to_owned());
     }
     let rest = |name: &str| (Protocol::Rest, name.to_owned());
     match (method.as_str(), path) {
@@ -232,6 +239,12 @@ fn admitted(world: &World, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 impl World {
+    /// Time passes; what CloudWatch says stops experiments.
+    fn tick(&mut self) {
+        self.fis.alarms.extend(self.cloudwatch.firing());
+        self.fis.tick();
+    }
+
     fn next_trouble(&mut self, operation: &str) -> Option<Trouble> {
         let now = self.born.elapsed();
         let lately = self.calls.iter().filter(|call| call.trouble.is_none() && call.at + Duration::from_secs(1) > now).count();
@@ -263,6 +276,7 @@ impl World {
             }
             "AssumeRole" => Err(Refusal(403, "AccessDenied", "alice is not authorized to perform: sts:AssumeRole".into())),
             "GetResources" => self.fis.resources(&asked.body),
+            "DescribeAlarms" | "GetMetricData" => self.cloudwatch.act(operation, &asked.body),
             _ => self.fis.act(operation, asked),
         }
     }
@@ -273,7 +287,11 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri
     let (protocol, operation) = operation_of(&method, &path, &headers, &body);
     let form = if matches!(protocol, Protocol::Query) { String::from_utf8_lossy(&body).into_owned() } else { String::new() };
     let caller = signer(&headers).map(|(key, _)| key).unwrap_or_default();
-    let asked = Asked { path, query: pairs(uri.query().unwrap_or(&form)), body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
+    let document = match protocol {
+        Protocol::Cbor => cloudwatch::decode(&body).unwrap_or_default(),
+        _ => serde_json::from_slice(&body).unwrap_or_default(),
+    };
+    let asked = Asked { path, query: pairs(uri.query().unwrap_or(&form)), body: document };
     let mut world = world.lock().unwrap();
     let trouble = world.next_trouble(&operation);
     let at = world.born.elapsed();
@@ -304,6 +322,7 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri
             );
             text(status, "text/xml", None, error)
         }
+        (Protocol::Cbor, done) => cbor(done),
         (Protocol::Json, Ok(document)) => text(200, "application/x-amz-json-1.1", None, document.to_string()),
         (_, Ok(document)) => text(200, "application/json", None, document.to_string()),
         (_, Err(Refusal(status, code, message))) => {
@@ -316,6 +335,17 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri
 fn broken() -> Response<Body> {
     let stream = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the connection is broken")) });
     Response::builder().header("content-length", "100").body(Body::from_stream(stream)).unwrap()
+}
+
+fn cbor(done: Answer) -> Response<Body> {
+    let (status, document) = match done {
+        Ok(document) => (200, document),
+        Err(Refusal(status, code, message)) => (status, json!({ "__type": code, "message": message })),
+    };
+    let mut body = Vec::new();
+    cloudwatch::encode(&document, &mut body);
+    let response = Response::builder().status(status).header("content-type", "application/cbor").header("smithy-protocol", "rpc-v2-cbor");
+    response.header("x-amzn-requestid", "00000000-0000-0000-0000-000000000000").body(Body::from(body)).unwrap()
 }
 
 fn text(status: u16, kind: &str, error: Option<&str>, body: String) -> Response<Body> {

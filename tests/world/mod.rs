@@ -37,6 +37,7 @@ impl World {
             base_dir: Arc::new(dir.path().to_owned()),
             exe: Arc::new(assert_cmd::cargo::cargo_bin!("firedrill").to_owned()),
             secrets: Arc::default(),
+            account: None,
             cancel: tokio_util::sync::CancellationToken::new(),
         };
         let journal = Journal::create(dir.path(), RunLock::take(dir.path()).expect("the lock")).expect("a journal");

@@ -47,6 +47,7 @@ impl Bench {
             base_dir: Arc::new(dir.clone()),
             exe: Arc::new(own_exe()),
             secrets: Arc::new(IndexMap::new()),
+            account: None,
             cancel: CancellationToken::new(),
         };
         Ok(Bench { dir, cx })

@@ -121,6 +121,7 @@ fn cx() -> Cx {
         base_dir: Arc::new(".".into()),
         exe: Arc::new(own_exe()),
         secrets: Arc::new(IndexMap::new()),
+        account: None,
         cancel: CancellationToken::new(),
     }
 }

@@ -212,6 +212,9 @@ impl Story {
                 let seen = if seen == "verified" { "verified: it is as it was before" } else { seen };
                 Line { bounds: took, ..line(at, "undone", Mood::Good, self.named(id, seen)) }
             }
+            Event::CutShort(cut) => {
+                line(at, "cut short", Mood::Bad, self.named(&cut.id, format!("over before it was undone: {}", cut.why)))
+            }
             Event::LeftTo { id, who } => line(at, "left to", Mood::Bad, self.named(id, format!("{who}; it was not seen to be undone"))),
             Event::Recovered { id, when } => {
                 let since = self.since_effect_of(id, *when);

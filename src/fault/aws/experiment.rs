@@ -1,7 +1,7 @@
 //! `aws.fis.experiment`: an experiment of AWS's Fault Injection Service. Started with a client token, so that a start that is repeated is one start;
 //! marked with a tag, so that a start whose answer was lost is found; stopped, seen to have ended, and its template removed where the drill made it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +24,8 @@ const LISTED_WITHIN: Span = Span::secs(4);
 const STOPPED_WITHIN: Span = Span::secs(18);
 /// What this very process has started, by mark: an abort stops it first and looks for it afterwards.
 static STARTED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+/// Marks of those that were still going when this very process told them to stop.
+static STOPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// How often it is looked at meanwhile.
 const LOOK_EVERY: Span = Span::millis(500);
 
@@ -146,7 +148,7 @@ impl Fault for FisExperiment {
         let end = clock::mono_ns().saturating_add(STOPPED_WITHIN.0);
         let known = STARTED.lock().unwrap_or_else(PoisonError::into_inner).get(&undo.mark).cloned();
         if let Some(id) = &known {
-            stop(&account, id).await?;
+            stop(&account, id, &undo.mark).await?;
         }
         let mut left = started(&account, &undo.mark, undo.template.as_deref()).await?;
         if left.experiments().next().is_none() {
@@ -155,7 +157,7 @@ impl Fault for FisExperiment {
             left = started(&account, &undo.mark, undo.template.as_deref()).await?;
         }
         for id in left.running.iter().filter(|id| known.as_ref() != Some(*id)) {
-            stop(&account, id).await?;
+            stop(&account, id, &undo.mark).await?;
         }
         while !left.running.is_empty() {
             if clock::mono_ns() >= end {
@@ -189,6 +191,16 @@ impl Fault for FisExperiment {
             return Ok(made(&account, &undo.mark, undo.template.as_deref()).await?.is_over());
         }
         Ok(true)
+    }
+
+    async fn cut_short(&self, undo: &Undo, _: &Cx) -> Option<String> {
+        let account = aws::open(&undo.place).await.ok()?;
+        let there = started(&account, &undo.mark, undo.template.as_deref()).await.ok()?;
+        let answer = account.fis.get_experiment().id(there.ended.first()?).send().await.ok()?;
+        // A process that did not start it cannot tell whose stop it was.
+        let began = STARTED.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&undo.mark);
+        let by_others = began && !STOPPED.lock().unwrap_or_else(PoisonError::into_inner).contains(&undo.mark);
+        answer.experiment().and_then(|experiment| look::cut_short(experiment, by_others))
     }
 
     async fn ended(&self, undo: &Undo, _: &Cx) -> Option<String> {
@@ -233,10 +245,14 @@ async fn template_of(account: &Account, id: &str) -> Result<Shape, FaultError> {
 }
 
 /// Tells AWS to stop an experiment. One that has ended meanwhile cannot be stopped, and need not be: the next look tells.
-async fn stop(account: &Account, id: &str) -> Result<(), FaultError> {
+async fn stop(account: &Account, id: &str, mark: &str) -> Result<(), FaultError> {
     match account.stop.stop_experiment().id(id).send().await.map_err(|error| failed("stop the experiment", &account.place, error)) {
         Err(error) if !error.is_missing() && !error.is_refused() => Err(error.into()),
-        _ => Ok(()),
+        Err(_) => Ok(()),
+        Ok(_) => {
+            STOPPED.lock().unwrap_or_else(PoisonError::into_inner).insert(mark.to_owned());
+            Ok(())
+        }
     }
 }
 

@@ -51,6 +51,21 @@ pub(super) fn words(experiment: &Experiment) -> String {
     format!("experiment {} {status}{why}; actions: {}", one_line(experiment.id().unwrap_or("?")), actions.join(", "))
 }
 
+/// Why an experiment ended before it was told to; nothing where it did as it was meant to. `by_others` says that nobody here has stopped it.
+pub(super) fn cut_short(experiment: &Experiment, by_others: bool) -> Option<String> {
+    let state = experiment.state()?;
+    let reason = state.reason().unwrap_or_default().to_lowercase();
+    let alarmed = reason.contains("stop condition");
+    let why = match state.status()? {
+        ExperimentStatus::Stopped if alarmed => "a stop condition ended it",
+        ExperimentStatus::Stopped if by_others => "somebody else stopped it",
+        ExperimentStatus::Failed => "it failed",
+        ExperimentStatus::Cancelled => "it was cancelled",
+        _ => return None,
+    };
+    Some(format!("{why}: {}", words(experiment)))
+}
+
 /// What AWS resolved its targets to.
 fn hit(resolved: &[ResolvedTarget]) -> String {
     let name = |target: &ResolvedTarget| {
@@ -100,6 +115,16 @@ mod tests {
         assert!(matches!(is("completed", "completed"), Seen::Biting(_)));
         assert!(matches!(is("completed", "skipped"), Seen::Failed(_)));
         assert!(matches!(is("stopped", "stopped"), Seen::Failed(_)));
+    }
+
+    #[test]
+    fn what_ended_before_its_time_is_told_from_what_was_stopped() {
+        let of = |status: &str, reason: &str, by_others| cut_short(&experiment(status, reason, "stopped"), by_others);
+        let alarmed = of("stopped", "Experiment halted by stop condition.", false).unwrap();
+        assert!(alarmed.starts_with("a stop condition ended it: experiment EXP1 stopped"), "{alarmed}");
+        assert!(of("stopped", "Experiment halted by a request to stop it.", false).is_none());
+        assert!(of("stopped", "Experiment halted by a request to stop it.", true).unwrap().starts_with("somebody else"));
+        assert!(of("failed", "", false).is_some() && of("completed", "", true).is_none() && of("running", "", true).is_none());
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub struct Spec {
     /// What it is done to, each by the name that actions use.
     #[serde(default)]
     pub targets: IndexMap<String, Target>,
-    /// CloudWatch alarms, by ARN, that stop the experiment by themselves, also when firedrill is dead.
+    /// CloudWatch alarms that stop the experiment by themselves, also when firedrill is dead: ARNs, or `{ guard: ID }` for the alarm of a guard.
     #[serde(default)]
-    pub stop_conditions: Vec<String>,
+    pub stop_conditions: Vec<Stop>,
     /// Why it may run without a stop condition; outside `laptop` and `test` there must be one of the two.
     #[serde(default)]
     pub without_stop_condition: Option<String>,
@@ -43,6 +43,24 @@ pub struct Spec {
     /// The report that AWS makes of it.
     #[serde(default)]
     pub report: Option<Report>,
+}
+
+/// An alarm that stops an experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Stop {
+    /// The alarm's ARN.
+    Arn(String),
+    /// The alarm of a guard of this scenario; in a plan its ARN stands here.
+    Guard(OfGuard),
+}
+
+/// A guard, by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfGuard {
+    /// A guard of kind `aws.cloudwatch.alarm`.
+    pub guard: String,
 }
 
 /// One action of an experiment.
@@ -241,7 +259,8 @@ impl Spec {
         if self.stop_conditions.len() > MOST_STOPS {
             out.push(Problem::new("/stop_conditions", format!("an experiment has at most {MOST_STOPS} of these")));
         }
-        for (n, alarm) in self.stop_conditions.iter().enumerate() {
+        for (n, stop) in self.stop_conditions.iter().enumerate() {
+            let Stop::Arn(alarm) = stop else { continue };
             if !is_arn(alarm) || !alarm.contains(":alarm:") {
                 out.push(
                     Problem::new(format!("/stop_conditions/{n}"), format!("`{alarm}` is no alarm's ARN"))

@@ -13,7 +13,7 @@ use aws_sdk_fis::types::{
     ReportConfigurationCloudWatchDashboardInput, ReportConfigurationS3OutputInput,
 };
 
-use super::spec::{Log, Report, Select, Spec};
+use super::spec::{Log, Report, Select, Spec, Stop};
 use crate::fault::FaultError;
 use crate::sys::aws::Account;
 
@@ -151,7 +151,8 @@ pub(super) fn create(spec: &Spec, about: &str, account: &Account) -> Result<Crea
     if spec.stop_conditions.is_empty() {
         request = request.stop_conditions(none.build().map_err(wrong)?);
     }
-    for alarm in &spec.stop_conditions {
+    for stop in &spec.stop_conditions {
+        let Stop::Arn(alarm) = stop else { return Err(FaultError::Other("describe the experiment: a guard has no alarm".into())) };
         let stop = CreateExperimentTemplateStopConditionInput::builder().source("aws:cloudwatch:alarm").value(alarm);
         request = request.stop_conditions(stop.build().map_err(wrong)?);
     }

@@ -85,6 +85,9 @@ fn judge(court: &Court<'_>, claim: &ClaimPlan, invalid: Option<&str>) -> ClaimFa
         by: claim.by.map(|by| rto::by(&case, by)),
         holds: claim.holds.iter().map(|(id, holds)| (id.to_string(), share::holds(&case, holds))).collect(),
     };
+    if let Some(why) = item.cut_short {
+        withhold(&mut facts, why);
+    }
     if let Some(why) = invalid {
         overrule(&mut facts, &part(Judged::Invalid, why));
     }
@@ -145,6 +148,13 @@ fn parts(facts: &mut ClaimFacts) -> Vec<&mut PartVerdict> {
 fn overrule(facts: &mut ClaimFacts, verdict: &PartVerdict) {
     for one in parts(facts) {
         one.clone_from(verdict);
+    }
+}
+
+/// A fault that was over before its time supports nothing; what it has refuted in that time stays refuted.
+fn withhold(facts: &mut ClaimFacts, why: &str) {
+    for one in parts(facts).into_iter().filter(|one| one.verdict == Judged::Passed) {
+        *one = part(Judged::Inconclusive, format!("the fault did not last as planned: {why}; so far: {}", one.why));
     }
 }
 

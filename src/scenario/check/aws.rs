@@ -1,27 +1,95 @@
 //! The AWS account: is it well written, and does anything need it that is not given one?
 
+use serde_json::Value;
+
 use super::super::finding::Finding;
 use super::super::known::Known;
-use super::super::model::{AwsDecl, Scenario};
-use super::at;
+use super::super::model::{AwsDecl, Observed, Scenario};
+use super::places::{Seen, looks};
+use super::{GUARD, at, names, unknown};
+use crate::base::Id;
+
+/// The kind of guard whose alarm can stop an experiment.
+const ALARM: &str = "aws.cloudwatch.alarm";
 
 pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
-    let mut out = Vec::new();
-    let acts = |kind: &str| known.fault(kind).is_some_and(|kind| kind.in_account);
+    let mut out = stops(s);
+    let users = users(s, known);
     match &s.aws {
         Some(aws) => out.extend(place(aws)),
-        None => out.extend(s.faults.iter().filter(|(_, fault)| acts(&fault.what.kind)).map(|(id, fault)| {
-            Finding::error(at(&["faults", id.as_str()]), format!("`{}` acts in an AWS account, and none is named", fault.what.kind), "in no account")
+        None => out.extend(users.iter().map(|(at, kind)| {
+            Finding::error(at, format!("`{kind}` acts in an AWS account, and none is named"), "in no account")
                 .on_key()
                 .help("add `aws: { account: \"111122223333\", region: eu-west-1 }` at the top: whoever is found to act in another account is refused")
         })),
     }
-    if let (Some(_), false) = (&s.aws, s.faults.values().any(|fault| acts(&fault.what.kind))) {
+    if s.aws.is_some() && users.is_empty() {
         out.push(
             Finding::warning("/aws", "nothing in this scenario acts in an AWS account", "used by nothing")
                 .on_key()
                 .help("remove it, or add an `aws.…` fault"),
         );
+    }
+    out
+}
+
+/// Everything that needs an account: where it stands, and its kind.
+fn users(s: &Scenario, known: &Known) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut add = |needed: bool, at: String, kind: &str| {
+        if needed {
+            out.push((at, kind.to_owned()));
+        }
+    };
+    let acts = |kind: &str| known.fault(kind).is_some_and(|kind| kind.in_account);
+    let asks = |kind: &str| known.probe(kind).is_some_and(|kind| kind.in_account);
+    for (id, fault) in &s.faults {
+        add(acts(&fault.what.kind), at(&["faults", id.as_str()]), &fault.what.kind);
+    }
+    for (id, probe) in &s.probes {
+        add(asks(&probe.what.kind), at(&["probes", id.as_str()]), &probe.what.kind);
+    }
+    for look in looks(s) {
+        if let Seen::Kind(what) = look.seen {
+            add(asks(&what.kind), look.at, &what.kind);
+        }
+    }
+    let signals = s.team.as_ref().and_then(|team| team.get("signals")).and_then(Value::as_object);
+    for (id, source) in signals.into_iter().flatten() {
+        add(source.get("cloudwatch").is_some(), at(&["team", "signals", id]), "cloudwatch");
+    }
+    out
+}
+
+/// Stop conditions that are taken from guards: the guard must be there, and be an alarm of CloudWatch.
+fn stops(s: &Scenario) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for (id, fault) in &s.faults {
+        let stops = fault.what.spec.get("stop_conditions").and_then(Value::as_array);
+        for (n, stop) in stops.into_iter().flatten().enumerate() {
+            let Some(guard) = stop.get("guard").and_then(Value::as_str) else { continue };
+            let place = at(&["faults", id.as_str(), &fault.what.kind, "stop_conditions", &n.to_string(), "guard"]);
+            let found = guard.parse::<Id>().ok().and_then(|id| s.guards.get(&id));
+            let Some(found) = found else {
+                out.push(unknown(place, &GUARD, guard, &names(&s.guards)));
+                continue;
+            };
+            let kind = match &found.what {
+                Observed::Kind(what) => what.kind.as_str(),
+                Observed::Probe(id) => s.probes.get(id).map_or("", |probe| probe.what.kind.as_str()),
+            };
+            if kind != ALARM {
+                out.push(
+                    Finding::error(
+                        place,
+                        format!("the guard `{guard}` is no CloudWatch alarm, and AWS can stop at nothing else"),
+                        "no alarm",
+                    )
+                    .also(at(&["guards", guard]), "declared here")
+                    .help(format!("guard with `{ALARM}: {{ name: … }}`, or write the ARN of an alarm")),
+                );
+            }
+        }
     }
     out
 }
@@ -130,6 +198,30 @@ mod tests {
             ..crate::scenario::known::KnownKind::plain("cloud.break", "breaks", serde_json::json!({}))
         });
         assert!(check(&s, &known).iter().any(|finding| finding.title.contains("none is named")));
+        s.aws = Some(aws());
+        assert_eq!(check(&s, &known), vec![]);
+    }
+
+    #[test]
+    fn a_stop_condition_is_taken_from_a_guard_that_is_an_alarm() {
+        use crate::scenario::model::Kinded;
+        use serde_json::json;
+        let mut s = scenario();
+        s.faults[0].what.spec = json!({ "stop_conditions": [{ "guard": "neighbour" }] });
+        assert!(stops(&s)[0].title.contains("no guard is called `neighbour`"), "{:?}", stops(&s));
+        s.faults[0].what.spec = json!({ "stop_conditions": ["arn:x", { "guard": "neighbours" }] });
+        assert!(stops(&s)[0].title.contains("is no CloudWatch alarm"), "{:?}", stops(&s));
+        assert!(stops(&s)[0].at.ends_with("/stop_conditions/1/guard"), "{:?}", stops(&s));
+        s.guards[0].what = Observed::Kind(Kinded { kind: ALARM.into(), spec: json!({ "name": "errors" }) });
+        assert_eq!(stops(&s), vec![]);
+    }
+
+    #[test]
+    fn alarms_and_sources_of_alarms_need_an_account_too() {
+        let mut s = scenario();
+        let known = super::super::sample::known();
+        s.team = Some(serde_json::json!({ "signals": { "alarms": { "cloudwatch": {} } } }));
+        assert!(check(&s, &known)[0].title.contains("`cloudwatch` acts in an AWS account"));
         s.aws = Some(aws());
         assert_eq!(check(&s, &known), vec![]);
     }

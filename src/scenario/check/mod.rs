@@ -64,6 +64,7 @@ const FAULT: Sort = Sort { one: "fault", many: "faults", section: "faults" };
 const SYSTEM: Sort = Sort { one: "system process", many: "system processes", section: "system" };
 const PROXY: Sort = Sort { one: "proxy", many: "proxies", section: "proxies" };
 const TARGET: Sort = Sort { one: "target", many: "targets", section: "targets" };
+const GUARD: Sort = Sort { one: "guard", many: "guards", section: "guards" };
 const SECRET: Sort = Sort { one: "secret", many: "secrets", section: "secrets" };
 
 /// A reference to something that is not there.

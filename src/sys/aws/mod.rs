@@ -13,8 +13,9 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_fis::config::retry::RetryPartition;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use serde::{Deserialize, Serialize};
+use tokio::runtime::{Handle, Id};
 
+pub use super::place::Place;
 pub use error::{AwsError, failed};
 
 /// How long a connection may take.
@@ -27,25 +28,8 @@ const CALL: Duration = Duration::from_secs(20);
 const TRIES: u32 = 4;
 /// How often a call is tried that stops something: it has a budget of its own, so that no other call can use it up.
 const TRIES_TO_STOP: u32 = 8;
-
-/// An account, and who acts in it: enough for a fresh process to go there again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Place {
-    /// The account's number.
-    pub account: String,
-    /// The region.
-    pub region: String,
-    /// The profile whose credentials are used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// The role that is assumed with them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// What the role's trust policy asks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<String>,
-}
+/// The most accounts that are held open, counted for each runtime: those that were opened first are forgotten.
+const MOST_OPENED: usize = 64;
 
 /// Clients in an account that was seen to be the one that was meant.
 #[derive(Debug)]
@@ -60,30 +44,42 @@ pub struct Account {
     pub stop: aws_sdk_fis::Client,
     /// Which resources carry which tags.
     pub tags: aws_sdk_resourcegroupstagging::Client,
+    /// Alarms and metrics.
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
 }
 
-fn opened() -> &'static Mutex<Vec<Arc<Account>>> {
-    static OPENED: OnceLock<Mutex<Vec<Arc<Account>>>> = OnceLock::new();
+/// An account that was opened, and the runtime that drives its connections.
+type Opened = (Id, Arc<Account>);
+
+fn opened() -> &'static Mutex<Vec<Opened>> {
+    static OPENED: OnceLock<Mutex<Vec<Opened>>> = OnceLock::new();
     OPENED.get_or_init(Mutex::default)
 }
 
-/// Opens the account, once a process: everybody after the first gets the same clients.
+/// Opens the account, once a process and runtime: everybody after the first gets the same clients. Connections end with the runtime that they were
+/// made in, so that the prober's threads share none with whoever conducts the drill.
 ///
 /// # Errors
 /// No credentials, credentials that are not accepted, no answer, or an account that is not the one that was meant.
 pub async fn open(place: &Place) -> Result<Arc<Account>, AwsError> {
-    let known = opened().lock().unwrap_or_else(PoisonError::into_inner).iter().find(|account| account.place == *place).cloned();
+    let here = Handle::current().id();
+    let is = |(runtime, account): &&Opened| *runtime == here && account.place == *place;
+    let known = opened().lock().unwrap_or_else(PoisonError::into_inner).iter().find(is).map(|(_, account)| Arc::clone(account));
     if let Some(account) = known {
         return Ok(account);
     }
     let account = Arc::new(enter(place).await?);
-    opened().lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&account));
+    let mut all = opened().lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() >= MOST_OPENED {
+        all.remove(0);
+    }
+    all.push((here, Arc::clone(&account)));
     Ok(account)
 }
 
 /// Forgets an account's clients, so that the next who opens it looks for credentials afresh.
 pub fn forget(place: &Place) {
-    opened().lock().unwrap_or_else(PoisonError::into_inner).retain(|account| account.place != *place);
+    opened().lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, account)| account.place != *place);
 }
 
 async fn enter(place: &Place) -> Result<Account, AwsError> {
@@ -105,6 +101,7 @@ async fn enter(place: &Place) -> Result<Account, AwsError> {
         fis: aws_sdk_fis::Client::new(&config),
         stop: aws_sdk_fis::Client::from_conf(stop),
         tags: aws_sdk_resourcegroupstagging::Client::new(&config),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
     })
 }
 
