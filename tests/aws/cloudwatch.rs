@@ -1,5 +1,5 @@
 //! CloudWatch: alarms with their states, composite ones too, and metrics whose datapoints are seen only after a delay. It speaks the protocol of today's
-//! clients, RPC v2 over CBOR.
+//! clients, RPC v2 over CBOR, which the SDK for Rust speaks, and JSON, which the one for Python does.
 #![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may break off anywhere and uses real time")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -117,7 +117,7 @@ impl CloudWatch {
     /// One metric each, and of maths only `a / b` of the newest datapoints.
     fn data(&self, body: &Value) -> Answer {
         let queries = body["MetricDataQueries"].as_array().cloned().unwrap_or_default();
-        let seconds = |key: &str| body[key]["$time"].as_f64();
+        let seconds = |key: &str| body[key]["$time"].as_f64().or_else(|| body[key].as_f64());
         let (Some(from), Some(to)) = (seconds("StartTime"), seconds("EndTime")) else {
             return Err(Refusal(400, "MissingParameter", "StartTime and EndTime are required".into()));
         };
@@ -149,6 +149,18 @@ impl CloudWatch {
                 .push(json!({ "Id": query["Id"], "Label": query["Id"], "StatusCode": "Complete", "Timestamps": times, "Values": values }));
         }
         Ok(json!({ "MetricDataResults": results, "Messages": [] }))
+    }
+}
+
+/// A document for a protocol in which moments and doubles are numbers.
+pub fn plain(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(plain).collect(),
+        Value::Object(map) => match map.get("$time").or(map.get("$double")) {
+            Some(number) => number.clone(),
+            None => Value::Object(map.into_iter().map(|(key, value)| (key, plain(value))).collect()),
+        },
+        other => other,
     }
 }
 

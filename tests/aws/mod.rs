@@ -323,7 +323,7 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri
             text(status, "text/xml", None, error)
         }
         (Protocol::Cbor, done) => cbor(done),
-        (Protocol::Json, Ok(document)) => text(200, "application/x-amz-json-1.1", None, document.to_string()),
+        (Protocol::Json, Ok(document)) => text(200, "application/x-amz-json-1.1", None, cloudwatch::plain(document).to_string()),
         (_, Ok(document)) => text(200, "application/json", None, document.to_string()),
         (_, Err(Refusal(status, code, message))) => {
             text(status, "application/json", Some(code), json!({ "__type": code, "message": message }).to_string())
