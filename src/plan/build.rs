@@ -1,9 +1,10 @@
 //! From what was written to what will happen: every default filled in, every moment named in full. Total: a scenario that `check` passes
 //! without an error becomes a plan; of one with errors, what cannot be resolved is left out.
 
+mod stops;
+
 use super::carried;
 use super::notify;
-use super::stops;
 use super::team;
 use super::{
     AvailabilityPlan, AwsPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan,

@@ -11,7 +11,6 @@ mod notify;
 pub mod pins;
 pub mod preview;
 mod ruled;
-mod stops;
 mod team;
 mod words;
 
