@@ -72,7 +72,9 @@ impl Shop {
         if log.len() == LINES {
             log.pop_front();
         }
-        log.push_back(format!("{} {line}", clock::wall()));
+        // Seconds will do: those who read it look for what, not for when.
+        let now = clock::now();
+        log.push_back(format!("{} {line}", now.round(jiff::Unit::Second).unwrap_or(now)));
     }
 
     /// Bytes on the volume.
