@@ -10,6 +10,7 @@ pub mod calibrate;
 mod debrief;
 mod demo;
 pub mod evidence;
+mod exercised;
 pub mod exit;
 mod foresee;
 mod gameday;
