@@ -29,7 +29,9 @@ use serde_json::{Map, Value, json};
 fn pages() -> Vec<String> {
     let mut names = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
     for entry in std::fs::read_dir(root().join("runbooks")).unwrap().flatten() {
-        names.push(format!("runbooks/{}", entry.file_name().to_string_lossy()));
+        if entry.path().is_file() {
+            names.push(format!("runbooks/{}", entry.file_name().to_string_lossy()));
+        }
     }
     names.sort();
     names

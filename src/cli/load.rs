@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use super::exit::Exit;
 use super::named;
 use super::out::{Voice, say};
+use super::runbook;
 use crate::base::digest_of;
 use crate::plan::{self, Mode, Origin, Plan};
 use crate::scenario::diagnostic::{Diagnostic, render_all};
@@ -100,7 +101,12 @@ pub fn load_bytes(
         workload_digest: workload.as_ref().map(|text| digest_of(text.as_bytes())),
         mode,
     };
-    let plan = plan::build(&found.scenario, known, origin);
+    let mut plan = plan::build(&found.scenario, known, origin);
+    // A report tells what was left out of a runbook: how it was written on that day belongs to what was planned.
+    let steps = runbook::steps(&plan);
+    if let Some(team) = &mut plan.team {
+        team.steps = steps;
+    }
     Ok(Loaded { plan, text: bytes.to_vec(), workload, vars: found.scenario.vars, dir: base, file: None, warnings })
 }
 

@@ -10,6 +10,7 @@ pub mod calibrate;
 mod debrief;
 mod demo;
 pub mod evidence;
+mod exercised;
 pub mod exit;
 mod foresee;
 mod gameday;
@@ -39,6 +40,7 @@ mod release;
 mod run;
 mod runbook;
 mod score;
+mod scribe;
 mod signals;
 pub mod store;
 mod verbs;
@@ -76,6 +78,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
     match verb {
         Verb::Demo(args) => demo::demo(&args, voice),
         Verb::Practice(args) => practice::practice(&args, voice),
+        Verb::Scribe(args) => scribe::scribe(&args, voice),
         Verb::Check(args) => verbs::check(&args, voice),
         Verb::Plan(args) => plan::plan(&args, voice),
         Verb::Run(args) => run::run_file(&args, voice),

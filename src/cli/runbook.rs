@@ -1,13 +1,16 @@
-//! `firedrill runbook check`: are the runbooks whole, does every scenario name steps that are there, and which steps does no drill expect?
+//! `firedrill runbook check`: are the runbooks whole, does every scenario name steps that are there, which steps does no drill expect, and which
+//! did no drill ever exercise?
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::RunbookCheck;
+use super::exercised::Walked;
 use super::exit::Exit;
 use super::known::known;
 use super::load::load;
 use super::out::{Voice, print, say};
+use super::store;
 use crate::base::one_line;
 use crate::plan::{Expected, Mode, Plan};
 use crate::response::runbook::{LARGEST, Runbook, parse};
@@ -109,6 +112,11 @@ pub fn check(args: &RunbookCheck, voice: Voice) -> Exit {
         let never: Vec<&String> = all.iter().filter(|step| !expected.contains(step)).collect();
         print(&format!("{} of {} steps are expected by no drill{}\n", never.len(), all.len(), if never.is_empty() { "" } else { ":" }));
         never.iter().for_each(|step| print(&format!("  {step}\n")));
+    }
+    if args.runs.is_some() || args.times {
+        let runs = args.runs.clone().unwrap_or_else(|| PathBuf::from(".firedrill/runs"));
+        let walked = Walked::of(&store::all(&runs));
+        walked.tell(&all, &runs, args.times).iter().for_each(|line| print(line));
     }
     if wrong.is_empty() { Exit::Ok } else { Exit::Refused }
 }

@@ -22,7 +22,7 @@ use super::meter::{Meter, Page};
 use super::truth::Truth;
 use super::wire::{Answer, NoAnswer, once, request};
 use super::{DemoError, canary, listen, serve};
-use crate::base::{At, Span};
+use crate::base::Span;
 use crate::sys::clock;
 
 const LARGEST_REQUEST: usize = 1 << 20;
@@ -229,9 +229,9 @@ async fn forward(State(balancer): State<Arc<Balancer>>, request: Request) -> Res
         return told(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let began = At(clock::mono_ns());
+    let asked = balancer.meter.begin();
     let response = balancer.forward(method, path, headers, body).await;
-    balancer.meter.answered(began, !response.status().is_server_error());
+    asked.answered(!response.status().is_server_error());
     response
 }
 

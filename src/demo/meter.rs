@@ -24,6 +24,27 @@ type One = (At, bool, Span);
 #[derive(Debug, Default)]
 pub(super) struct Meter(Mutex<VecDeque<One>>);
 
+/// A request that is under way. When it is dropped it is over; one whose customer went away has failed.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    meter: &'a Meter,
+    began: At,
+    good: bool,
+}
+
+impl Asked<'_> {
+    /// It is answered, well or not.
+    pub(super) fn answered(mut self, good: bool) {
+        self.good = good;
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.meter.over(self.began, self.good);
+    }
+}
+
 /// How the last seconds went.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Recent {
@@ -38,8 +59,13 @@ pub(super) struct Recent {
 }
 
 impl Meter {
-    /// A request that began then is answered now.
-    pub(super) fn answered(&self, began: At, good: bool) {
+    /// A request begins.
+    pub(super) fn begin(&self) -> Asked<'_> {
+        Asked { meter: self, began: At(clock::mono_ns()), good: false }
+    }
+
+    /// A request that began then is over now.
+    fn over(&self, began: At, good: bool) {
         let now = At(clock::mono_ns());
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.push_back((now, good, now.since(began)));
@@ -124,6 +150,14 @@ mod tests {
         let one = |good, ms| (At(0), good, Span::millis(ms));
         let recent = summed(&[one(true, 10), one(true, 500), one(false, 20), one(true, 30)]);
         assert_eq!((recent.asked, recent.failed, recent.unhappy, recent.p90), (4, 0.25, 0.5, Span::millis(500)));
+    }
+
+    #[test]
+    fn a_customer_who_went_away_was_not_served() {
+        let meter = Meter::default();
+        meter.begin().answered(true);
+        drop(meter.begin());
+        assert_eq!((meter.recent().asked, meter.recent().failed), (2, 0.5));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -20,13 +20,17 @@ use serde_json::{Value, json};
 use super::meter::{Meter, Page};
 use super::wire::{NoAnswer, once, request};
 use super::{DemoError, listen, serve};
-use crate::base::{At, Span};
+use crate::base::Span;
 use crate::sys::clock;
 
 /// How long payments may take.
 const PAYMENT_LIMIT: Span = Span::secs(1);
-/// What the nightly export takes.
+/// What the nightly export leaves on the volume.
 const EXPORT: &str = "export.csv";
+/// While this file is there, a report is worked out.
+const REPORT: &str = "report.job";
+/// How often an instance looks for jobs.
+const JOBS: Span = Span::millis(100);
 /// How long the job keeps the one thread of an instance at a time, and how long it lets go of it.
 const BUSY: Span = Span::millis(1_200);
 const BREATH: Span = Span::millis(30);
@@ -59,8 +63,6 @@ struct Shop {
     payments: Meter,
     /// Orders are taken now and paid for later.
     later: AtomicBool,
-    /// A report is being worked out.
-    report: AtomicBool,
     log: Mutex<VecDeque<String>>,
 }
 
@@ -72,7 +74,9 @@ impl Shop {
         if log.len() == LINES {
             log.pop_front();
         }
-        log.push_back(format!("{} {line}", clock::wall()));
+        // Seconds will do: those who read it look for what, not for when.
+        let now = clock::now();
+        log.push_back(format!("{} {line}", now.round(jiff::Unit::Second).unwrap_or(now)));
     }
 
     /// Bytes on the volume.
@@ -81,14 +85,43 @@ impl Shop {
         files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
     }
 
+    fn has(&self, file: &str) -> bool {
+        self.args.data.join(file).exists()
+    }
+
+    /// Works on a report whenever there is one, which keeps the instance from everything else most of the time.
+    async fn work(&self) -> std::convert::Infallible {
+        loop {
+            if self.has(REPORT) {
+                let until = clock::mono_ns() + BUSY.0;
+                while clock::mono_ns() < until {
+                    std::hint::spin_loop();
+                }
+                clock::sleep(BREATH).await;
+            } else {
+                clock::sleep(JOBS).await;
+            }
+        }
+    }
+
+    /// Removes a file of the volume, if it is there.
+    fn remove(&self, file: &str) -> Response {
+        match std::fs::remove_file(self.args.data.join(file)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "why": error.to_string() }))).into_response()
+            }
+            _ => Json(standing(self)).into_response(),
+        }
+    }
+
     async fn pay(&self) -> bool {
         if self.later.load(Ordering::Relaxed) {
             return true;
         }
-        let (to, began) = (self.args.payments, At(clock::mono_ns()));
+        let (to, asked) = (self.args.payments, self.payments.begin());
         let answer = once(to, request("POST", to, "/authorize", Bytes::from_static(b"{}")), PAYMENT_LIMIT, PAYMENT_LIMIT).await;
         let good = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
-        self.payments.answered(began, good);
+        asked.answered(good);
         match answer {
             Ok(answer) if !good => self.say(&format!("payments answered {}", answer.status)),
             Err(NoAnswer::TimedOut) => self.say("payments: no answer within 1 s"),
@@ -112,13 +145,13 @@ impl Shop {
 }
 
 async fn order(State(shop): Shared) -> Response {
-    let began = At(clock::mono_ns());
+    let asked = shop.orders.begin();
     let kept = if shop.pay().await { shop.keep() } else { Ok(false) };
     let good = kept.as_ref().is_ok_and(|kept| *kept);
     if let Err(error) = kept {
         shop.say(&format!("orders.log: {error}"));
     }
-    shop.orders.answered(began, good);
+    asked.answered(good);
     // What customers see is the same, whatever it was.
     let (status, state) = if good { (StatusCode::CREATED, "accepted") } else { (StatusCode::SERVICE_UNAVAILABLE, "failed") };
     (status, Json(json!({ "state": state }))).into_response()
@@ -129,12 +162,11 @@ async fn metrics(State(shop): Shared) -> Page {
         .recent("shop", shop.orders.recent())
         .recent("shop_payments", shop.payments.recent())
         .gauge("shop_volume_used_ratio", "Share of its volume that is used", shop.used() as f64 / shop.args.volume as f64)
-        .gauge("shop_jobs", "Jobs that run", f64::from(u8::from(shop.report.load(Ordering::Relaxed))))
+        .gauge("shop_jobs", "Jobs that run", f64::from(u8::from(shop.has(REPORT))))
 }
 
 fn standing(shop: &Shop) -> Value {
     let (orders, payments) = (shop.orders.recent(), shop.payments.recent());
-    let jobs: &[&str] = if shop.report.load(Ordering::Relaxed) { &["report"] } else { &[] };
     json!({
         "instance": shop.args.name,
         "orders": { "last_5s": orders.asked, "failed": percent(orders.failed), "p90_ms": orders.p90.as_millis() },
@@ -143,7 +175,7 @@ fn standing(shop: &Shop) -> Value {
             "last_5s": payments.asked, "failed": percent(payments.failed), "p90_ms": payments.p90.as_millis(),
         },
         "volume": { "used": percent(shop.used() as f64 / shop.args.volume as f64) },
-        "jobs": jobs,
+        "job": if shop.has(REPORT) { "report" } else { "none" },
     })
 }
 
@@ -177,44 +209,12 @@ async fn pay_when(State(shop): Shared, Path(when): Path<String>) -> Response {
     }
 }
 
-/// Makes the export, which takes what is left of the volume; no block of the disk beneath is used.
-async fn export(State(shop): Shared) -> Response {
-    let size = shop.args.volume.saturating_sub(shop.used());
-    match std::fs::File::create(shop.args.data.join(EXPORT)).and_then(|file| file.set_len(size)) {
-        Ok(()) => Json(standing(&shop)).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "why": error.to_string() }))).into_response(),
-    }
-}
-
 async fn remove_export(State(shop): Shared) -> Response {
-    match std::fs::remove_file(shop.args.data.join(EXPORT)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "why": error.to_string() }))).into_response()
-        }
-        _ => Json(standing(&shop)).into_response(),
-    }
-}
-
-/// Begins a report, which keeps the instance from everything else most of the time.
-async fn begin_report(State(shop): Shared) -> Response {
-    if !shop.report.swap(true, Ordering::Relaxed) {
-        let shop = shop.clone();
-        tokio::spawn(async move {
-            while shop.report.load(Ordering::Relaxed) {
-                let until = clock::mono_ns() + BUSY.0;
-                while clock::mono_ns() < until {
-                    std::hint::spin_loop();
-                }
-                clock::sleep(BREATH).await;
-            }
-        });
-    }
-    Json(standing(&shop)).into_response()
+    shop.remove(EXPORT)
 }
 
 async fn end_report(State(shop): Shared) -> Response {
-    shop.report.store(false, Ordering::Relaxed);
-    Json(standing(&shop)).into_response()
+    shop.remove(REPORT)
 }
 
 async fn name_itself(State(shop): Shared, mut response: Response) -> Response {
@@ -229,8 +229,7 @@ pub(super) async fn run(args: Args) -> Result<(), DemoError> {
     std::fs::create_dir_all(&args.data).map_err(DemoError::file(&args.data))?;
     let (listener, data) = (listen(args.listen).await?, args.data.clone());
     let (orders, payments) = (Meter::default(), Meter::default());
-    let (later, report) = (false.into(), false.into());
-    let shop = Arc::new(Shop { args, orders, payments, later, report, log: Mutex::default() });
+    let shop = Arc::new(Shop { args, orders, payments, later: false.into(), log: Mutex::default() });
     let router = Router::new()
         .route("/orders", post(order))
         .route("/metrics", get(metrics))
@@ -238,11 +237,14 @@ pub(super) async fn run(args: Args) -> Result<(), DemoError> {
         .route("/log", get(log))
         .route("/health", get(health))
         .route("/admin/payments/{when}", post(pay_when))
-        .route("/admin/export", post(export).delete(remove_export))
-        .route("/admin/jobs/report", post(begin_report).delete(end_report))
+        .route("/admin/export", delete(remove_export))
+        .route("/admin/jobs/report", delete(end_report))
         .layer(map_response_with_state(shop.clone(), name_itself))
-        .with_state(shop);
-    serve(listener, router, Some(&data)).await
+        .with_state(shop.clone());
+    tokio::select! {
+        served = serve(listener, router, Some(&data)) => served,
+        never = shop.work() => match never {},
+    }
 }
 
 /// The service that authorizes payments.
@@ -261,7 +263,7 @@ pub(super) mod payments {
     }
 
     async fn authorize(State(meter): State<Arc<Meter>>) -> Response {
-        meter.answered(At(clock::mono_ns()), true);
+        meter.begin().answered(true);
         Json(json!({ "authorized": true })).into_response()
     }
 

@@ -34,6 +34,9 @@ pub struct TeamPlan {
     /// The directory of runbooks, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runbooks: Option<String>,
+    /// Their steps as `RUNBOOK#STEP`, each runbook's in the order in which they are written, where they could be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
     /// Where alerts are asked for.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub signals: Map<SignalPlan>,
@@ -277,6 +280,7 @@ pub(super) fn of(scenario: &Scenario) -> Option<TeamPlan> {
         shown_as: read::<String>(team, "shown_as").map(|text| crate::base::one_line(&text, 200)),
         roles: read(team, "roles").unwrap_or_default(),
         runbooks: read(team, "runbooks"),
+        steps: Vec::new(),
         signals: each(team, "signals", |value| signal(scenario, value)),
         listen: team.get("listen").and_then(listen::listener),
         receive: each(team, "signals", listen::receiver),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::{At, Span};
-use crate::response::{ExpectationFacts, Turn, TurnFacts, Verdict, verdict_word};
+use crate::response::{Done, ExpectationFacts, Turn, TurnFacts, Verdict, Walk, verdict_word};
 use crate::score::TeamVerdict;
 use crate::score::words::many;
 
@@ -105,10 +105,45 @@ pub(super) fn remarks(report: &Report<'_>) -> Vec<String> {
         let more = if team.unrelated.len() > 10 { " and more" } else { "" };
         out.push(format!("{} fired that nobody expected: {}{more}.", many(team.unrelated.len() as u64, "alert"), names.join(", ")));
     }
+    out.extend(team.walks.iter().map(walked));
     if !report.plan.not_judged.is_empty() {
         out.push(format!("Declared, checked and not judged: {}.", report.plan.not_judged.join(", ")));
     }
     out
+}
+
+/// What was done of a runbook. That something was done otherwise is no fault of whoever did it.
+fn walked(walk: &Walk) -> String {
+    let took = |done: &Done| done.took.map_or_else(String::new, |took| format!(" ({})", tenths(took)));
+    let steps: Vec<String> = walk.done.iter().take(20).map(|done| format!("{}{}", done.step, took(done))).collect();
+    let of = if walk.of > 0 { format!("{} of {} steps", walk.done.len(), walk.of) } else { many(walk.done.len() as u64, "step") };
+    let mut text = format!("Runbook {}: {of} done: {}", walk.runbook, steps.join(", "));
+    let order: Vec<String> =
+        walk.done.iter().filter_map(|done| Some(format!("{} after {}", done.step, done.after.as_ref()?))).take(10).collect();
+    if !order.is_empty() {
+        text += &format!("; in another order than written: {}", order.join(", "));
+    }
+    if !walk.left_out.is_empty() {
+        text += &format!("; not told of: {}", walk.left_out.iter().take(20).cloned().collect::<Vec<_>>().join(", "));
+    }
+    let back: Vec<&str> = walk.done.iter().filter(|done| done.back.is_some()).map(|done| done.step.as_str()).collect();
+    if !back.is_empty() {
+        text += &format!("; taken back: {}", back.join(", "));
+    }
+    text + "."
+}
+
+/// A time that people told of, which is no more exact than that.
+fn tenths(span: Span) -> String {
+    Span(span.0.div_ceil(100_000_000) * 100_000_000).human()
+}
+
+fn walk(walk: &Walk, start: u64) -> Value {
+    let done = |done: &Done| {
+        json!({ "step": done.step, "at_mono_ns": mono(start, done.at), "by": done.by, "took_us": done.took.map(up), "after": done.after,
+                "back_mono_ns": done.back.map(|at| mono(start, at)) })
+    };
+    json!({ "runbook": walk.runbook, "steps": walk.of, "done": walk.done.iter().map(done).collect::<Vec<_>>(), "left_out": walk.left_out })
 }
 
 pub(super) fn status(verdict: Verdict) -> Status {
@@ -167,6 +202,9 @@ pub(super) fn value(report: &Report<'_>) -> Value {
     });
     if let Value::Object(fields) = &mut value {
         fields.extend(super::cues::value(report, start));
+        if !team.walks.is_empty() {
+            fields.insert("runbooks".to_owned(), team.walks.iter().map(|w| walk(w, start)).collect());
+        }
     }
     value
 }

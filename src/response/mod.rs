@@ -7,6 +7,7 @@ pub mod debrief;
 mod observe;
 pub mod runbook;
 mod seen;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -23,6 +24,7 @@ use crate::plan::{Plan, TeamPlan};
 pub use cues::Cues;
 pub use debrief::Debrief;
 pub use seen::{FaultSeen, Seen};
+pub use steps::{Done, Walk};
 pub use words::verdict_word;
 
 /// What became of an expectation.
@@ -68,6 +70,8 @@ pub struct Response {
     pub stamps: Stamps,
     /// Nobody took part.
     pub unattended: bool,
+    /// What was done of runbooks.
+    pub walks: Vec<Walk>,
     /// What those who lead the drill did.
     #[serde(skip)]
     pub cues: Cues,
@@ -198,6 +202,7 @@ pub fn response(plan: &Plan, seen: &Seen<'_>) -> Response {
         wrong_turns,
         stamps,
         unattended: team.unattended,
+        walks: steps::walks(&team.steps, seen),
         cues,
         debrief: Debrief::default(),
     }

@@ -138,6 +138,8 @@ pub enum Verb {
     Note(Note),
     /// Tell the drill which step of a runbook you did
     Step(Step),
+    /// Write down what a team does, a key for each of the usual marks, while what happens goes by above
+    Scribe(Scribe),
     /// Ask another role to take the lead, or take it
     Handoff(Handoff),
     /// Reply to what the facilitator said

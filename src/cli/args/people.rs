@@ -121,6 +121,12 @@ pub struct RunbookCheck {
     /// The directory of runbooks
     #[arg(value_name = "DIR", default_value = "runbooks")]
     pub dir: PathBuf,
+    /// Where runs live: says as well which steps no drill of theirs ever exercised
+    #[arg(long = "runs", value_name = "DIR")]
+    pub runs: Option<PathBuf>,
+    /// How long each step took, the median over all runs of --runs, or of .firedrill/runs
+    #[arg(long)]
+    pub times: bool,
     /// A scenario that names steps and alerts; may be repeated. Says as well which steps none of them expects
     #[arg(long = "scenario", value_name = "FILE")]
     pub scenarios: Vec<PathBuf>,

@@ -1,7 +1,5 @@
 //! Practising alone, and writing down what a team does.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::{PolicyFile, RunsDir};
@@ -38,7 +36,4 @@ pub struct Scribe {
     /// As which role
     #[arg(long = "as", value_name = "ROLE")]
     pub role: Option<String>,
-    /// Where runs live
-    #[arg(long = "runs", value_name = "DIR", default_value = ".firedrill/runs")]
-    pub runs: PathBuf,
 }

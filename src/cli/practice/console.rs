@@ -54,6 +54,8 @@ pub struct Console {
     warned: bool,
     mitigated: bool,
     answered: bool,
+    /// When an answer came of which nothing is known yet.
+    doubt: Option<At>,
     pub(super) ending: bool,
 }
 
@@ -88,6 +90,7 @@ impl Console {
             warned: false,
             mitigated: false,
             answered: false,
+            doubt: None,
             ending: false,
         }
     }
@@ -130,9 +133,9 @@ impl Console {
                     alert.labels.get("instance").filter(|of| of.as_str() != "balancer").map_or_else(String::new, |of| format!(" ({of})"));
                 let book = book.map_or_else(String::new, |book| format!("; runbook: `book {book}`"));
                 let severity = alert.labels.get("severity").map_or("alert", String::as_str).to_ascii_uppercase();
-                self.at(at, &format!("{severity}  {}{of} fires{book}", alert.name));
+                self.at(at, &format!("{severity}: {}{of} fires{book}", alert.name));
             }
-            TeamEvent::Alert(alert) => self.at(at, &format!("ok  {} has ended", alert.name)),
+            TeamEvent::Alert(alert) => self.at(at, &format!("ok: {} has ended", alert.name)),
             TeamEvent::SourceLost { .. } => self.at(at, "the monitor does not answer"),
             TeamEvent::Said(said) => self.of_participant(at, &said.deed),
             TeamEvent::Met { id, .. } if id == "diagnosed" => {
@@ -147,7 +150,7 @@ impl Console {
 
     fn of_participant(&mut self, at: At, deed: &Deed) {
         match deed {
-            Deed::Mark { mark, text } if mark.starts_with("hint-") => self.at(at, &format!("hint  {text}")),
+            Deed::Mark { mark, text } if mark.starts_with("hint-") => self.at(at, &format!("hint: {text}")),
             Deed::Mark { mark, .. } if mark == "mitigated" => {
                 self.mitigated = true;
                 self.at(at, "you: mitigated");
@@ -158,10 +161,7 @@ impl Console {
             Deed::Mark { mark, .. } => self.at(at, &format!("you: {mark}")),
             Deed::Answer { text, .. } => {
                 self.at(at, &format!("you: it is “{text}”"));
-                if self.mitigated && !self.answered {
-                    // What follows tells when it was right.
-                    self.tell("If that is not it, the drill goes on waiting: look on, or `give up`.");
-                }
+                self.doubt = (self.mitigated && !self.answered).then_some(at);
             }
             Deed::Step { step, back_out: false } => self.at(at, &format!("you did {step}")),
             Deed::Step { step, back_out: true } => self.at(at, &format!("you took {step} back")),
@@ -186,7 +186,7 @@ impl Console {
         match word {
             Word::Nothing => {}
             Word::Help => spoken::help(self),
-            Word::Look => spoken::look(self),
+            Word::Look(place) => spoken::look(self, place.as_deref()),
             Word::Book(name) => spoken::book(self, name.as_deref()),
             Word::Ack => spoken::say(self, Deed::Mark { mark: "ack".into(), text: String::new() }),
             Word::Answer(text) => spoken::say(self, Deed::Answer { of: None, text }),
@@ -324,6 +324,13 @@ impl Onlooker for Console {
         if self.first_hint && self.paged.is_some() && self.place.is_some() {
             self.first_hint = false;
             self.hint();
+        }
+        // When it was right, the drill says so at once.
+        if self.doubt.is_some_and(|at| self.answered || now.since(at) > Span::secs(1)) {
+            self.doubt = None;
+            if !self.answered && !self.ending {
+                self.tell("That is not it: look on, and say what it is; or `give up`.");
+            }
         }
         self.listen();
         let lower = self.lower(now);

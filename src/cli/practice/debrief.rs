@@ -11,6 +11,9 @@ use crate::measure::facts::Facts;
 use crate::plan::Plan;
 use crate::response::{ExpectationFacts, Turn, Verdict, verdict_word};
 
+/// From this share of orders on, in percent, customers count as served.
+const SERVED: u64 = 90;
+
 /// What was said by the participant, in order.
 fn said(entries: &[Entry]) -> impl Iterator<Item = (At, &Said)> {
     entries.iter().filter_map(|entry| match &entry.event {
@@ -115,7 +118,11 @@ fn table(pick: &Pick, entries: &[Entry], facts: &Facts, width: usize) -> Vec<Str
     for (id, e) in &facts.team.expectations {
         let until = e.at.map_or(At(u64::MAX), |at| at.hi.unwrap_or(at.lo));
         let cost = if e.machine { Span::ZERO } else { cost(pick, entries, until) };
+        let early = served(entries).filter(|share| id == "mitigated" && *share < SERVED);
         let text = match with_hints(e, cost) {
+            Some((took, _)) if early.is_some() => {
+                format!("said after {}, when {} % of orders were served", to_the_tenth(took), early.unwrap_or_default())
+            }
             Some((took, verdict)) if cost > Span::ZERO => {
                 format!(
                     "{}: {} and {} for hints; expected within {}",
@@ -133,12 +140,19 @@ fn table(pick: &Pick, entries: &[Entry], facts: &Facts, width: usize) -> Vec<Str
     lines
 }
 
+/// Share of orders that were served when it was said that they were again, in percent.
+fn served(entries: &[Entry]) -> Option<u64> {
+    let marked = said(entries).find_map(|(at, said)| matches!(&said.deed, Deed::Mark { mark, .. } if mark == "mitigated").then_some(at))?;
+    served_before(entries, marked)
+}
+
 /// Whether what was done had helped before it was said that it had.
 fn mitigation(entries: &[Entry]) -> Option<String> {
-    let marked = said(entries).find_map(|(at, said)| matches!(&said.deed, Deed::Mark { mark, .. } if mark == "mitigated").then_some(at))?;
-    Some(match served_before(entries, marked)? {
-        90.. => "When you said that it was mitigated, customers were served again: what you did had helped, before anything was repaired."
-            .to_owned(),
+    Some(match served(entries)? {
+        SERVED.. => {
+            "When you said that it was mitigated, customers were served again: what you did had helped, before anything was repaired."
+                .to_owned()
+        }
         share => format!(
             "When you said that it was mitigated, {share} % of orders were served: it was the repair at the end of the drill that helped. Look at the \
              customers before you say that they are well."
@@ -188,4 +202,121 @@ pub fn text(pick: &Pick, plan: &Plan, entries: &[Entry], facts: &Facts, report: 
     lines.extend(row("again", &format!("firedrill practice --drill {} --seed {}", pick.number, pick.seed), 7, width));
     lines.extend(row("report", report, 7, width));
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cli::args::Colour;
+    use crate::cli::out::Voice;
+    use crate::event::AlertSeen;
+    use crate::measure;
+    use serde_json::json;
+
+    const PORTS: super::super::drills::Ports = [18180, 18181, 18182, 18183, 18184, 18185, 18186];
+
+    /// A journal by seconds.
+    struct Told(Vec<Entry>);
+
+    impl Told {
+        fn at(&mut self, second: f64, event: Event) -> &mut Told {
+            let at = At((second * 1e9) as u64);
+            self.0.push(Entry { seq: self.0.len() as u64 + 1, at, event });
+            self
+        }
+
+        fn json(&mut self, second: f64, event: serde_json::Value) -> &mut Told {
+            self.at(second, serde_json::from_value(event).unwrap())
+        }
+
+        fn says(&mut self, second: f64, deed: Deed) -> &mut Told {
+            let said = Said { role: ROLE.into(), by: "dan (uid 1000)".into(), claimed: None, deed };
+            self.at(second, Event::Team(TeamEvent::Said(said)))
+        }
+
+        fn alert(&mut self, second: f64, firing: bool) -> &mut Told {
+            let labels = [("alertname", "CheckoutUnhappy"), ("instance", "balancer")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+            let when = crate::base::Interval::new(At(((second - 1.0) * 1e9) as u64), At((second * 1e9) as u64));
+            let alert = json!({ "source": "monitor", "kind": "alertmanager", "name": "CheckoutUnhappy", "key": "k", "firing": firing,
+                                "labels": std::collections::BTreeMap::from(labels), "when": when });
+            self.at(second, Event::Team(TeamEvent::Alert(serde_json::from_value::<AlertSeen>(alert).unwrap())))
+        }
+
+        fn orders(&mut self, second: f64, good: bool) -> &mut Told {
+            let at = (second * 1e9) as u64;
+            let (verdict, class) = if good { ("ok", "ok") } else { ("bad", "status") };
+            self.json(second, json!({ "type": "samples", "probe": "checkout", "rows": [[0, at, at, at, at, verdict, class, null, null]] }))
+        }
+    }
+
+    fn debrief(width: usize, tell: impl FnOnce(&mut Told)) -> String {
+        let pick = Pick::of(5, Some(3)).unwrap();
+        let voice = Voice { live: false, width: 100, ..Voice::new(Colour::Never) };
+        let plan = super::super::load(&pick, &PORTS, Path::new("."), &voice).unwrap().plan;
+        let mut told = Told(Vec::new());
+        told.at(0.0, Event::Team(TeamEvent::Listening { place: "/x".into() }))
+            .at(0.0, Event::Team(TeamEvent::SourceReached { source: "monitor".into(), looked: At(0) }))
+            .json(3.0, json!({ "type": "steady_shown", "since": 0, "summary": "checkout 100 %" }))
+            .json(
+                8.0,
+                json!({ "type": "armed", "id": "fill-volume", "role": "fault", "targets": ["x"], "summary": "x",
+                        "undo": { "kind": "command", "detail": { "ran": ["x"] }, "by_hand": "x" } }),
+            )
+            .json(8.5, json!({ "type": "effective", "id": "fill-volume", "when": { "lo": 8_100_000_000u64, "hi": 8_500_000_000u64 }, "seen": "x" }))
+            .alert(12.5, true);
+        tell(&mut told);
+        let facts = measure::facts(&plan, &told.0);
+        text(&pick, &plan, &told.0, &facts, ".firedrill/runs/01RUN/report.html", width)
+    }
+
+    fn mark(mark: &str, text: &str) -> Deed {
+        Deed::Mark { mark: mark.into(), text: text.into() }
+    }
+
+    #[test]
+    fn the_debrief_reads_as_it_should() {
+        let played = debrief(100, |told| {
+            told.says(20.0, mark("ack", ""))
+                .says(25.0, Deed::Command { line: "look a".into() })
+                .says(30.0, mark("hint-1", "Does it hit all orders, or some? (+15 s on your clock)"))
+                .says(40.0, Deed::Answer { of: None, text: "the database is slow".into() })
+                .says(45.0, Deed::Step { step: "payments-failing#pay-later".into(), back_out: false })
+                .says(60.0, Deed::Step { step: "payments-failing#pay-later".into(), back_out: true })
+                .says(70.0, Deed::Step { step: "checkout-unhappy#take-out".into(), back_out: false })
+                .alert(76.0, false)
+                .orders(78.0, true)
+                .orders(79.0, true)
+                .says(80.0, mark("mitigated", ""))
+                .json(80.2, json!({ "type": "undone", "id": "fill-volume", "when": { "lo": 80_000_000_000u64, "hi": 80_200_000_000u64 }, "seen": "x" }))
+                .says(90.0, Deed::Answer { of: None, text: "the volume of a is full\u{1b}[2J".into() })
+                .json(95.0, json!({ "type": "probes_stopped" }));
+        });
+        assert!(!played.contains('\u{1b}'));
+        insta::assert_snapshot!("played", played);
+    }
+
+    #[test]
+    fn giving_up_early_and_a_mitigation_that_was_none_are_told_plainly() {
+        let given_up = debrief(60, |told| {
+            told.orders(20.0, false)
+                .orders(20.5, true)
+                .says(21.0, mark("mitigated", ""))
+                .json(30.0, json!({ "type": "abort_requested", "by": "dan", "reason": "the participant gave up" }));
+        });
+        assert!(given_up.lines().all(|line| line.chars().count() <= 60 || line.contains("runs/")), "{given_up}");
+        insta::assert_snapshot!("given_up", given_up);
+    }
+
+    #[test]
+    fn what_hints_cost_can_make_a_time_late() {
+        let late = debrief(100, |told| {
+            told.says(13.0, mark("hint-1", "x"))
+                .says(14.0, mark("hint-2", "x"))
+                .says(30.0, mark("ack", ""))
+                .json(95.0, json!({ "type": "probes_stopped" }));
+        });
+        assert!(late.contains("late: 18.5 s and 45 s for hints; expected within 60 s"), "{late}");
+    }
 }

@@ -23,7 +23,7 @@ pub struct Drill {
     pub hints: [Hint; 3],
     /// Whether it hits one instance only.
     pub one: bool,
-    /// It asks that instance itself for something.
+    /// It is seen to bite by asking that instance.
     pub asks: bool,
     /// What would have been best, for the debrief.
     pub best: &'static str,
@@ -193,7 +193,7 @@ impl Pick {
         let mut vars: Vec<(String, String)> =
             NAMED.iter().zip(ports).map(|((_, name), port)| ((*name).to_owned(), port.to_string())).collect();
         vars.push(("after".to_owned(), self.after.to_string()));
-        if self.drill.one && !self.drill.asks {
+        if self.drill.one {
             vars.push(("victim".to_owned(), self.victim.to_string()));
         }
         if self.drill.asks {

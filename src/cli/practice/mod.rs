@@ -3,7 +3,7 @@
 mod console;
 mod debrief;
 mod drills;
-mod page;
+pub(super) mod page;
 mod spoken;
 mod words;
 

@@ -1,5 +1,7 @@
 //! How the participant's terminal is set: words wrapped to its width, and nothing that steers it. Pure.
 
+use crate::base::one_line;
+
 /// Narrowest that is set for.
 const NARROW: usize = 24;
 
@@ -15,23 +17,29 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
             let gap = usize::from(!fresh);
             let room = width.saturating_sub(last.chars().count() + gap);
             let long = word.chars().count();
-            if long <= room {
+            if last.chars().count() + gap + long <= width {
                 last.push_str(&" ".repeat(gap));
                 last.push_str(&word);
                 fresh = false;
                 break;
             }
-            if fresh {
-                // Longer than a whole line.
-                let cut: String = word.chars().take(room.max(1)).collect();
-                word = word.chars().skip(room.max(1)).collect();
-                last.push_str(&cut);
+            // Longer than a whole line: what fits goes here.
+            if fresh || long > width.saturating_sub(indent.min(width / 2)) {
+                last.push_str(&" ".repeat(gap.min(room)));
+                last.extend(word.chars().take(room));
+                word = word.chars().skip(room).collect();
             }
             lines.push(" ".repeat(indent.min(width / 2)));
             fresh = true;
         }
     }
     lines
+}
+
+/// A line that a program wrote; JSON gets places where it can be broken.
+pub fn readable(line: &str) -> String {
+    let line = one_line(line, 4_000);
+    if line.starts_with(['{', '[']) { line.replace(",\"", ", \"").replace("\":", "\": ").replace("},{", "}, {") } else { line }
 }
 
 /// Two columns: a word, and what it means.

@@ -2,18 +2,24 @@
 
 use std::process::Stdio;
 
+use indexmap::IndexMap;
 use tokio::io::AsyncReadExt;
 
 use super::console::{Console, ROLE};
-use super::page::{row, wrap};
+use super::page::{readable, row, wrap};
 use super::words::WORDS;
 use crate::base::{At, Span, one_line};
 use crate::engine::control::{self, Request};
 use crate::engine::people::{self, Saying};
 use crate::event::Deed;
+use crate::sys::http;
 
 /// How long the drill may take to answer.
 const ANSWER: Span = Span::secs(5);
+/// Loopback, without TLS: no certificate is looked at.
+const PLAIN: http::Trust = http::Trust { insecure: true, ca_file: None };
+/// How long a look may take.
+const LOOK: Span = Span::secs(3);
 /// How long a command of the participant may take.
 const COMMAND: Span = Span::secs(15);
 /// Most that is shown of what it says: bytes, and lines.
@@ -52,7 +58,7 @@ pub fn opening(console: &mut Console) {
     lines.push(String::new());
     console.show(&lines);
     help(console);
-    look(console);
+    look(console, None);
     let books = format!("  Runbooks: {}; also as files in {}", names(console).join(", "), console.books.display());
     let mut lines = wrap(&books, width, 4);
     lines.push(String::new());
@@ -71,24 +77,50 @@ pub fn help(console: &mut Console) {
     console.show(&lines);
 }
 
-/// Where one can look.
-pub fn look(console: &mut Console) {
+/// Where one can look: name, label, address.
+fn places(console: &Console) -> Vec<(&'static str, &'static str, String)> {
     let [balancer, a, b, payments, monitor, ..] = console.ports;
-    let places = [
-        ("balancer", balancer, "/balancer"),
-        ("instance a", a, "/status"),
-        ("", a, "/log"),
-        ("instance b", b, "/status"),
-        ("", b, "/log"),
-        ("payments", payments, "/status"),
-        ("alerts", monitor, "/api/v2/alerts"),
-    ];
-    let width = console.columns();
-    let one = |(what, port, path): &(&str, u16, &str)| row(what, &format!("curl -s -m 3 http://127.0.0.1:{port}{path}"), 12, width);
-    let mut lines: Vec<String> = places.iter().flat_map(one).collect();
-    lines.extend(wrap("  All but the monitor have /metrics as well. What helps is in the runbooks.", width, 4));
-    lines.push(String::new());
-    console.show(&lines);
+    let at = |port: u16, path: &str| format!("http://127.0.0.1:{port}{path}");
+    vec![
+        ("balancer", "balancer", at(balancer, "/balancer")),
+        ("a", "instance a", at(a, "/status")),
+        ("a log", "", at(a, "/log")),
+        ("b", "instance b", at(b, "/status")),
+        ("b log", "", at(b, "/log")),
+        ("payments", "payments", at(payments, "/status")),
+        ("alerts", "alerts", at(monitor, "/api/v2/alerts")),
+    ]
+}
+
+/// Where one can look, or what is seen there.
+pub fn look(console: &mut Console, name: Option<&str>) {
+    let (width, places) = (console.columns(), places(console));
+    let Some(name) = name else {
+        let mut lines: Vec<String> =
+            places.iter().flat_map(|(_, label, url)| row(label, &format!("curl -s -m 3 {url}"), 12, width)).collect();
+        let names: Vec<&str> = places.iter().map(|(name, ..)| *name).collect();
+        lines.extend(wrap(&format!("  `look` does that for you: look {}.", names.join(", look ")), width, 4));
+        lines.extend(wrap("  All but the monitor have /metrics as well. What helps is in the runbooks.", width, 4));
+        lines.push(String::new());
+        console.show(&lines);
+        return;
+    };
+    let wanted = name.trim_start_matches("instance ");
+    let Some((_, _, url)) = places.iter().find(|(name, ..)| *name == wanted || (wanted.len() > 2 && name.starts_with(wanted))) else {
+        let names: Vec<&str> = places.iter().map(|(name, ..)| *name).collect();
+        console.tell(&format!("one can look at {}; `look` shows where that is", names.join(", ")));
+        return;
+    };
+    let (url, outbox) = (url.clone(), console.outbox.clone());
+    say(console, Deed::Command { line: format!("look {wanted}") });
+    tokio::spawn(async move {
+        let seen = async { http::get(&http::control_client(&PLAIN)?, &url, &IndexMap::new(), 16 * 1024, LOOK).await };
+        let text = match seen.await {
+            Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
+            Err(error) => format!("no answer: {error}"),
+        };
+        let _nobody_listens = outbox.send(Out::Ran(text));
+    });
 }
 
 /// A runbook with its steps numbered, or which there are.
@@ -121,8 +153,15 @@ fn rendered(name: &str, text: &str, width: usize) -> Vec<String> {
     let body = text.split("\n---\n").nth(1).unwrap_or(text);
     let mut lines = vec![String::new()];
     let (mut number, mut code) = (0, false);
-    for line in body.lines().map(str::trim_end) {
+    let mut words = String::new();
+    for line in body.lines().chain([""]) {
         let bare = line.trim();
+        if code || bare.is_empty() || bare.starts_with("```") || bare.starts_with("- [ ] ") || bare.starts_with("# ") {
+            let told = std::mem::take(&mut words);
+            if !told.is_empty() {
+                lines.extend(wrap(&format!("  {told}"), width, 2));
+            }
+        }
         if bare.starts_with("```") {
             code = !code;
         } else if code {
@@ -132,14 +171,19 @@ fn rendered(name: &str, text: &str, width: usize) -> Vec<String> {
         } else if let Some(step) = bare.strip_prefix("- [ ] ") {
             number += 1;
             let (step, id) = step.rsplit_once(" {#").unwrap_or((step, ""));
-            lines.extend(wrap(&format!("  {number:>2}.  {step}  [{}]", id.trim_end_matches('}')), width, 7));
+            lines.extend(wrap(&format!("  {number:>2}.  {}  [{}]", without_links(step), id.trim_end_matches('}')), width, 7));
         } else if !bare.is_empty() {
-            lines.extend(wrap(&format!("  {bare}"), width, 2));
+            words = if words.is_empty() { bare.to_owned() } else { format!("{words} {bare}") };
         }
     }
     lines.extend(wrap("  `step 1` ticks the first of them.", width, 2));
     lines.push(String::new());
     lines
+}
+
+/// `[words](page.md)` as `words (page)`.
+fn without_links(text: &str) -> String {
+    text.replace("](", " (").replace(".md)", ")").replace('[', "")
 }
 
 /// Says something to the drill.
@@ -210,7 +254,7 @@ pub fn heard(console: &mut Console, out: Out) {
             let mut lines: Vec<String> = text
                 .lines()
                 .filter(|line| !line.trim().is_empty())
-                .flat_map(|line| wrap(&format!("  {}", one_line(line, 4_000)), width, 2))
+                .flat_map(|line| wrap(&format!("  {}", readable(line)), width, 2))
                 .collect();
             if lines.is_empty() {
                 lines.push("  (it said nothing)".to_owned());

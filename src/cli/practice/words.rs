@@ -26,8 +26,8 @@ pub enum Word {
     Mitigated,
     /// A runbook, or which there are.
     Book(Option<String>),
-    /// Where one can look.
-    Look,
+    /// Look there, or where one can look.
+    Look(Option<String>),
     /// A command for the shell.
     Run(String),
     /// Enough.
@@ -41,7 +41,7 @@ pub enum Word {
 /// The words, as help shows them.
 pub const WORDS: &[(&str, &str)] = &[
     ("a, ack", "you take the page"),
-    ("l, look", "where you can look, as lines for a shell"),
+    ("l, look [WHERE]", "look there; without a place, where you can look, as lines for a shell"),
     ("! COMMAND", "run a line in a shell, here"),
     ("b, book [NAME]", "read a runbook, or see which there are"),
     ("s, step STEP", "you did a step: its number in the runbook you read last, or its id; `back STEP` takes it back"),
@@ -78,7 +78,7 @@ pub fn read(line: &str) -> Word {
         ("n" | "note", _) => given().map_or(Word::Lacks("write something behind it"), Word::Note),
         ("h" | "hint" | "hints", _) => Word::Hint,
         ("b" | "book" | "books" | "runbook", _) => Word::Book(given()),
-        ("l" | "look", _) => Word::Look,
+        ("l" | "look", _) => Word::Look(given()),
         ("q" | "quit" | "exit", _) | ("give", "up") => Word::GiveUp,
         _ => Word::Unknown(line.to_owned()),
     }
@@ -136,6 +136,7 @@ mod tests {
         }
         assert_eq!(read("back 2"), Word::Step { step: "2".into(), back: true });
         assert_eq!(read("b"), Word::Book(None));
+        assert_eq!((read("l a log"), read("look")), (Word::Look(Some("a log".into())), Word::Look(None)));
         assert_eq!(read("dance"), Word::Unknown("dance".into()));
         for lacking in ["w", "s", "n", "!", "mark x", "back"] {
             assert!(matches!(read(lacking), Word::Lacks(_)), "{lacking}");

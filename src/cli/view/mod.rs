@@ -8,6 +8,7 @@ mod painter;
 mod people;
 mod pulse;
 mod story;
+mod teller;
 mod veil;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use self::line::{Line, Look, Mood};
 pub(in crate::cli) use self::painter::Painter;
 use self::pulse::Pulse;
 use self::story::{Story, names};
+pub use self::teller::Teller;
 use super::out::{say, terminal_size};
 use crate::base::{At, Span};
 use crate::engine::folds::bounds_of;

@@ -29,6 +29,26 @@ pub(super) fn team() -> Value {
     )
 }
 
+fn walk() -> Value {
+    let done = object(
+        vec![("step", text(), "its id"), ("at_mono_ns", instant(), "when, the first time"), ("by", text(), "the role")],
+        vec![
+            ("took_us", number(), "for the first thing that was told"),
+            ("after", text(), "when it was done in the order of the runbook; else a step that the runbook has later"),
+            ("back_mono_ns", instant(), "when it was not taken back"),
+        ],
+    );
+    object(
+        vec![
+            ("runbook", text(), "its name"),
+            ("steps", number(), "how many it has; 0 where that is not known"),
+            ("done", list(done), "in the order in which they were done"),
+            ("left_out", list(text()), "steps before the last one done that nobody told of"),
+        ],
+        vec![],
+    )
+}
+
 /// What those who led it did, and what was learnt.
 fn led() -> Vec<Field> {
     let blind = object(
@@ -79,6 +99,7 @@ fn led() -> Vec<Field> {
         ("prompts", map_of(prompt), "when none was given; by prompt"),
         ("hints_mono_ns", map_of(instant()), "when none was given; by hint, when"),
         ("unavailable_mono_ns", map_of(instant()), "when no role was taken out; by role, from when on"),
+        ("runbooks", list(walk()), "when no step of a runbook was told of"),
         ("debrief", debrief, "when nothing was written down of the run"),
     ]
 }
