@@ -163,6 +163,11 @@ struct Ran {
     notices: Notices,
 }
 
+/// A directory, wherever it is named from.
+fn whole_path(dir: &Path) -> PathBuf {
+    std::path::absolute(dir).unwrap_or_default()
+}
+
 /// Makes the run's directory, lock, journal and watchdog, and drives the drill to its end.
 async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, eyes: Eyes, work: &Handle, meters: &Meters) -> Result<Ran, String> {
     let fail = |error: &dyn std::fmt::Display| format!("failed to {error}");
@@ -178,9 +183,8 @@ async fn start_and_run(loaded: Loaded, runs: &Path, voice: Voice, eyes: Eyes, wo
     // The watchdog starts while the baseline is taken; nothing is armed before it has answered. Whatever comes after this line it takes back.
     let minder = Minder::start(&cx, work);
     let registry = Registry::here();
-    let home = std::path::absolute(runs).unwrap_or_default();
     let named = registry.add(&id, &dir);
-    if let Err(error) = named.and_then(|()| register_start(&home, &id, &plan.name, &digest.to_string(), &clock::wall())) {
+    if let Err(error) = named.and_then(|()| register_start(&whole_path(runs), &id, &plan.name, &digest.to_string(), &clock::wall())) {
         minder.dismiss().await;
         registry.remove(&id);
         return Err(fail(&error));

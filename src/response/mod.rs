@@ -1,6 +1,7 @@
 //! What was expected of people and of what calls them, matched to what was observed: a pure function of plan and journal. The same judgement is
 //! asked while a drill runs and when it is over. It must never know scoring, rendering or how a mark came in.
 
+mod blank;
 mod court;
 pub mod cues;
 pub mod debrief;
