@@ -12,8 +12,7 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut fresh = true;
     for word in text.split(' ') {
         let mut word: String = word.chars().filter(|c| !c.is_control()).collect();
-        loop {
-            let Some(last) = lines.last_mut() else { break };
+        while let Some(last) = lines.last_mut() {
             let gap = usize::from(!fresh);
             let room = width.saturating_sub(last.chars().count() + gap);
             let long = word.chars().count();

@@ -94,7 +94,7 @@ impl Table {
         let mut stops = signal(SignalKind::from_raw(Signal::TSTP.as_raw())).ok();
         let mut next = 0;
         loop {
-            let ended = ends.iter_mut().any(|end| polled(end));
+            let ended = ends.iter_mut().any(polled);
             if ended || (!self.listen() || stops.as_mut().is_some_and(polled) && !self.step_away()) {
                 self.painter.lower(Vec::new());
                 return false;
