@@ -91,8 +91,11 @@ notify:
 
 const RUNBOOK: &str = "---\nowner: ops\n---\n# Shop\n\n- [ ] Restart it {#restart}\n- [ ] Thaw it {#thaw}\n";
 
-/// Takes notices: path and body of each.
-fn room() -> (u16, Arc<Mutex<Vec<(String, String)>>>) {
+/// Path and body of each notice that was heard.
+type Heard = Arc<Mutex<Vec<(String, String)>>>;
+
+/// Takes notices.
+fn room() -> (u16, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let heard = Arc::new(Mutex::new(Vec::new()));
