@@ -59,7 +59,8 @@ impl Practice {
         let badness = |port: u16| {
             let Some(status) = self.status(port) else { return 1e9 };
             let failed: f64 = status["orders"]["failed"].as_str().unwrap().trim_end_matches('%').parse().unwrap();
-            failed * 1e3 + status["orders"]["p90_ms"].as_f64().unwrap()
+            let busy = if status["job"] == "report" { 1e6 } else { 0.0 };
+            busy + failed * 1e3 + status["orders"]["p90_ms"].as_f64().unwrap()
         };
         let (a, b) = (badness(self.port("/status", 0)), badness(self.port("/status", 1)));
         if a > b { 'a' } else { 'b' }

@@ -48,8 +48,6 @@ fn shipped() -> (Vec<String>, Vec<String>) {
     names.sort();
     // A policy is no scenario, nor is a game day; tests/policy.rs and tests/gameday.rs look at them.
     names.retain(|name| !text_of(name).lines().any(|line| line.starts_with("policy: 1") || line.starts_with("gameday: 1")));
-    // What `firedrill practice` plays is filled by it first, place by place; tests/practice.rs looks at those.
-    names.retain(|name| !name.starts_with("practice/"));
     names.into_iter().partition(|name| !text_of(name).lines().any(|line| line.starts_with("workload: 1")))
 }
 
@@ -97,7 +95,9 @@ fn every_shipped_scenario_is_valid_by_the_published_schema() {
     for name in shipped().0 {
         let text = text_of(&name);
         let value: Value = serde_saphyr::from_str(&text).expect("YAML");
-        wrong.extend(validator.iter_errors(&value).map(|error| format!("{name}: {}: {error}", error.instance_path())));
+        // Where a practice hits and when is filled in first: a `${var}` is no duration and no id yet.
+        let filled = !name.starts_with("practice/");
+        wrong.extend(validator.iter_errors(&value).filter(|_| filled).map(|error| format!("{name}: {}: {error}", error.instance_path())));
         // Editors find the schema by the first line.
         let depth = name.matches('/').count();
         let path = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };

@@ -131,6 +131,7 @@ const PURE: &[&str] = &[
     "telemetry",
 ];
 const PURE_FILES: &[&str] = &[
+    "demo/rules.rs",
     "engine/decide.rs",
     "engine/moments.rs",
     "engine/cues.rs",

@@ -144,7 +144,12 @@ impl Shop {
     }
 }
 
+/// An order is worked on to its end, also when its customer has gone meanwhile: what it ran into is to be known.
 async fn order(State(shop): Shared) -> Response {
+    tokio::spawn(take_order(shop)).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+async fn take_order(shop: Arc<Shop>) -> Response {
     let asked = shop.orders.begin();
     let kept = if shop.pay().await { shop.keep() } else { Ok(false) };
     let good = kept.as_ref().is_ok_and(|kept| *kept);

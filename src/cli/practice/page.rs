@@ -22,6 +22,10 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
                 fresh = false;
                 break;
             }
+            // A blank at the end of a line is none.
+            if long == 0 {
+                break;
+            }
             // Longer than a whole line: what fits goes here.
             if fresh || long > width.saturating_sub(indent.min(width / 2)) {
                 last.push_str(&" ".repeat(gap.min(room)));
