@@ -336,6 +336,44 @@ fn scribed() {
     practice.undone();
 }
 
+/// A scribe of a drill that is no secret sees the faults as well, from the journal, and ticks steps by their numbers.
+fn scribed_in_the_open() {
+    let _turn = AT_ONCE.take();
+    let place = Place::new();
+    place.drill_on_a_node(
+        "The node stands still",
+        "{ freeze: { process.pause: { system: node }, for: { until: mitigated, at_most: 60s } } }",
+        "{ within: 70s, stable_for: 1s }",
+    );
+    let team = "team:\n  runbooks: books\n  expect:\n    mitigated: { mark: mitigated, within: 60s }\n";
+    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap() + team;
+    place.file("scenario.yaml", text);
+    place.file("books/shop.md", "---\nowner: ops\nalerts: []\n---\n- [ ] Look {#look}\n- [ ] Thaw {#thaw}\n");
+    let run = place.start(&["run", "scenario.yaml", "--yes", "--output", "json"]);
+    place.wait_until_bitten("freeze", 40);
+    let mut scribe = Terminal::start(&place.command(&["scribe", "--as", "scribe"]), 70, 30, "xterm");
+    scribe.wait_for("inject SIGSTOP to node", 20);
+    // All keys are seen, also where they need two lines.
+    scribe.wait_for("q leave", 5);
+    scribe.keys("s");
+    scribe.wait_for("2 shop#thaw", 10);
+    scribe.keys("2\r");
+    scribe.wait_for("scribe: shop#thaw", 10);
+    scribe.keys("m");
+    assert_eq!(scribe.ends(60), Some(0), "{}", scribe.text());
+    let plain = anstream::adapter::strip_str(&scribe.raw()).to_string();
+    assert!(plain.split(['\n', '\r']).all(|line| line.chars().count() <= 70), "{plain}");
+    let done = drill::wait(run, 60);
+    let report = done.json();
+    assert_eq!(report["team"]["runbooks"][0]["left_out"], serde_json::json!(["look"]), "{:#}", report["team"]);
+    let schema: Value = serde_json::from_str(&place.run(&["schema", "--report"], 20).expect(0).stdout).unwrap();
+    let wrong: Vec<String> = jsonschema::draft202012::new(&schema).unwrap().iter_errors(&report).map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let check = place.run(&["runbook", "check", "books", "--runs", ".firedrill/runs"], 20).expect(0).stdout;
+    assert!(check.contains("1 of 2 steps were exercised by no drill, of 1 run in .firedrill/runs:\n  shop#look"), "{check}");
+    place.assert_nobody_survives(10);
+}
+
 #[test]
 fn practices_are_played_in_a_terminal() {
     side_by_side(vec![
@@ -349,6 +387,7 @@ fn practices_are_played_in_a_terminal() {
         case("killed", killed),
         case("dumb", dumb),
         case("scribed", scribed),
+        case("scribed in the open", scribed_in_the_open),
     ]);
 }
 

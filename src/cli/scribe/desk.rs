@@ -13,6 +13,9 @@ pub const MARKS: [(char, &str, &str); 5] = [
     ('e', "escalated", "others were called in"),
 ];
 
+/// A blank at which no line is broken.
+const GLUE: &str = "\u{a0}";
+
 /// What a key came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Does {
@@ -139,10 +142,13 @@ impl Desk {
     /// The lines at the bottom: the keys, and what is being typed.
     pub fn lower(&self, columns: usize) -> Vec<String> {
         let cut = |text: String| -> String { text.chars().take(columns).collect() };
-        let keys: Vec<String> = MARKS.iter().map(|(key, mark, _)| format!("{key} {mark}")).collect();
-        let head = cut(format!("─ {} · n note · s step · u undo · ? help · q leave", keys.join(" · ")));
+        // A key and what it means stay together, whatever the width.
+        let mut keys: Vec<String> = MARKS.iter().map(|(key, mark, _)| format!("{key}{GLUE}{mark}")).collect();
+        keys.extend(["n note", "s step", "u undo", "? help", "q leave"].map(|key| key.replace(' ', GLUE)));
+        let head = super::wrap(&format!("─ {}", keys.join(&format!("{GLUE}· "))), columns, 2);
+        let head: Vec<String> = head.iter().map(|line| cut(line.replace(GLUE, " "))).collect();
         let label = match self.typing {
-            Typing::Nothing => return vec![head],
+            Typing::Nothing => return head,
             Typing::Note => "note",
             Typing::Step => "step",
         };

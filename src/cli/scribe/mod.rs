@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::keys::Decoder;
 use super::out::{Voice, say, terminal_size};
 use super::people::listening;
-use super::practice::page::tail;
+use super::practice::page::{tail, wrap};
 use super::view::Painter;
 use crate::base::Span;
 use crate::engine::people::{self, Heard, Saying};
@@ -87,7 +87,7 @@ impl Table {
         let mut opening = vec![String::new(), format!("  SCRIBE   run {}", self.run)];
         opening.extend(desk::help());
         opening.push(String::new());
-        self.painter.above(&opening);
+        self.show(&opening);
         // Caught, so that the terminal is given back before anything else.
         let caught = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
         let mut ends: Vec<_> = caught.into_iter().filter_map(|kind| signal(kind).ok()).collect();
@@ -105,7 +105,9 @@ impl Table {
             if clock::mono_ns() >= next {
                 next = clock::mono_ns() + LOOK.0;
                 let seen = self.source.look().await;
-                self.painter.above(&seen.lines);
+                if !seen.lines.is_empty() {
+                    self.painter.above(&seen.lines);
+                }
                 if seen.over {
                     self.painter.lower(Vec::new());
                     return true;
@@ -120,6 +122,13 @@ impl Table {
         }
     }
 
+    /// Lines that stay, wrapped.
+    fn show(&mut self, lines: &[String]) {
+        let columns = terminal_size().map_or(80, |(columns, _)| columns).saturating_sub(1);
+        let wrapped: Vec<String> = lines.iter().flat_map(|line| wrap(line, columns, 7)).collect();
+        self.painter.above(&wrapped);
+    }
+
     /// False when the scribe leaves.
     fn listen(&mut self) -> bool {
         let bytes = match self.keyboard.read() {
@@ -130,7 +139,7 @@ impl Table {
         for key in self.decoder.keys(&bytes) {
             match self.desk.key(key) {
                 Does::Nothing => {}
-                Does::Shows(lines) => self.painter.above(&lines),
+                Does::Shows(lines) => self.show(&lines),
                 Does::Says(deed) => self.say(deed),
                 Does::Leaves => return false,
                 Does::Suspends if !self.step_away() => return false,
@@ -168,8 +177,8 @@ impl Table {
     fn answered(&mut self, (deed, heard): Back) {
         match heard {
             Ok(Heard { error: None, at, .. }) => self.desk.heard(at.unwrap_or_default(), &deed),
-            Ok(Heard { error: Some(why), .. }) => self.painter.above(&[format!("  not written down: {why}")]),
-            Err(error) => self.painter.above(&[format!("  the drill did not hear that: {error}")]),
+            Ok(Heard { error: Some(why), .. }) => self.show(&[format!("  not written down: {why}")]),
+            Err(error) => self.show(&[format!("  the drill did not hear that: {error}")]),
         }
     }
 }
