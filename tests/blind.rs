@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use drill::{Done, Place, case, free_ports, side_by_side, wait};
+use drill::{Done, Place, account, case, free_ports, side_by_side, wait};
 
 /// Title, file name, fault ids, kinds, target, claim, answer, wrong turn, prompt and hint: no other file of the machine holds them.
 const WORDS: [&str; 14] = [
@@ -331,13 +331,6 @@ fn everything_is_reached_where_it_is_announced() {
     other.says(&["mark", "ack"]).expect(0);
     wait(child, 120);
     place.assert_nobody_survives(20);
-}
-
-fn account() -> String {
-    let uid = std::fs::metadata("/proc/self").unwrap().uid().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
-    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(uid.as_str())).and_then(|line| line.split(':').next());
-    name.map_or(uid.clone(), str::to_owned)
 }
 
 /// A drill under one account, its journal, and what it was asked in vain.

@@ -14,17 +14,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drill::{Place, case, free_ports, side_by_side, wait};
+use drill::{Place, account, case, free_ports, side_by_side, wait};
 use serde_json::Value;
 
 const PATIENCE: u64 = 240;
-
-fn account() -> String {
-    let uid = std::fs::metadata("/proc/self").unwrap().uid().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
-    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(uid.as_str())).and_then(|line| line.split(':').next());
-    name.map_or(uid.clone(), str::to_owned)
-}
 
 /// A time so many minutes from now, as a game day writes it.
 fn minutes_from_now(minutes: i64) -> String {

@@ -13,15 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
-use drill::{Done, Place, case, free_ports, side_by_side, wait};
+use drill::{Done, Place, account, case, free_ports, side_by_side, wait};
 use serde_json::Value;
-
-fn account() -> String {
-    let uid = std::fs::metadata("/proc/self").unwrap().uid().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
-    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(uid.as_str())).and_then(|line| line.split(':').next());
-    name.map_or(uid.clone(), str::to_owned)
-}
 
 fn scenario(place: &Place, team: &str) {
     let [port] = free_ports();

@@ -58,6 +58,15 @@ impl Exit {
     }
 }
 
+/// The codes of a run, worst first, as help lists them.
+const WORST_FIRST: [u8; 9] = [50, 40, 11, 20, 33, 30, 31, 32, 0];
+
+/// The worst of these; a code that no run has is worse than all of them. Passed, where there are none.
+pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let rank = |code: &u8| WORST_FIRST.iter().position(|known| known == code).unwrap_or(0);
+    codes.into_iter().min_by_key(rank).unwrap_or(0)
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit.code())
@@ -67,6 +76,15 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_worst_is_by_the_order_of_help() {
+        let told: Vec<u8> = EXIT_CODES.lines().filter_map(|line| line.trim().split_once(' ')?.0.parse().ok()).collect();
+        let of_runs: Vec<u8> = told.into_iter().filter(|code| WORST_FIRST.contains(code)).collect();
+        let expected: Vec<u8> = WORST_FIRST.into_iter().filter(|code| *code != 11).collect();
+        assert_eq!(of_runs.iter().copied().filter(|code| *code != 11).collect::<Vec<_>>(), expected);
+        assert_eq!((worst([0, 31, 0]), worst([30, 40, 0]), worst([0, 1]), worst([])), (31, 40, 1, 0));
+    }
 
     #[test]
     fn every_code_has_a_meaning() {

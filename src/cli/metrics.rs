@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::args::{Metrics, MetricsTo};
 use super::exit::Exit;
 use super::out::{Voice, print, say};
-use super::store;
+use super::past::{self, Past};
 use crate::base::Span;
 use crate::event::Entry;
 use crate::measure::facts::Facts;
@@ -32,25 +32,14 @@ const LAST: Span = Span::millis(500);
 
 /// `firedrill metrics RUN`.
 pub fn metrics(args: &Metrics, voice: Voice) -> Exit {
-    let dir = match store::find(&args.runs.dir, &args.run) {
-        Ok(dir) => dir,
-        Err(why) => {
-            voice.error(&why, Some("`firedrill runs` lists them"));
-            return Exit::Usage;
-        }
+    let Past { plan, entries, .. } = match past::read(&args.runs.dir, &args.run, voice) {
+        Ok(past) => past,
+        Err(exit) => return exit,
     };
-    match store::read(&dir) {
-        Ok((plan, entries)) => {
-            let facts = crate::measure::facts(&plan, &entries);
-            let score = score(&plan, &facts);
-            print(&Telemetry::of(Arc::new(plan), &entries, facts, score, Options { hide: args.hide }).text(None));
-            Exit::Ok
-        }
-        Err(error) => {
-            voice.error(&format!("failed to {error}"), Some("`firedrill undo` undoes what the run owes, also when its journal is damaged"));
-            Exit::CouldNotStart
-        }
-    }
+    let facts = crate::measure::facts(&plan, &entries);
+    let score = score(&plan, &facts);
+    print(&Telemetry::of(Arc::new(plan), &entries, facts, score, Options { hide: args.hide }).text(None));
+    Exit::Ok
 }
 
 /// What is told of one run, and whoever reads it.

@@ -31,6 +31,7 @@ mod named;
 mod notices;
 mod onlooker;
 mod out;
+mod past;
 mod people;
 mod pin;
 mod plan;

@@ -4,7 +4,7 @@ use super::args::{Score, ScoreFormat};
 use super::exit::Exit;
 use super::kinds::wrap;
 use super::out::{Voice, print, terminal_size};
-use super::store;
+use super::past::{self, Past};
 use crate::measure;
 use crate::report::{Report, practices};
 use crate::scenario::finding::did_you_mean;
@@ -14,24 +14,14 @@ use crate::score::{extract, people};
 
 /// `firedrill score RUN`.
 pub fn score(args: &Score, voice: Voice) -> Exit {
-    let dir = match store::find(&args.runs.dir, &args.run) {
-        Ok(dir) => dir,
-        Err(why) => {
-            voice.error(&why, Some("`firedrill runs` lists them"));
-            return Exit::Usage;
-        }
-    };
     let practice = match args.explain.as_deref().map(|name| asked(name, voice)) {
         Some(None) => return Exit::Usage,
         Some(found) => found,
         None => None,
     };
-    let (plan, entries) = match store::read(&dir) {
-        Ok(read) => read,
-        Err(error) => {
-            voice.error(&format!("failed to {error}"), Some("`firedrill undo` undoes what the run owes, also when its journal is damaged"));
-            return Exit::CouldNotStart;
-        }
+    let Past { plan, entries, .. } = match past::read(&args.runs.dir, &args.run, voice) {
+        Ok(past) => past,
+        Err(exit) => return exit,
     };
     let facts = measure::facts(&plan, &entries);
     let scored = judge(&plan, &facts);

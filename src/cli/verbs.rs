@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::known::known;
 use super::load::load;
 use super::out::{Voice, print, say};
+use super::past::{self, Past};
 use super::run::{conclude, judge_and_write, own_exe};
 use super::{kinds as pages, policy, runtime, store};
 use crate::base::Span;
@@ -39,19 +40,9 @@ pub fn check(args: &Check, voice: Voice) -> Exit {
 
 /// `firedrill report RUN`.
 pub fn report(args: &Report, voice: Voice) -> Exit {
-    let dir = match store::find(&args.runs.dir, &args.run) {
-        Ok(dir) => dir,
-        Err(why) => {
-            voice.error(&why, Some("`firedrill runs` lists them"));
-            return Exit::Usage;
-        }
-    };
-    match store::read(&dir) {
-        Ok((plan, entries)) => conclude(&dir, &plan, &entries, args.output, voice),
-        Err(error) => {
-            voice.error(&format!("failed to {error}"), Some("`firedrill undo` undoes what the run owes, also when its journal is damaged"));
-            Exit::CouldNotStart
-        }
+    match past::read(&args.runs.dir, &args.run, voice) {
+        Ok(Past { dir, plan, entries }) => conclude(&dir, &plan, &entries, args.output, voice),
+        Err(exit) => exit,
     }
 }
 

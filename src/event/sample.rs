@@ -53,6 +53,27 @@ pub enum Class {
     Capped,
 }
 
+impl Class {
+    /// As it stands in journals, reports and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Ok => "ok",
+            Class::Refused => "refused",
+            Class::Reset => "reset",
+            Class::Timeout => "timeout",
+            Class::Dns => "dns",
+            Class::Tls => "tls",
+            Class::Error => "error",
+            Class::Status => "status",
+            Class::Assertion => "assertion",
+            Class::NoData => "no_data",
+            Class::Local => "local",
+            Class::Cancelled => "cancelled",
+            Class::Capped => "capped",
+        }
+    }
+}
+
 /// One probe sample with its four instants: planned ≤ woken ≤ sent ≤ done.
 /// `response = lag + wait + service`: (woken − planned) + (sent − woken) + (done − sent).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +149,14 @@ impl<'de> Deserialize<'de> for Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_is_called_the_same_everywhere() {
+        use Class::*;
+        for class in [Ok, Refused, Reset, Timeout, Dns, Tls, Error, Status, Assertion, NoData, Local, Cancelled, Capped] {
+            assert_eq!(serde_json::to_value(class).unwrap(), class.word());
+        }
+    }
 
     #[test]
     fn a_row_without_legs_is_as_it_always_was() {

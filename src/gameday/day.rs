@@ -3,6 +3,9 @@
 use super::log::{Happened, Log};
 use super::model::{GameDay, Previous};
 
+/// As a run ends that shows nothing either way.
+const INCONCLUSIVE: u8 = 31;
+
 /// What became of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stands {
@@ -100,16 +103,10 @@ impl Day {
         })
     }
 
-    /// How the day ends, in the terms of exit codes: the worst of its drills, and inconclusive where one that was planned was not held to its end.
-    pub fn exit(&self, day: &GameDay) -> u8 {
-        const WORST_FIRST: [u8; 9] = [50, 40, 11, 20, 33, 30, 31, 32, 0];
+    /// The exit code of each drill; that of what is inconclusive where one that was planned was not held to its end.
+    pub fn exits(&self, day: &GameDay) -> Vec<u8> {
         let drills = self.items.iter().zip(&day.agenda).filter(|(_, item)| item.run.is_some());
-        let codes = drills.map(|(stands, _)| match stands {
-            Stands::Held { exit, .. } => *exit,
-            _ => 31,
-        });
-        let rank = |code: &u8| WORST_FIRST.iter().position(|known| known == code).unwrap_or(0);
-        codes.min_by_key(rank).unwrap_or(0)
+        drills.map(|(stands, _)| if let Stands::Held { exit, .. } = stands { *exit } else { INCONCLUSIVE }).collect()
     }
 }
 
@@ -118,7 +115,7 @@ pub fn previous(exit: u8) -> Previous {
     match exit {
         0 | 32 => Previous::Passed,
         30 => Previous::Failed,
-        31 => Previous::Inconclusive,
+        INCONCLUSIVE => Previous::Inconclusive,
         33 => Previous::Invalid,
         20 => Previous::NotSteady,
         40 | 50 => Previous::Aborted,
@@ -159,11 +156,11 @@ mod tests {
         let no = Happened::NoGo { item: 3, by: "bob".into(), why: None };
         let stands = after(vec![Happened::Began { item: 1 }, ended(1, 0), Happened::Began { item: 2 }, ended(2, 0), no, ended(4, 0)]);
         assert_eq!(stands.items[1], Stands::Done);
-        assert_eq!((stands.exit(&day()), stands.next(), stands.before(&day(), 3)), (31, 4, Some(Previous::NotHeld)));
+        assert_eq!((stands.exits(&day()), stands.next(), stands.before(&day(), 3)), (vec![0, 31, 0], 4, Some(Previous::NotHeld)));
         assert_eq!(stands.before(&day(), 2), Some(Previous::Passed));
         assert_eq!(stands.before(&day(), 0), None);
         let worst = after(vec![ended(1, 30), ended(3, 40), ended(4, 0)]);
-        assert_eq!(worst.exit(&day()), 40);
+        assert_eq!(worst.exits(&day()), [30, 40, 0]);
     }
 
     #[test]

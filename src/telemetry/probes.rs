@@ -210,7 +210,7 @@ impl Probes {
             let name = labels.of(Sort::Probe, id);
             let of = [("probe", name)];
             for ((verdict, class), count) in &probe.counts {
-                page.one(PROBE_SAMPLES, &[("probe", name), ("outcome", outcome(*verdict)), ("class", word(*class))], *count as f64);
+                page.one(PROBE_SAMPLES, &[("probe", name), ("outcome", outcome(*verdict)), ("class", class.word())], *count as f64);
             }
             if let Some(up) = probe.up {
                 page.flag(PROBE_UP, &of, up);
@@ -244,24 +244,6 @@ fn outcome(verdict: Verdict) -> &'static str {
         Verdict::Bad => "bad",
         Verdict::Local => "local",
         Verdict::Capped => "capped",
-    }
-}
-
-fn word(class: Class) -> &'static str {
-    match class {
-        Class::Ok => "ok",
-        Class::Refused => "refused",
-        Class::Reset => "reset",
-        Class::Timeout => "timeout",
-        Class::Dns => "dns",
-        Class::Tls => "tls",
-        Class::Error => "error",
-        Class::Status => "status",
-        Class::Assertion => "assertion",
-        Class::NoData => "no_data",
-        Class::Local => "local",
-        Class::Cancelled => "cancelled",
-        Class::Capped => "capped",
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -265,6 +266,14 @@ pub type Case = (String, Box<dyn FnOnce() + Send>);
 /// Makes a case of [`side_by_side`].
 pub fn case(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Case {
     (name.into(), Box::new(run))
+}
+
+/// The account that the test runs as, as this machine calls it.
+pub fn account() -> String {
+    let uid = std::fs::metadata("/proc/self").unwrap().uid().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(uid.as_str())).and_then(|line| line.split(':').next());
+    name.map_or(uid.clone(), str::to_owned)
 }
 
 /// So many ports that were free a moment ago.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::args::{DayFormat, GamedayReport};
 use super::super::debrief;
-use super::super::exit::Exit;
+use super::super::exit::{Exit, worst};
 use super::super::history::word as judged;
 use super::super::out::{Voice, print, say};
 use super::super::store as runs_store;
@@ -73,7 +73,7 @@ fn collect(dir: &Path, runs: &Path, voice: Voice) -> Result<DayReport, Exit> {
         findings: Vec::new(),
         debrief: Vec::new(),
         timeline: told(&read, &log),
-        exit_code: stands.exit(&read.day),
+        exit_code: worst(stands.exits(&read.day)),
     };
     for (index, (item, stands)) in read.day.agenda.iter().zip(&stands.items).enumerate() {
         let entry = entry(index + 1, item, stands, &mut day, runs);

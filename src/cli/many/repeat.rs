@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::args::{Format, Run, TrialsFormat};
-use super::super::exit::Exit;
+use super::super::exit::{self, Exit};
 use super::super::known::known;
 use super::super::load::{Loaded, load};
 use super::super::out::{Voice, say};
@@ -66,7 +66,9 @@ pub fn repeat(args: &Run, times: u32, voice: Voice) -> Exit {
         let (exit, dir) = drill_quietly(unattended(loaded), &args.runs.dir, &args.metrics, voice);
         say(&format!("run {n} of {times}: {}", exit.meaning()));
         dirs.extend(dir);
-        worst = worse(worst, exit);
+        if exit::worst([worst.code(), exit.code()]) == exit.code() {
+            worst = exit;
+        }
         // 33, 31 and 30 are results like any other; what follows is not.
         if matches!(exit.code(), 50 | 40 | 11 | 1) {
             say(&format!("stopped after {n} of {times}"));
@@ -88,13 +90,6 @@ fn unattended(mut loaded: Loaded) -> Loaded {
         team.unattended = true;
     }
     loaded
-}
-
-/// The worse of two exits, in the order in which help lists them.
-fn worse(a: Exit, b: Exit) -> Exit {
-    const ORDER: [u8; 9] = [50, 40, 11, 20, 33, 30, 31, 32, 0];
-    let rank = |exit: Exit| ORDER.iter().position(|code| *code == exit.code()).unwrap_or(0);
-    if rank(b) < rank(a) { b } else { a }
 }
 
 /// A signal ends a run by itself; one that comes between two runs must not be lost.
