@@ -21,8 +21,8 @@ use crate::score::{TeamVerdict, score};
 pub fn report(args: &GamedayReport, voice: Voice) -> Exit {
     match store::find(&args.runs.dir, &args.day) {
         Ok((_, dir)) => conclude(&dir, &args.runs.dir, args.output, voice),
-        Err(why) => {
-            voice.error(&why, Some("`firedrill gameday run FILE` holds one"));
+        Err(error) => {
+            voice.error(&error.to_string(), Some(error.help()));
             Exit::Usage
         }
     }
@@ -53,8 +53,8 @@ pub fn conclude(dir: &Path, runs: &Path, output: DayFormat, voice: Voice) -> Exi
 
 fn collect(dir: &Path, runs: &Path, voice: Voice) -> Result<DayReport, Exit> {
     let (_, read) = read_file(&dir.join(store::FILE), voice)?;
-    let log = store::log(dir).map_err(|why| {
-        voice.error(&why, Some("the runs of the day are whole for themselves: `firedrill runs`"));
+    let log = store::log(dir).map_err(|error| {
+        voice.error(&error.to_string(), Some(error.help()));
         Exit::CouldNotStart
     })?;
     let stands = Day::of(&read.day, &log);

@@ -11,7 +11,7 @@ use super::super::out::{Voice, can_ask, say};
 use super::super::policy;
 use super::super::run::drill_quietly;
 use super::gate::{Gate, Word};
-use super::store::{self, Open};
+use super::store::{self, DayError, Open};
 use super::{Whole, drill, plan, report, whole};
 use crate::base::{Span, one_line};
 use crate::gameday::{Day, Happened, Item, Previous};
@@ -48,8 +48,8 @@ pub fn run(args: &GamedayRun, voice: Voice) -> Exit {
     }
     let open = match opened(args, &whole) {
         Ok(open) => open,
-        Err(why) => {
-            voice.error(&why, Some("`firedrill gameday report last` shows the last one"));
+        Err(error) => {
+            voice.error(&error.to_string(), Some(error.help()));
             return Exit::CouldNotStart;
         }
     };
@@ -80,7 +80,7 @@ fn within(whole: &Whole) -> Result<(), String> {
     Ok(())
 }
 
-fn opened(args: &GamedayRun, whole: &Whole) -> Result<Open, String> {
+fn opened(args: &GamedayRun, whole: &Whole) -> Result<Open, DayError> {
     let (_, uid) = account::ours();
     let by = account::who(uid);
     let digest = whole.read.digest.to_string();
@@ -93,10 +93,10 @@ fn opened(args: &GamedayRun, whole: &Whole) -> Result<Open, String> {
     let mut open = store::open(&id, dir)?;
     let same = |what: &Happened| matches!(what, Happened::Started { digest: first, .. } if *first == digest);
     if !open.log.lines.first().is_some_and(|noted| same(&noted.what)) {
-        return Err(format!("{id} was a day of another file, or the file has changed since it began"));
+        return Err(DayError::Over(format!("{id} was a day of another file, or the file has changed since it began")));
     }
     if Day::of(&whole.read.day, &open.log).finished {
-        return Err(format!("{id} is done"));
+        return Err(DayError::Over(format!("{id} is done")));
     }
     open.note(Happened::Resumed { by })?;
     Ok(open)
@@ -118,7 +118,7 @@ impl Held<'_> {
 
     fn note(&mut self, what: Happened) {
         if let Err(why) = self.open.note(what) {
-            self.voice.warn(&format!("{why}; the report will not show it"));
+            self.voice.warn(&format!("{why}; it is kept, and written as soon as there is room"));
         }
     }
 
