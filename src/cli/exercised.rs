@@ -102,7 +102,7 @@ mod tests {
             after: None,
             back: None,
         };
-        let walk = Walk { runbook: "db".into(), done: steps.iter().map(done).collect(), left_out: Vec::new(), of: 3 };
+        let walk = Walk { runbook: "db".into(), done: steps.iter().map(done).collect(), left_out: Vec::new(), of: Some(3) };
         Response { walks: vec![walk], ..Response::default() }
     }
 

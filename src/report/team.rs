@@ -116,7 +116,8 @@ pub(super) fn remarks(report: &Report<'_>) -> Vec<String> {
 fn walked(walk: &Walk) -> String {
     let took = |done: &Done| done.took.map_or_else(String::new, |took| format!(" ({})", tenths(took)));
     let steps: Vec<String> = walk.done.iter().take(20).map(|done| format!("{}{}", done.step, took(done))).collect();
-    let of = if walk.of > 0 { format!("{} of {} steps", walk.done.len(), walk.of) } else { many(walk.done.len() as u64, "step") };
+    let count = walk.done.len() as u64;
+    let of = walk.of.map_or_else(|| many(count, "step"), |all| format!("{count} of {all} steps"));
     let mut text = format!("Runbook {}: {of} done: {}", walk.runbook, steps.join(", "));
     let order: Vec<String> =
         walk.done.iter().filter_map(|done| Some(format!("{} after {}", done.step, done.after.as_ref()?))).take(10).collect();
@@ -143,7 +144,7 @@ fn walk(walk: &Walk, start: u64) -> Value {
         json!({ "step": done.step, "at_mono_ns": mono(start, done.at), "by": done.by, "took_us": done.took.map(up), "after": done.after,
                 "back_mono_ns": done.back.map(|at| mono(start, at)) })
     };
-    json!({ "runbook": walk.runbook, "steps": walk.of, "done": walk.done.iter().map(done).collect::<Vec<_>>(), "left_out": walk.left_out })
+    json!({ "runbook": walk.runbook, "steps": walk.of, "done": walk.done.iter().map(done).collect::<Vec<_>>(), "left_out": walk.of.map(|_| &walk.left_out) })
 }
 
 pub(super) fn status(verdict: Verdict) -> Status {

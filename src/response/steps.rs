@@ -16,8 +16,8 @@ pub struct Walk {
     pub done: Vec<Done>,
     /// Steps before the last that was done which were not done themselves, in the runbook's order. Empty where that order is not known.
     pub left_out: Vec<String>,
-    /// How many steps it has; 0 where that is not known.
-    pub of: u64,
+    /// How many steps it has, where that is known.
+    pub of: Option<u64>,
 }
 
 /// A step that was done.
@@ -53,7 +53,8 @@ pub(super) fn walks(order: &[String], seen: &Seen<'_>) -> Vec<Walk> {
                 let (runbook, id) = step.split_once('#').unwrap_or((step, ""));
                 let n = walks.iter().position(|walk| walk.runbook == runbook).unwrap_or_else(|| {
                     let of = order.iter().filter(|known| known.split('#').next() == Some(runbook)).count();
-                    walks.push(Walk { runbook: runbook.to_owned(), done: Vec::new(), left_out: Vec::new(), of: of as u64 });
+                    let of = (of > 0).then_some(of as u64);
+                    walks.push(Walk { runbook: runbook.to_owned(), done: Vec::new(), left_out: Vec::new(), of });
                     walks.len() - 1
                 });
                 let walk = &mut walks[n];
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(done, [("promote", Some(5), None), ("look", Some(3), Some("promote"))]);
         assert_eq!(
             (walks[0].left_out.as_slice(), walks[0].of),
-            (&["fence".to_owned()][..], 4),
+            (&["fence".to_owned()][..], Some(4)),
             "what comes after the last step is not left out"
         );
         assert_eq!((walks[1].runbook.as_str(), walks[1].done[0].back), ("web", Some(s(21))));
@@ -144,7 +145,7 @@ mod tests {
             walks[0].done.iter().map(|d| (d.took.is_some(), d.after.is_some())).collect::<Vec<_>>(),
             [(false, false), (true, false)]
         );
-        assert_eq!((walks[0].left_out.len(), walks[0].of), (0, 0));
+        assert_eq!((walks[0].left_out.len(), walks[0].of), (0, None));
         assert_eq!(walk(&["db#a"], &[said(1, 1, step("db#a", true))]), []);
     }
 

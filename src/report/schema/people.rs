@@ -39,13 +39,11 @@ fn walk() -> Value {
         ],
     );
     object(
+        vec![("runbook", text(), "its name"), ("done", list(done), "in the order in which they were done")],
         vec![
-            ("runbook", text(), "its name"),
-            ("steps", number(), "how many it has; 0 where that is not known"),
-            ("done", list(done), "in the order in which they were done"),
-            ("left_out", list(text()), "steps before the last one done that nobody told of"),
+            ("steps", number(), "when it is not known how many it has"),
+            ("left_out", list(text()), "when its steps are not known; else those before the last one done that nobody told of"),
         ],
-        vec![],
     )
 }
 
