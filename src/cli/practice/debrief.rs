@@ -124,20 +124,19 @@ fn table(pick: &Pick, entries: &[Entry], facts: &Facts, width: usize) -> Vec<Str
                 format!("said after {}, when {} % of orders were served", to_the_tenth(took), early.unwrap_or_default())
             }
             Some((took, verdict)) if cost > Span::ZERO => {
-                format!(
-                    "{}: {} and {} for hints; expected within {}",
-                    verdict_word(verdict),
-                    to_the_tenth(took - cost),
-                    cost.human(),
-                    e.within.human()
-                )
+                format!("{}: {} and {} for hints; {}", verdict_word(verdict), to_the_tenth(took - cost), cost.human(), wanted(e))
             }
-            Some((took, verdict)) => format!("{}: {}; expected within {}", verdict_word(verdict), to_the_tenth(took), e.within.human()),
+            Some((took, verdict)) => format!("{}: {}; {}", verdict_word(verdict), to_the_tenth(took), wanted(e)),
             None => format!("{}: {}", verdict_word(e.verdict), if e.why.is_empty() { "nothing can be said" } else { &e.why }),
         };
         lines.extend(row(id, &text, 13, width));
     }
     lines
+}
+
+/// What was expected, and what it is counted from.
+fn wanted(e: &ExpectationFacts) -> String {
+    format!("expected within {} after {}", e.within.human(), e.from)
 }
 
 /// Share of orders that were served when it was said that they were again, in percent.
@@ -317,6 +316,6 @@ mod tests {
                 .says(30.0, mark("ack", ""))
                 .json(95.0, json!({ "type": "probes_stopped" }));
         });
-        assert!(late.contains("late: 18.5 s and 45 s for hints; expected within 60 s"), "{late}");
+        assert!(late.contains("late: 18.5 s and 45 s for hints; expected within 60 s after detected"), "{late}");
     }
 }
