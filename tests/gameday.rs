@@ -192,6 +192,28 @@ fn a_day_whose_process_died_goes_on_after_what_was_under_way() {
 }
 
 #[test]
+fn a_drill_in_which_the_day_died_is_told_with_its_run() {
+    let place = place("50s");
+    day(&place, &minutes_from_now(0), "{ ops: [x] }", "  - { run: s.yaml }\n");
+    let mut child = place.start(&["gameday", "run", "day.yaml", "--yes"]);
+    place.wait_until_bitten("hold", PATIENCE);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The watchdog undoes what was done.
+    let journal = place.runs()[0].join("events.jsonl");
+    let begun = Instant::now();
+    while !std::fs::read_to_string(&journal).unwrap().contains("run_finished") {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let said = place.run(&["gameday", "report", "last", "--output", "json"], PATIENCE).expect(40).json();
+    let entry = &said["agenda"][0];
+    let run = place.runs()[0].file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!((entry["stands"].as_str(), entry["run"].as_str(), entry["exit_code"].as_u64()), (Some("under_way"), Some(&*run), Some(40)));
+    assert!(said["timeline"].as_array().unwrap().iter().any(|row| row["item"] == 1 && row["what"] == "undone"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_held_is_refused() {
     type Case = (&'static str, &'static str, &'static str, &'static str);
     let cases: [Case; 5] = [

@@ -76,9 +76,11 @@ fn collect(dir: &Path, runs: &Path, voice: Voice) -> Result<DayReport, Exit> {
         exit_code: worst(stands.exits(&read.day)),
     };
     for (index, (item, stands)) in read.day.agenda.iter().zip(&stands.items).enumerate() {
-        let entry = entry(index + 1, item, stands, &mut day, runs);
+        let cut = if *stands == Stands::UnderWay { cut_off(&log, index + 1, item, runs) } else { None };
+        let entry = entry(index + 1, item, stands, cut, &mut day, runs);
         day.agenda.push(entry);
     }
+    day.exit_code = worst(day.agenda.iter().filter_map(|entry| entry.exit_code).chain([day.exit_code]));
     day.timeline.sort_by_key(|row| row.at);
     day.findings.sort_by(|a, b| a.risk.cmp(&b.risk));
     Ok(day)
@@ -88,12 +90,31 @@ fn at(noted: &Noted) -> Option<Timestamp> {
     noted.wall.parse().ok()
 }
 
-fn entry(number: usize, item: &gameday::Item, stands: &Stands, day: &mut DayReport, runs: &Path) -> Entry {
+/// The run of a drill in which the process died that held the day: the first of this scenario that was begun after that drill was, and before anything
+/// else of the day.
+fn cut_off(log: &Log, number: usize, item: &gameday::Item, runs: &Path) -> Option<String> {
+    let name = Path::new(item.run.as_ref()?).file_stem()?.to_string_lossy().into_owned();
+    let line = log.lines.iter().rposition(|noted| noted.what == Happened::Began { item: number })?;
+    let ms = |noted: &Noted| at(noted).and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    let (began, next) = (ms(log.lines.get(line)?)?, log.lines.get(line + 1).and_then(ms));
+    let mut ids = runs_store::all(runs).into_iter().filter_map(|dir| {
+        let id = dir.file_name()?.to_string_lossy().into_owned();
+        let begun = ulid::Ulid::from_string(&id).ok()?.timestamp_ms();
+        let fits = begun >= began && next.is_none_or(|next| begun < next);
+        (fits && runs_store::read(&dir).is_ok_and(|(plan, _)| plan.name == name)).then_some(id)
+    });
+    ids.next()
+}
+
+fn entry(number: usize, item: &gameday::Item, stands: &Stands, cut: Option<String>, day: &mut DayReport, runs: &Path) -> Entry {
     let title = item.run.clone().unwrap_or_else(|| if item.pause.is_some() { "Break".into() } else { "Debrief".into() });
     let mut entry = Entry { number, title, drill: item.run.is_some(), ..Entry::default() };
     (entry.stands, entry.told) = match stands {
         Stands::NotYet => ("not_yet", "not begun".to_owned()),
-        Stands::UnderWay => ("under_way", "begun; its end was not written down".to_owned()),
+        Stands::UnderWay => {
+            entry.run = cut;
+            ("under_way", "begun; its end was not written down".to_owned())
+        }
         Stands::Done => ("done", String::new()),
         Stands::Skipped(why) => ("skipped", format!("left out: {why}")),
         Stands::NoGo { by, why } => ("no_go", format!("no-go, by {by}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())),
@@ -120,6 +141,10 @@ fn judge(dir: &Path, entry: &mut Entry, day: &mut DayReport) {
     };
     let facts = measure::facts(&plan, &entries);
     let score = score(&plan, &facts);
+    if entry.exit_code.is_none() && facts.run.outcome.is_some() {
+        entry.exit_code = Some(score.exit_code);
+        entry.told = format!("the process that held the day died in it: {}", Exit::Run(score.exit_code).meaning());
+    }
     entry.title = plan.title.clone();
     entry.system = score.judged.then(|| judged(score.system).to_owned());
     entry.team = match score.team {
