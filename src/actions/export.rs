@@ -171,7 +171,7 @@ fn one(action: &Action) -> Value {
     value
 }
 
-/// The JSON Schema of [`json`].
+/// The JSON Schema of [`json()`].
 pub fn schema() -> Value {
     let required = [
         "id",
