@@ -95,6 +95,15 @@ impl Place {
         found
     }
 
+    /// Whether any process of this place is still there, also one that carries no run's mark: all of them know its registry.
+    pub fn is_lived_in(&self) -> bool {
+        let here = self.path().to_string_lossy().into_owned();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        // The dead that nobody has fetched yet have no environment.
+        let mut environs = processes.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
+        environs.any(|environ| String::from_utf8_lossy(&environ).contains(&here))
+    }
+
     /// Waits until nobody carries the mark, at most so many seconds.
     pub fn assert_nobody_survives(&self, seconds: u64) {
         let end = Instant::now() + Duration::from_secs(seconds);
