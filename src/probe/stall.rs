@@ -12,9 +12,11 @@ use crate::event::Contended;
 use crate::sys::{Clock, contention, timer};
 
 /// How often it wakes, at least and at most: as often as the shortest interval between samples asks for, since each time costs a little.
-const EVERY: (Span, Span) = (Span::millis(1), Span::millis(5));
-/// So many of its turns missed mean that the process stood still.
+const EVERY: (Span, Span) = (Span::millis(2), Span::millis(5));
+/// A gap of so many of its turns means that the process stood still, but no shorter one than …
 const MISSED: u64 = 4;
+/// … this with the finest grain: what is shorter shows as the lag of the samples themselves.
+const SHORTEST: Span = Span::millis(5);
 
 /// How often the threads' waiting for a processor is read.
 const ACCOUNT: Span = Span::secs(1);
@@ -32,7 +34,7 @@ pub(super) fn grain(interval: Span) -> Span {
 /// Watches for as long as somebody holds the other end of `alive`, waking every `every`.
 pub(super) fn watch(clock: Clock, every: Span, threads: &Threads, news: &Sender<News>, alive: &Weak<()>) {
     let mut account = Account { at: clock.now(), waited: Vec::new(), pressed: contention::pressed() };
-    let stalled = every.times(MISSED);
+    let stalled = if every == EVERY.0 { SHORTEST } else { every.times(MISSED) };
     let mut last = clock.now();
     let mut untold: Option<(At, At)> = None;
     while alive.strong_count() > 0 {
