@@ -19,6 +19,7 @@ pub mod policy;
 pub mod probe;
 pub mod report;
 pub mod response;
+pub mod review;
 pub mod scenario;
 pub mod score;
 pub mod serve;

@@ -383,6 +383,8 @@ fn debriefed(place: &Place, run: &Path, id: &str) {
     let flags = [
         "--well",
         "The page came.",
+        "--factor",
+        "One key for everybody.",
         "--surprise",
         "Nobody had\u{1b}[2J the key.",
         "--change",
@@ -391,7 +393,7 @@ fn debriefed(place: &Place, run: &Path, id: &str) {
         "Share keys; owner: dan; due: 2026-12-24",
     ];
     let done = place.run(&[&["debrief", id], &flags[..]].concat(), 20).expect(0);
-    assert!(done.stderr.contains("3 remarks and 1 action item written down"), "{}", done.stderr);
+    assert!(done.stderr.contains("4 remarks and 1 action item written down"), "{}", done.stderr);
     for (args, words) in [
         (vec!["--action", "Share keys"], "needs somebody who does it"),
         (vec!["--action", "Share keys; owner: dan; due: soon"], "`soon` is no day"),
@@ -416,7 +418,7 @@ fn debriefed(place: &Place, run: &Path, id: &str) {
     let editor = place.file("editor.sh", "#!/bin/sh\nsed -i 's/^## What to change/&\\n- From the editor/' \"$1\"\n");
     std::fs::set_permissions(&editor, PermissionsExt::from_mode(0o755)).unwrap();
     let text = std::fs::read_to_string(run.join("debrief.jsonl")).unwrap();
-    assert_eq!(text.lines().count(), 5);
+    assert_eq!(text.lines().count(), 6);
     let read = || place.run(&["report", id, "--output", "json"], 30);
     let before = read().json();
     assert_eq!(before["team"]["debrief"]["actions"][0]["owner"], "dan");
@@ -426,7 +428,7 @@ fn debriefed(place: &Place, run: &Path, id: &str) {
         assert!(page.contains("The page came.") && page.contains("a1: Share keys (dan, until 2026-12-24)"), "{form}\n{page}");
     }
     std::fs::write(run.join("debrief.jsonl"), text.replacen("Keys.", "Locks.", 1)).unwrap();
-    assert_eq!(read().json()["team"]["debrief"]["damaged_line"], 3);
+    assert_eq!(read().json()["team"]["debrief"]["damaged_line"], 4);
 }
 
 /// Anybody may stop it for something real, and everybody is told.

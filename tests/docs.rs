@@ -400,6 +400,7 @@ const COMMANDS: &[(&str, Result<i32, &str>)] = &[
     ("firedrill show last", Ok(0)),
     ("firedrill compare first second", Err("tests/history.rs")),
     ("firedrill trend scenario", Ok(0)),
+    ("firedrill review --since 90d", Ok(0)),
     ("firedrill history rebuild", Ok(0)),
     ("firedrill metrics last", Ok(0)),
     ("firedrill actions list", Ok(0)),

@@ -119,6 +119,7 @@ fn many_runs_are_fit_to_be_shown() {
                 name: bars.name.clone(),
                 said: vec!["Held in 50 of 59; at 95 % confidence in at least 74.2 % of such cases.".into()],
                 bars: Some(bars),
+                more: Some(("What is not known (1)".into(), vec!["Nobody wrote it down.".into()])),
             };
             let page = Page {
                 title: "A node is lost during checkout".into(),
@@ -129,7 +130,7 @@ fn many_runs_are_fit_to_be_shown() {
                 panels: vec![
                     panel(time),
                     panel(shares),
-                    Panel { name: "checkout".into(), said: vec!["No run says whether it holds.".into()], bars: None },
+                    Panel { name: "checkout".into(), said: vec!["No run says whether it holds.".into()], bars: None, more: None },
                 ],
             };
             place.file(&format!("{order:?}-{count}/many.html"), many::render(&page))

@@ -73,6 +73,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("engine", "base event fold state plan response signal sys journal fault probe"),
         ("history", "base"),
         ("actions", "base sys history"),
+        ("review", "base score history actions"),
         ("notice", "base event plan sys"),
         ("serve", "base event plan signal engine sys"),
         ("demo", "base sys"),
@@ -129,6 +130,7 @@ const PURE: &[&str] = &[
     "gameday",
     "report",
     "telemetry",
+    "review",
 ];
 const PURE_FILES: &[&str] = &[
     "demo/rules.rs",

@@ -191,6 +191,16 @@ impl Plan {
     }
 }
 
+/// Every run that the history knows, in order of time, and every action as it stands.
+///
+/// # Errors
+/// The history or the file of actions cannot be read; that was said.
+pub fn standing(runs: &Path, voice: Voice) -> Result<(Vec<Row>, Vec<Action>), Exit> {
+    let plan = Plan::read(runs, voice).map_err(|failed| failed.say(voice))?;
+    let all = plan.all();
+    Ok((plan.rows, all))
+}
+
 /// The action items of a debrief: lines that each continue the one before, the first one the run's id. What does not is left out with what follows.
 fn debrief(path: &Path, run: &str, into: &mut Vec<Resolved>, voice: Voice) {
     let Ok(about) = std::fs::metadata(path) else { return };

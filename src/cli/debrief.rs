@@ -113,6 +113,7 @@ fn items(args: &Args, dir: &Path, plan: &Plan) -> Result<(Vec<Item>, Option<std:
     let given = [
         (Section::Well, &args.well),
         (Section::Surprise, &args.surprise),
+        (Section::Factors, &args.factor),
         (Section::Change, &args.change),
         (Section::Actions, &args.action),
     ];

@@ -38,6 +38,7 @@ mod plan;
 mod policy;
 mod practice;
 mod release;
+mod review;
 mod run;
 mod runbook;
 mod score;
@@ -116,6 +117,7 @@ fn dispatch(verb: Verb, voice: Voice) -> Exit {
         Verb::Show(args) => history::show(&args, voice),
         Verb::Compare(args) => history::compare(&args, voice),
         Verb::Trend(args) => history::trend(&args, voice),
+        Verb::Review(args) => review::review(&args, voice),
         Verb::Runs(args) => verbs::runs(&args),
         Verb::Kinds { kind } => verbs::kinds(kind.as_deref(), voice),
         Verb::Schema { report, policy, gameday } => verbs::schema(report, policy, gameday),

@@ -7,6 +7,7 @@ use super::out::{Voice, print, terminal_size};
 use super::past::{self, Past};
 use crate::measure;
 use crate::report::{Report, practices};
+use crate::review;
 use crate::scenario::finding::did_you_mean;
 use crate::score::catalogue::{Catalogue, Practice, catalogue};
 use crate::score::{explain, score as judge};
@@ -45,7 +46,8 @@ fn page(whole: &Report<'_>, practice: &Practice, width: usize) -> String {
     practices::wrapped(&lines, width)
 }
 
-fn asked(name: &str, voice: Voice) -> Option<&'static Practice> {
+/// The practice that is meant; nothing, and it was said, where there is none.
+pub fn asked(name: &str, voice: Voice) -> Option<&'static Practice> {
     let found = catalogue().find(name);
     if found.is_none() {
         let names = catalogue().practices.iter().flat_map(|p| [p.label.as_str(), p.choice.as_str()]);
@@ -61,7 +63,7 @@ fn asked(name: &str, voice: Voice) -> Option<&'static Practice> {
 pub fn signals() -> String {
     let all: &Catalogue = catalogue();
     let used = |name: &str| all.practices.iter().filter(|p| p.rule.as_ref().is_some_and(|rule| rule.names().0.contains(&name))).count();
-    let made = |name: &str| extract::PRODUCED.contains(&name) || people::PRODUCED.contains(&name);
+    let made = |name: &str| extract::PRODUCED.contains(&name) || people::PRODUCED.contains(&name) || review::PRODUCED.contains(&name);
     let mut out = String::from(
         "Signals that practices are judged by. What is not produced counts as not instrumented: it supports nothing and refutes nothing.\n",
     );

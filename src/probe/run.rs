@@ -25,7 +25,7 @@ use crate::base::{At, Span};
 use crate::event::{Class, Contended, Legs, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
 use crate::sys::timer::{Timer, wait};
-use crate::sys::{Clock, Cx, contention, files};
+use crate::sys::{Clock, Cx, clock, contention, files};
 
 /// Most threads that probes share.
 const THREADS: usize = 4;
@@ -181,7 +181,7 @@ fn conduct(runtime: Runtime, jobs: Vec<Job>, line: &Line) {
         let ticks = Span(shortest.0 / 2).max(Span::millis(1));
         let _ahead = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                tokio::time::sleep(ticks.std()).await;
+                clock::sleep(ticks).await;
             }
         }));
         for job in jobs {

@@ -88,6 +88,7 @@ pub(super) fn value(report: &Report<'_>, start: u64) -> Map<String, Value> {
         json!({
             "well": of(|item| if let Item::Well(text) = item { Some(text) } else { None }),
             "surprises": of(|item| if let Item::Surprise(text) = item { Some(text) } else { None }),
+            "factors": of(|item| if let Item::Factor(text) = item { Some(text) } else { None }),
             "changes": of(|item| if let Item::Change(text) = item { Some(text) } else { None }),
             "actions": debrief.actions().map(|a| json!({ "id": a.id, "text": a.text, "owner": a.owner, "due": a.due })).collect::<Vec<_>>(),
             "damaged_line": debrief.damaged,
@@ -103,6 +104,7 @@ pub(super) fn debrief(report: &Report<'_>) -> Vec<(&'static str, Vec<String>)> {
     let parts = [
         ("What went well", of(&|w| if let Item::Well(text) = &w.item { Some(text.clone()) } else { None })),
         ("What surprised us", of(&|w| if let Item::Surprise(text) = &w.item { Some(text.clone()) } else { None })),
+        ("What contributed", of(&|w| if let Item::Factor(text) = &w.item { Some(text.clone()) } else { None })),
         ("What to change", of(&|w| if let Item::Change(text) = &w.item { Some(text.clone()) } else { None })),
         ("Action items", debrief.actions().map(|a| format!("{}: {} ({}, until {})", a.id, a.text, a.owner, a.due)).collect()),
         (

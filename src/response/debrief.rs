@@ -1,4 +1,4 @@
-//! What was learnt of a run, as those who took part wrote it down afterwards: what went well, what surprised, what to change, and who does what until
+//! What was learnt of a run, as those who took part wrote it down afterwards: what went well, what surprised, what contributed, what to change, and who does what until
 //! when. Lines of a file of its own beside the journal, each chained to the one before. Pure: text in, text out.
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub enum Item {
     Well(String),
     /// What surprised us.
     Surprise(String),
+    /// What contributed to what happened: a condition, never a person.
+    Factor(String),
     /// What to change.
     Change(String),
     /// Who does what until when.
@@ -143,7 +145,7 @@ fn split(line: &str) -> Option<(String, &str)> {
 /// What an editor shows to begin with.
 pub fn template(title: &str, run: &str) -> String {
     format!(
-        "# Debrief of {run}: {}\n\n## What went well\n\n- \n\n## What surprised us\n\n- \n\n## What to change\n\n- \n\n## Action items\n\n\
+        "# Debrief of {run}: {}\n\n## What went well\n\n- \n\n## What surprised us\n\n- \n\n## What contributed\n\n- \n\n## What to change\n\n- \n\n## Action items\n\n\
          <!-- for example:  - Alert on replica lag; owner: dan; due: 2026-12-24 -->\n\n- \n",
         one_line(title, 200)
     )
@@ -197,6 +199,8 @@ pub enum Section {
     Well,
     /// What surprised us.
     Surprise,
+    /// What contributed.
+    Factors,
     /// What to change.
     Change,
     /// Action items.
@@ -209,6 +213,8 @@ impl Section {
         let sections = [
             ("what went well", Section::Well),
             ("what surprised", Section::Surprise),
+            ("what contributed", Section::Factors),
+            ("contributing factors", Section::Factors),
             ("what to change", Section::Change),
             ("action", Section::Actions),
         ];
@@ -229,6 +235,7 @@ impl Section {
         Ok(match self {
             Section::Well => Item::Well(line),
             Section::Surprise => Item::Surprise(line),
+            Section::Factors => Item::Factor(line),
             Section::Change => Item::Change(line),
             Section::Actions => Item::Action(action(&line)?),
         })
@@ -261,7 +268,7 @@ fn action(line: &str) -> Result<Action, String> {
 mod tests {
     use super::*;
 
-    const FORM: &str = "# Debrief\n\n## What went well\n- The page came\n  within seconds.\n\n- \n## What surprised us\nNobody had the key.\n\n## What to change\n* Keys\n\n## Action items\n<!-- x -->\n- [ ] Alert on lag; owner: dan; due: 2026-12-24\n";
+    const FORM: &str = "# Debrief\n\n## What went well\n- The page came\n  within seconds.\n\n- \n## What surprised us\nNobody had the key.\n\n## What contributed\n- One key for all\n\n## What to change\n* Keys\n\n## Action items\n<!-- x -->\n- [ ] Alert on lag; owner: dan; due: 2026-12-24\n";
 
     #[test]
     fn the_form_is_read_back() {
@@ -272,6 +279,7 @@ mod tests {
             [
                 Item::Well("The page came within seconds.".into()),
                 Item::Surprise("Nobody had the key.".into()),
+                Item::Factor("One key for all".into()),
                 Item::Change("Keys".into()),
                 Item::Action(action)
             ]
@@ -302,11 +310,11 @@ mod tests {
         let empty = Debrief::parse("01R", "");
         let first = empty.lines("01R", "alice", "now", read(FORM).unwrap()).unwrap();
         let debrief = Debrief::parse("01R", &first);
-        assert_eq!((debrief.entries.len(), debrief.damaged, debrief.actions().next().unwrap().id.as_str()), (4, None, "a1"));
+        assert_eq!((debrief.entries.len(), debrief.damaged, debrief.actions().next().unwrap().id.as_str()), (5, None, "a1"));
         let more = debrief.lines("01R", "bob", "later", read(FORM).unwrap()).unwrap();
         let both = format!("{first}{more}");
         let whole = Debrief::parse("01R", &both);
-        assert_eq!((whole.entries.len(), whole.damaged), (8, None));
+        assert_eq!((whole.entries.len(), whole.damaged), (10, None));
         assert_eq!(whole.actions().map(|a| a.id.as_str()).collect::<Vec<_>>(), ["a1", "a2"]);
         assert_eq!(Debrief::parse("01OTHER", &both).damaged, Some(1));
         let changed = Debrief::parse("01R", &both.replacen("Nobody", "Somebody", 1));

@@ -130,7 +130,7 @@ fn parts<'a>(expr: &'a Expr, wanted: bool, into: &mut Vec<(&'a Expr, bool)>) {
 }
 
 /// What showed a practice.
-pub(super) fn shown(all: &Catalogue, practice: &Practice, readings: &Readings) -> String {
+pub fn shown(all: &Catalogue, practice: &Practice, readings: &Readings) -> String {
     let mut of = Vec::new();
     met(practice).iter().for_each(|expr| parts(expr, true, &mut of));
     let known = of.iter().filter(|(expr, wanted)| (expr.truth(readings) == Truth::Holds) == *wanted);
@@ -138,7 +138,7 @@ pub(super) fn shown(all: &Catalogue, practice: &Practice, readings: &Readings) -
 }
 
 /// What refuted a practice.
-pub(super) fn missed(all: &Catalogue, practice: &Practice, readings: &Readings) -> String {
+pub fn missed(all: &Catalogue, practice: &Practice, readings: &Readings) -> String {
     let what = better(all, practice, readings);
     if what.is_empty() {
         // Nothing can meet this practice; say what went wrong.
@@ -167,7 +167,7 @@ pub fn expectation(all: &Catalogue, practice: &Practice, readings: &Readings) ->
 }
 
 /// Why a rule decides nothing.
-pub(super) fn open(all: &Catalogue, practice: &Practice, readings: &Readings) -> String {
+pub fn open(all: &Catalogue, practice: &Practice, readings: &Readings) -> String {
     let Some(rule) = &practice.rule else { return String::new() };
     let (signals, targets) = rule.names();
     let unseen: Vec<String> = signals.iter().filter(|s| matches!(readings.state(s), State::NotInstrumented(_))).map(|s| name(s)).collect();

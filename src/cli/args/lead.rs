@@ -69,6 +69,9 @@ pub struct Debrief {
     /// What surprised us; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub surprise: Vec<String>,
+    /// What contributed to what happened: a condition, never a person; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub factor: Vec<String>,
     /// What to change; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub change: Vec<String>,
@@ -76,7 +79,7 @@ pub struct Debrief {
     #[arg(long, value_name = "TEXT")]
     pub action: Vec<String>,
     /// Read it from this file, `-` for standard input, in the form that the editor shows
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["well", "surprise", "change", "action"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["well", "surprise", "factor", "change", "action"])]
     pub from: Option<std::path::PathBuf>,
     /// Where runs live
     #[command(flatten)]

@@ -160,7 +160,7 @@ pub enum Verb {
     Resume(Leading),
     /// Tell those who respond to a blind drill what it is, as its facilitator
     Reveal(Leading),
-    /// Write down what was learnt of a run: what went well, what surprised, what to change, and who does what until when
+    /// Write down what was learnt of a run: what went well, what surprised, what contributed, what to change, and who does what until when
     ///
     /// Without an option it opens $VISUAL or $EDITOR, or reads standard input where that is no terminal. What is written is kept beside the run, is never
     /// changed any more, and stands in every report of it.
@@ -211,6 +211,11 @@ pub enum Verb {
     ///
     /// Reads history.db beside the runs, and judges what it does not know yet.
     Trend(Trend),
+    /// What all runs together say of how a team practises: programme practices, how regularly each scenario is run, answers by role and quarter
+    ///
+    /// Reads the history, the improvement plan, debriefs and game days beside the runs. Missing data never improves a verdict: what nobody wrote down
+    /// is not known, and where a run that was started is gone, nothing is supported.
+    Review(Review),
     /// The history beside the runs: a copy of what they came to, so that it need not be worked out again
     History {
         /// What to do with it

@@ -26,7 +26,7 @@ use verdict::{Summary, Trial};
 /// The file's name, beside the directory of runs.
 pub const FILE: &str = "calibration.json";
 /// How often a trial is taken again that proves nothing, because the server or the prober stood still.
-const TAKES: u32 = 8;
+const TAKES: u32 = 10;
 /// More than a calibration ever has.
 const LARGEST: u64 = 64 * 1024;
 
@@ -163,7 +163,7 @@ fn take(bench: &Bench, case: &Case, redone: &AtomicU32) -> Result<Trial, Failed>
         redone.fetch_add(1, Ordering::SeqCst);
         let _ = std::fs::remove_dir_all(&run);
         // What keeps the machine busy may be over soon.
-        runtime.block_on(clock::sleep(Span::millis(250 << take.min(5))));
+        runtime.block_on(clock::sleep(Span::millis(250 << take.min(7))));
     }
     Err(Failed {
         why: format!("a trial proved nothing {TAKES} times in a row, at last because {why}"),

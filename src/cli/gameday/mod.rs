@@ -4,7 +4,7 @@ pub mod gate;
 mod plan;
 mod report;
 mod run;
-mod store;
+pub(super) mod store;
 
 use std::path::{Path, PathBuf};
 

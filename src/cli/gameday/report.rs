@@ -166,6 +166,7 @@ fn judge(dir: &Path, entry: &mut Entry, day: &mut DayReport) {
         let (sort, text) = match written.item {
             Item::Well(text) => ("went well", text),
             Item::Surprise(text) => ("surprised us", text),
+            Item::Factor(text) => ("contributed", text),
             Item::Change(text) => ("to change", text),
             Item::Action(action) => ("action", format!("{} ({}, by {})", action.text, action.owner, action.due)),
         };

@@ -88,6 +88,14 @@ fn home(runs: &Path) -> PathBuf {
     home_of(runs).join("gamedays")
 }
 
+/// The directories of every day beside these runs.
+pub fn all(runs: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(home(runs)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.retain(|path| path.join(LOG).is_file());
+    found.sort();
+    found
+}
+
 /// Makes a new day.
 ///
 /// # Errors

@@ -150,7 +150,7 @@ fn html(rows: &[Row]) -> String {
             objective: line.runs.last().and_then(|(_, reading)| reading.objective),
             runs: line.runs.iter().map(bar).collect(),
         });
-        Panel { name: line.name.to_owned(), said: said.collect(), bars }
+        Panel { name: line.name.to_owned(), said: said.collect(), bars, more: None }
     };
     many::render(&Page {
         title: last.title.clone(),

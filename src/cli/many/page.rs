@@ -31,7 +31,7 @@ pub(super) fn html(said: &Said) -> String {
 fn panel(claim: &Many) -> Panel {
     let whole = sentence(&claim.whole().sentence("the whole claim holds"));
     let (Some(share), Some(objective)) = (claim.within(), claim.objective) else {
-        return Panel { name: claim.claim.clone(), said: vec![sentence(&claim.counts()), whole], bars: None };
+        return Panel { name: claim.claim.clone(), said: vec![sentence(&claim.counts()), whole], bars: None, more: None };
     };
     let within = sentence(&share.sentence(&format!("it comes back within {}", objective.human())));
     let bars = Bars {
@@ -40,7 +40,7 @@ fn panel(claim: &Many) -> Panel {
         objective: Some(objective.0 as f64),
         runs: claim.counted.iter().map(bar).collect(),
     };
-    Panel { name: claim.claim.clone(), said: vec![sentence(&claim.counts()), within, whole], bars: Some(bars) }
+    Panel { name: claim.claim.clone(), said: vec![sentence(&claim.counts()), within, whole], bars: Some(bars), more: None }
 }
 
 fn sentence(text: &str) -> String {

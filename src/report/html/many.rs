@@ -24,6 +24,8 @@ pub struct Panel {
     pub said: Vec<String>,
     /// Its runs, where any was measured.
     pub bars: Option<Bars>,
+    /// What only some want to read: a heading, and sentences.
+    pub more: Option<(String, Vec<String>)>,
 }
 
 /// A page.
@@ -85,6 +87,9 @@ fn body(order: Order, n: usize, panel: &Panel) -> Markup {
             @if bars.runs.len() > MOST { p.note { "Drawn: the last " (MOST) " of " (bars.runs.len()) " runs." } }
             details { summary { "The table behind the picture" } (table(bars)) }
         }
+        @if let Some((heading, said)) = &panel.more {
+            details { summary { (words(heading)) } @for said in said { p { (words(said)) } } }
+        }
     }
 }
 
@@ -137,7 +142,12 @@ mod tests {
         let bar = Bar { run: evil.clone(), day: evil.clone(), lo: Some(1e9), hi: None, verdict: evil.clone(), changed: true };
         let bars = Bars { name: evil.clone(), measure: Measure::Time, objective: Some(2e9), runs: vec![bar] };
         for order in [Order::Repeats, Order::Trend] {
-            let panel = Panel { name: evil.clone(), said: vec![evil.clone()], bars: Some(bars.clone()) };
+            let panel = Panel {
+                name: evil.clone(),
+                said: vec![evil.clone()],
+                bars: Some(bars.clone()),
+                more: Some((evil.clone(), vec![evil.clone()])),
+            };
             let page = Page {
                 title: evil.clone(),
                 kind: "Claims over runs",

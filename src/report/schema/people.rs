@@ -84,6 +84,7 @@ fn led() -> Vec<Field> {
         vec![
             ("well", list(remark()), "what went well"),
             ("surprises", list(remark()), "what surprised"),
+            ("factors", list(remark()), "what contributed"),
             ("changes", list(remark()), "what to change"),
             ("actions", list(action), "action items"),
         ],
