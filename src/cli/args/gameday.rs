@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{PolicyFile, RunsDir};
+use super::{MetricsTo, PolicyFile, RunsDir};
 
 /// What to do with a game day.
 #[derive(Debug, Subcommand)]
@@ -53,6 +53,9 @@ pub struct GamedayRun {
     /// Policies
     #[command(flatten)]
     pub policy: PolicyFile,
+    /// Metrics of each drill while it runs
+    #[command(flatten)]
+    pub metrics: MetricsTo,
     /// Where runs live
     #[command(flatten)]
     pub runs: RunsDir,

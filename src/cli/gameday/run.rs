@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::args::{GamedayRun, MetricsTo};
+use super::super::args::GamedayRun;
 use super::super::exit::Exit;
 use super::super::many::repeat::{bring_back, listen};
 use super::super::out::{Voice, can_ask, say};
@@ -182,7 +182,7 @@ impl Held<'_> {
         let loaded = loaded.and_then(|loaded| policy::allow(loaded, self.args.policy.named.as_deref(), &self.voice));
         self.note(Happened::Began { item: number });
         let (exit, dir) = match loaded {
-            Ok(loaded) => drill_quietly(loaded, &self.args.runs.dir, &MetricsTo::default(), self.voice),
+            Ok(loaded) => drill_quietly(loaded, &self.args.runs.dir, &self.args.metrics, self.voice),
             Err(exit) => (exit, None),
         };
         let run = dir.and_then(|dir| dir.file_name().map(|id| id.to_string_lossy().into_owned()));
