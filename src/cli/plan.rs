@@ -10,7 +10,7 @@ use super::load::load;
 use super::out::{Voice, print, say};
 use super::{pin, policy};
 use crate::base::Id;
-use crate::plan::{Mode, preview};
+use crate::plan::{Mode, Plan, preview};
 use crate::policy::Stage;
 use crate::sys::surroundings::Surroundings;
 
@@ -23,6 +23,9 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
         Err(exit) => return exit,
     };
     loaded.plan = policy::released(loaded.plan, &judged.policies);
+    if args.output == PlanFormat::Iam {
+        return iam(&loaded.plan, voice);
+    }
     let foreseen = foresee(&loaded.plan);
     let doubts: Vec<String> =
         Surroundings::here().doubts().into_iter().map(|doubt| format!("{}\n  help: {}", doubt.what, doubt.help)).collect();
@@ -37,6 +40,7 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
             told["locked"] = json!(lock.exists());
             print(&serde_json::to_string_pretty(&told).unwrap_or_default());
         }
+        PlanFormat::Iam => {}
         PlanFormat::Text => {
             let extra: Vec<(String, Vec<String>)> = foreseen.iter().map(|(id, told)| (id.to_string(), told.lines())).collect();
             print(&(preview::text(&loaded.plan, &extra) + &judged.section()));
@@ -69,6 +73,25 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
         voice.warn(&format!("{why}\n  help: {}", pin::HELP));
     }
     Exit::Ok
+}
+
+/// The policies of a plan; a usage error where it names no account.
+#[cfg(feature = "aws")]
+fn iam(plan: &Plan, voice: Voice) -> Exit {
+    let Some(policies) = crate::fault::aws::iam::policies(plan) else {
+        voice.error("the scenario names no account under `aws:`", Some("policies are only told for what acts in one"));
+        return Exit::Usage;
+    };
+    policies.unknown.iter().for_each(|unknown| voice.warn(unknown));
+    print(&format!("{:#}", policies.json()));
+    Exit::Ok
+}
+
+#[cfg(not(feature = "aws"))]
+fn iam(_: &Plan, voice: Voice) -> Exit {
+    voice
+        .error("this build of firedrill knows nothing of AWS", Some("use one that was built with the feature `aws`, which is the default"));
+    Exit::Usage
 }
 
 /// What keeps a run from starting, as things are.

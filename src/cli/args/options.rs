@@ -115,6 +115,8 @@ pub enum PlanFormat {
     Text,
     /// For programs (schema firedrill.plan/1): everything that text says, and the whole plan as a run records it
     Json,
+    /// The least that AWS must allow whoever runs it, and the roles of its experiments, as IAM policies (firedrill.iam/1). Nothing is asked or looked at
+    Iam,
 }
 
 /// `firedrill run`.

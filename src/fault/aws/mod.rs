@@ -1,8 +1,10 @@
 //! Faults in an AWS account, by AWS's own Fault Injection Service: experiments that are started, followed and stopped. Each carries a tag of its
 //! own, by which a fresh process finds what a dead one started, and nothing else.
 
+mod actions;
 mod experiment;
 mod find;
+pub mod iam;
 mod look;
 mod spec;
 mod targets;

@@ -1,0 +1,303 @@
+//! The least that AWS must allow: a policy for whoever runs the drill, and for each experiment that a drill makes a policy and a trust for the role in
+//! which AWS acts. Derived from the plan alone; what is not known of an action is said, and never guessed. Pure.
+//!
+//! Sources: the Service Authorization Reference for `fis`, `tag` and `cloudwatch` (resource types and condition keys), the actions reference of the
+//! Fault Injection Service (permissions by action), and its page on the experiment role (trust).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::spec::{Spec, Target};
+use super::{RUN, actions};
+use crate::plan::{AwsPlan, FaultPlan, Plan};
+
+/// Version of the policy language.
+const VERSION: &str = "2012-10-17";
+
+/// What must be allowed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policies {
+    /// For whoever calls, where the drill acts in another role: to take that role.
+    pub caller: Option<Value>,
+    /// For whoever acts, which is that role where there is one.
+    pub runner: Value,
+    /// For the role of each experiment that is made.
+    pub experiments: BTreeMap<String, Experiment>,
+    /// What cannot be known from the plan, in sentences.
+    pub unknown: Vec<String>,
+}
+
+/// What the role of an experiment must be allowed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experiment {
+    /// The role.
+    pub role: Option<String>,
+    /// Who may take it.
+    pub trust: Value,
+    /// What it may do.
+    pub policy: Value,
+}
+
+impl Policies {
+    /// For programs, and to be pasted.
+    pub fn json(&self) -> Value {
+        let one = |experiment: &Experiment| json!({ "role": experiment.role, "trust": experiment.trust, "policy": experiment.policy });
+        let experiments: serde_json::Map<String, Value> = self.experiments.iter().map(|(id, it)| (id.clone(), one(it))).collect();
+        let mut value = json!({ "schema": "firedrill.iam/1", "runner": self.runner, "experiments": experiments, "unknown": self.unknown });
+        if let Some(caller) = &self.caller {
+            value["caller"] = caller.clone();
+        }
+        value
+    }
+}
+
+/// One thing that is allowed.
+#[derive(Default)]
+struct Statement {
+    actions: BTreeSet<String>,
+    resources: BTreeSet<String>,
+    condition: Option<Value>,
+}
+
+impl Statement {
+    fn of(actions: &[&str], resources: impl IntoIterator<Item = String>) -> Statement {
+        Statement {
+            actions: actions.iter().map(|one| (*one).to_owned()).collect(),
+            resources: resources.into_iter().collect(),
+            condition: None,
+        }
+    }
+
+    fn when(self, condition: Value) -> Statement {
+        Statement { condition: Some(condition), ..self }
+    }
+}
+
+/// Statements of the same condition and actions, or of the same condition and resources, are one.
+fn policy(statements: Vec<Statement>) -> Value {
+    let mut all: Vec<Statement> = Vec::new();
+    for one in statements.into_iter().filter(|one| !one.resources.is_empty()) {
+        let same =
+            |other: &&mut Statement| other.condition == one.condition && (other.resources == one.resources || other.actions == one.actions);
+        match all.iter_mut().find(same) {
+            Some(other) => {
+                other.actions.extend(one.actions);
+                other.resources.extend(one.resources);
+            }
+            None => all.push(one),
+        }
+    }
+    let said = |one: &Statement| {
+        let mut value = json!({ "Effect": "Allow", "Action": one.actions, "Resource": one.resources });
+        if let Some(condition) = &one.condition {
+            value["Condition"] = condition.clone();
+        }
+        value
+    };
+    json!({ "Version": VERSION, "Statement": all.iter().map(said).collect::<Vec<_>>() })
+}
+
+/// Names of resources in the account of a plan.
+struct Names<'a> {
+    aws: &'a AwsPlan,
+}
+
+impl Names<'_> {
+    fn partition(&self) -> &'static str {
+        match self.aws.place.region.as_str() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+
+    fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:{}:{service}:{}:{}:{resource}", self.partition(), self.aws.place.region, self.aws.place.account)
+    }
+}
+
+fn any() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+/// Only what carries the mark of a drill.
+fn marked(key: &str) -> Value {
+    json!({ "StringLike": { format!("aws:{key}/{RUN}"): "*" } })
+}
+
+/// What a plan needs; nothing where it names no account.
+pub fn policies(plan: &Plan) -> Option<Policies> {
+    let names = Names { aws: plan.aws.as_ref()? };
+    let mut runner = watching(plan, &names);
+    let mut unknown = Vec::new();
+    let mut experiments = BTreeMap::new();
+    for (id, fault) in plan.faults.iter().filter(|(_, fault)| fault.kind == "aws.fis.experiment") {
+        let Ok(spec) = serde_json::from_value::<Spec>(fault.spec.clone()) else { continue };
+        runner.extend(running(&spec, &names));
+        match &spec.template {
+            Some(template) => unknown
+                .push(format!("{id}: template {template} is the account's own; the role that it names must allow what its actions do")),
+            None => drop(experiments.insert(id.to_string(), role(id.as_str(), &spec, &names, &mut unknown))),
+        }
+    }
+    unknown.extend(others(&plan.faults.values().collect::<Vec<_>>()));
+    let taken = names.aws.place.role.clone();
+    let caller = taken.map(|role| policy(vec![Statement::of(&["sts:AssumeRole"], [role])]));
+    Some(Policies { caller, runner: policy(runner), experiments, unknown })
+}
+
+/// Kinds of this account whose calls are not listed here yet.
+fn others(faults: &[&FaultPlan]) -> Vec<String> {
+    let kinds: BTreeSet<&str> =
+        faults.iter().map(|fault| fault.kind.as_str()).filter(|kind| kind.starts_with("aws.") && *kind != "aws.fis.experiment").collect();
+    kinds.into_iter().map(|kind| format!("what `{kind}` calls is not listed")).collect()
+}
+
+/// What probes, guards, conditions and signals ask of CloudWatch.
+fn watching(plan: &Plan, names: &Names<'_>) -> Vec<Statement> {
+    let whole = serde_json::to_value(plan).unwrap_or_default();
+    let mut alarms = BTreeSet::new();
+    let mut metrics = false;
+    looks(&whole, &mut |kind, spec| match kind {
+        "aws.cloudwatch.alarm" => {
+            let name = spec.get("name").and_then(Value::as_str).filter(|name| !name.contains('$'));
+            alarms
+                .insert(name.map_or_else(|| names.arn("cloudwatch", "alarm:*"), |name| names.arn("cloudwatch", &format!("alarm:{name}"))));
+        }
+        "aws.cloudwatch.metric" => metrics = true,
+        _ => {}
+    });
+    if plan.team.iter().flat_map(|team| team.signals.values()).any(|signal| signal.kind == "cloudwatch") {
+        // Whatever fires is asked for, which AWS allows for all alarms or for none.
+        alarms = BTreeSet::from(["*".to_owned()]);
+    }
+    let mut all = vec![Statement::of(&["cloudwatch:DescribeAlarms"], alarms)];
+    all.extend(metrics.then(|| Statement::of(&["cloudwatch:GetMetricData"], any())));
+    all
+}
+
+/// Everything in a plan that is looked at: its kind and spec.
+fn looks(value: &Value, found: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(map) => {
+            if let (Some(kind), Some(spec)) = (map.get("kind").and_then(Value::as_str), map.get("spec")) {
+                found(kind, spec);
+            }
+            map.values().for_each(|value| looks(value, found));
+        }
+        Value::Array(all) => all.iter().for_each(|value| looks(value, found)),
+        _ => {}
+    }
+}
+
+/// What whoever runs an experiment calls, from the safety lever to the removal of the template.
+fn running(spec: &Spec, names: &Names<'_>) -> Vec<Statement> {
+    let experiments = || [names.arn("fis", "experiment/*")];
+    let templates = || [names.arn("fis", "experiment-template/*")];
+    let mut all = vec![
+        Statement::of(&["fis:GetSafetyLever"], [names.arn("fis", "safety-lever/*")]),
+        // These lists are of all or of nothing.
+        Statement::of(&["fis:ListExperiments", "tag:GetResources"], any()),
+        Statement::of(&["fis:StartExperiment", "fis:TagResource"], experiments()).when(marked("RequestTag")),
+        Statement::of(&["fis:GetExperiment", "fis:ListExperimentResolvedTargets", "fis:StopExperiment"], experiments())
+            .when(marked("ResourceTag")),
+    ];
+    if let Some(template) = &spec.template {
+        let id = if template.contains('$') { "*" } else { template };
+        let template = [names.arn("fis", &format!("experiment-template/{id}"))];
+        all.push(Statement::of(&["fis:GetExperimentTemplate", "fis:StartExperiment"], template));
+        return all;
+    }
+    let kinds = spec.actions.values().map(|action| names.arn("fis", &format!("action/{}", action.action)));
+    all.push(Statement::of(&["fis:ListExperimentTemplates"], any()));
+    all.push(Statement::of(&["fis:CreateExperimentTemplate"], kinds));
+    all.push(Statement::of(&["fis:CreateExperimentTemplate", "fis:TagResource"], templates()).when(marked("RequestTag")));
+    all.push(Statement::of(&["fis:StartExperiment", "fis:DeleteExperimentTemplate"], templates()).when(marked("ResourceTag")));
+    let passed = json!({ "StringEquals": { "iam:PassedToService": "fis.amazonaws.com" } });
+    all.extend(spec.role.iter().map(|role| Statement::of(&["iam:PassRole"], [role.clone()]).when(passed.clone())));
+    all
+}
+
+/// What the role of an experiment must be allowed: what its actions do, to what its targets may be.
+fn role(id: &str, spec: &Spec, names: &Names<'_>, unknown: &mut Vec<String>) -> Experiment {
+    let account = &names.aws.place.account;
+    let trust = json!({ "Version": VERSION, "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "fis.amazonaws.com" }, "Action": "sts:AssumeRole",
+        "Condition": { "StringEquals": { "aws:SourceAccount": account }, "ArnLike": { "aws:SourceArn": names.arn("fis", "experiment/*") } },
+    }] });
+    let mut statements = Vec::new();
+    for (name, action) in &spec.actions {
+        let Some(needs) = actions::needs(&action.action) else {
+            unknown
+                .push(format!("{id}: what {name} ({}) needs is not listed here; the actions reference of AWS FIS says it", action.action));
+            continue;
+        };
+        statements.push(Statement::of(needs.reads, any()));
+        let hit: Vec<&Target> = action.targets.values().filter_map(|target| spec.targets.get(target)).collect();
+        statements.extend(hit.iter().map(|target| acting(needs.acts, target)));
+        if hit.is_empty() {
+            statements.push(Statement::of(needs.acts, any()));
+        }
+    }
+    if spec.log.is_some() || spec.report.is_some() {
+        unknown.push(format!("{id}: its log or report needs more; the pages on experiment logging and reports of AWS FIS say what"));
+    }
+    statements.retain(|one| !one.actions.is_empty());
+    Experiment { role: spec.role.clone(), trust, policy: policy(statements) }
+}
+
+/// To these resources and no others, or to those that carry the tags that they are chosen by.
+fn acting(acts: &[&str], target: &Target) -> Statement {
+    if !target.arns.is_empty() {
+        return Statement::of(acts, target.arns.iter().cloned());
+    }
+    let tags: serde_json::Map<String, Value> =
+        target.tags.iter().map(|(key, value)| (format!("aws:ResourceTag/{key}"), json!(value))).collect();
+    let statement = Statement::of(acts, any());
+    if tags.is_empty() { statement } else { statement.when(json!({ "StringEquals": tags })) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> Spec {
+        serde_saphyr::from_str(text).unwrap()
+    }
+
+    fn place(region: &str) -> AwsPlan {
+        serde_json::from_value(json!({ "place": { "account": "111122223333", "region": region } })).unwrap()
+    }
+
+    #[test]
+    fn the_role_of_an_experiment_may_do_what_its_actions_do_to_what_they_may_hit() {
+        let aws = place("eu-west-1");
+        let names = Names { aws: &aws };
+        let spec = spec(
+            "actions:\n  stop: { action: 'aws:ec2:stop-instances', targets: { Instances: shop } }\n  pause: { action: 'aws:fis:wait' }\n  odd: { action: 'aws:odd:thing' }\n\
+             targets:\n  shop: { type: 'aws:ec2:instance', tags: { app: shop, firedrill: allowed } }\nrole: 'arn:aws:iam::111122223333:role/fis'\n",
+        );
+        let mut unknown = Vec::new();
+        let told = role("broken", &spec, &names, &mut unknown);
+        let expected = json!([
+            { "Effect": "Allow", "Action": ["ec2:DescribeInstances"], "Resource": ["*"] },
+            { "Effect": "Allow", "Action": ["ec2:StartInstances", "ec2:StopInstances"], "Resource": ["*"],
+              "Condition": { "StringEquals": { "aws:ResourceTag/app": "shop", "aws:ResourceTag/firedrill": "allowed" } } },
+        ]);
+        assert_eq!(told.policy["Statement"], expected, "{:#}", told.policy);
+        assert_eq!(unknown.len(), 1);
+        assert!(unknown[0].contains("odd (aws:odd:thing)"), "{unknown:?}");
+        assert_eq!(told.trust["Statement"][0]["Condition"]["StringEquals"]["aws:SourceAccount"], "111122223333");
+    }
+
+    #[test]
+    fn exact_resources_are_named_and_other_partitions_have_their_own_names() {
+        let arn = "arn:aws:rds:eu-west-1:111122223333:cluster:orders";
+        let target: Target = serde_json::from_value(json!({ "type": "aws:rds:cluster", "arns": [arn] })).unwrap();
+        let one = policy(vec![acting(&["rds:FailoverDBCluster"], &target)]);
+        assert_eq!(one["Statement"][0]["Resource"], json!([arn]));
+        assert_eq!(Names { aws: &place("cn-north-1") }.arn("fis", "experiment/*"), "arn:aws-cn:fis:cn-north-1:111122223333:experiment/*");
+        assert!(Names { aws: &place("us-gov-east-1") }.arn("fis", "x").starts_with("arn:aws-us-gov:"));
+    }
+}
