@@ -54,15 +54,16 @@ pub fn grounds(review: &Review) -> Vec<String> {
 
 /// One scenario's cadence in words.
 pub(super) fn regular(cadence: &Cadence) -> String {
-    let every = format!("{:.0} days{}", cadence.every_days, if cadence.declared { "" } else { " by default" });
+    let days = |n: f64| many(n.round().max(0.0) as u64, "day");
+    let every = format!("{}{}", days(cadence.every_days), if cadence.declared { "" } else { " by default" });
     let runs = match (cadence.runs, cadence.others) {
         (n, 0) => many(n as u64, "run"),
         (0, others) => format!("{} that count for nothing", many(others as u64, "run")),
         (n, others) => format!("{} and {others} that count for nothing", many(n as u64, "run")),
     };
     match (cadence.days_ago, cadence.overdue()) {
-        (Some(days), Some(true)) => format!("OVERDUE: last run {days:.0} days ago, every {every}; {runs}"),
-        (Some(days), _) => format!("last run {days:.0} days ago, every {every}; {runs}"),
+        (Some(ago), Some(true)) => format!("OVERDUE: last run {} ago, every {every}; {runs}", days(ago)),
+        (Some(ago), _) => format!("last run {} ago, every {every}; {runs}", days(ago)),
         (None, _) => format!("never run as evidence, every {every}; {runs}"),
     }
 }

@@ -17,6 +17,15 @@ pub fn name(signal: &str) -> String {
         ("ttr_s", "time to recover"),
         ("rto_measured_s", "recovery time"),
         ("rpo_measured_s", "loss window"),
+        ("days_since_last_run", "last run"),
+        ("dr_drill_days_since", "last drill of a recovery from a disaster"),
+        ("days_since_last_restore", "last restore that was drilled"),
+        ("review_held_days", "talked over after"),
+        ("actions_with_owner_due_ratio", "actions with an owner and a day"),
+        ("response_metrics_complete_ratio", "expected answers that were observed"),
+        ("scenario_as_code", "scenario under version control"),
+        ("gate_decision_recorded", "go or no-go was recorded"),
+        ("orr_linked", "linked from a readiness review"),
     ];
     if let Some((_, words)) = short.iter().find(|(name, _)| *name == signal) {
         return (*words).to_owned();
@@ -39,7 +48,7 @@ fn number(unit: &str, n: f64) -> String {
         "s" => span(n).human(),
         "ms" => span(n / 1e3).human(),
         "ratio" if (0.0..=1.0).contains(&n) => percent(n),
-        "days" => format!("{n:.0} days"),
+        "days" => format!("{n:.0} day{}", if n.round() == 1.0 { "" } else { "s" }),
         _ if n.fract() == 0.0 && n >= 0.0 => count(n as u64),
         _ => format!("{n:.2}"),
     }
@@ -49,6 +58,7 @@ fn number(unit: &str, n: f64) -> String {
 pub fn state(all: &Catalogue, signal: &str, state: &State) -> String {
     let unit = unit(all, signal);
     match state {
+        State::Absent if unit == "days" => "never".to_owned(),
         State::Absent => "did not come".to_owned(),
         State::NotInstrumented(why) if why.is_empty() => "not instrumented".to_owned(),
         State::NotInstrumented(why) => format!("not instrumented: {why}"),
