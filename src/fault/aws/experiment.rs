@@ -9,9 +9,9 @@ use aws_sdk_fis::types::SafetyLeverStatus;
 use serde::{Deserialize, Serialize};
 
 use super::find::{made, started, templates};
+use super::hand::{self, in_quotes};
 use super::spec::Spec;
 use super::template::{Shape, create};
-use super::hand::{self, in_quotes};
 use super::{MARK, RUN, look, place_of, targets};
 use crate::base::{Problem, Span};
 use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen};
@@ -260,18 +260,18 @@ async fn stop(account: &Account, id: &str, mark: &str) -> Result<(), FaultError>
 /// One line that stops and removes everything that carries the mark, with the AWS command line.
 fn by_hand(undo: &Undo) -> String {
     hand::line(&undo.place, |aws| {
-    let mine = format!("tags.\"{MARK}\"=='{}'", undo.mark);
-    let open = "(state.status=='pending'||state.status=='initiating'||state.status=='running')";
-    let stop = format!(
-        "for id in $({aws} fis list-experiments --query 'experiments[?{mine_q}&&{open_q}].id'); do {aws} fis stop-experiment --id \"$id\" >/dev/null || exit 1; done",
-        mine_q = in_quotes(&mine),
-        open_q = in_quotes(open),
-    );
-    let gone = format!(
-        "for id in $({aws} fis list-experiment-templates --query 'experimentTemplates[?{}].id'); do {aws} fis delete-experiment-template --id \"$id\" >/dev/null || exit 1; done",
-        in_quotes(&mine),
-    );
-    if undo.template.is_some() { stop } else { format!("{stop}; {gone}") }
+        let mine = format!("tags.\"{MARK}\"=='{}'", undo.mark);
+        let open = "(state.status=='pending'||state.status=='initiating'||state.status=='running')";
+        let stop = format!(
+            "for id in $({aws} fis list-experiments --query 'experiments[?{mine_q}&&{open_q}].id'); do {aws} fis stop-experiment --id \"$id\" >/dev/null || exit 1; done",
+            mine_q = in_quotes(&mine),
+            open_q = in_quotes(open),
+        );
+        let gone = format!(
+            "for id in $({aws} fis list-experiment-templates --query 'experimentTemplates[?{}].id'); do {aws} fis delete-experiment-template --id \"$id\" >/dev/null || exit 1; done",
+            in_quotes(&mine),
+        );
+        if undo.template.is_some() { stop } else { format!("{stop}; {gone}") }
     })
 }
 

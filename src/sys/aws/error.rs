@@ -183,7 +183,9 @@ fn of_code(doing: String, place: &Place, profile: String, code: &str, message: &
             AwsError::Throttled { doing }
         }
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => AwsError::Denied { doing, message: clean(message) },
-        "ResourceNotFoundException" | "InvocationDoesNotExist" | "InvalidCommandId" | "InvalidDocument" | "InvalidDocumentVersion" => AwsError::Missing { doing, message: clean(message) },
+        "ResourceNotFoundException" | "InvocationDoesNotExist" | "InvalidCommandId" | "InvalidDocument" | "InvalidDocumentVersion" => {
+            AwsError::Missing { doing, message: clean(message) }
+        }
         _ => AwsError::Refused { doing, code: clean(code), message: clean(message) },
     }
 }

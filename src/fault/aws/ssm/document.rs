@@ -20,7 +20,11 @@ struct Takes {
 ///
 /// # Errors
 /// It is not there, is no command, or does not take these parameters; AWS refuses or does not answer.
-pub(super) async fn check(order: &Order, given: Option<&indexmap::IndexMap<String, Given>>, account: &Account) -> Result<Vec<String>, FaultError> {
+pub(super) async fn check(
+    order: &Order,
+    given: Option<&indexmap::IndexMap<String, Given>>,
+    account: &Account,
+) -> Result<Vec<String>, FaultError> {
     let doing = format!("find the document {} in {} ({})", order.document, account.place.region, account.place.account);
     let request = account.ssm.describe_document().name(&order.document).set_document_version(order.version.clone());
     let answer = request.send().await.map_err(|error| failed(&doing, &account.place, error))?;
@@ -54,7 +58,8 @@ fn usable(document: &DocumentDescription, name: &str) -> Result<(), FaultError> 
 
 /// Whether what is given is what is taken.
 fn agree(order: &Order, given: Option<&indexmap::IndexMap<String, Given>>, takes: &BTreeMap<&str, Takes>) -> Result<(), FaultError> {
-    let wrong = |why: String| Err(FaultError::Target(format!("{why} (help: `aws ssm describe-document --name {}` shows them)", order.document)));
+    let wrong =
+        |why: String| Err(FaultError::Target(format!("{why} (help: `aws ssm describe-document --name {}` shows them)", order.document)));
     let known = || if takes.is_empty() { "none".to_owned() } else { takes.keys().copied().collect::<Vec<_>>().join(", ") };
     for (name, values) in &order.parameters {
         let Some(takes) = takes.get(name.as_str()) else {
@@ -91,7 +96,9 @@ mod tests {
     #[test]
     fn what_a_document_does_not_take_is_named() {
         assert_eq!(told(json!({ "Level": 3, "Names": ["a"] })), "");
-        assert!(told(json!({ "Level": [3] })).starts_with("find the target: the parameter `Level` of Own is one text (String), not a list"));
+        assert!(
+            told(json!({ "Level": [3] })).starts_with("find the target: the parameter `Level` of Own is one text (String), not a list")
+        );
         assert!(told(json!({ "Level": 3, "Names": "a" })).contains("is a list (StringList)"));
         assert!(told(json!({ "Names": ["a"] })).contains("`Level` of Own is missing; it has no default"));
         assert!(told(json!({ "Level": 3, "Lvel": 3 })).contains("has no parameter `Lvel`; it has Level, Names"));

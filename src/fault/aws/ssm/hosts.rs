@@ -50,7 +50,9 @@ pub(super) async fn find(spec: &Spec, plan: &AwsPlan, platforms: &[String], acco
     let by_ids = (!spec.instances.is_empty()).then(|| ("InstanceIds".to_owned(), spec.instances.clone()));
     let mut asked: Vec<(String, Vec<String>)> = by_ids.into_iter().collect();
     asked.extend(spec.tags.iter().map(|(key, value)| (format!("tag:{key}"), vec![value.clone()])));
-    if spec.instances.is_empty() && let Some((key, value)) = opt_in.iter().find(|(key, value)| spec.tags.get(*key).is_none_or(|has| has != value)) {
+    if spec.instances.is_empty()
+        && let Some((key, value)) = opt_in.iter().find(|(key, value)| spec.tags.get(*key).is_none_or(|has| has != value))
+    {
         let why = format!(
             "`tags` does not ask for the tag {key}={value}, so that it could hit what nobody has released (add it to `tags`, and to the instances)"
         );
@@ -133,7 +135,8 @@ async fn listed(asked: &[(String, Vec<String>)], account: &Account) -> Result<Ve
 
 fn host(info: &InstanceInformation) -> Option<Host> {
     let platform = info.platform_type().map_or("", |platform| platform.as_str()).to_owned();
-    let about: Vec<String> = [info.computer_name(), Some(platform.as_str())].into_iter().flatten().map(one_line).filter(|text| !text.is_empty()).collect();
+    let about: Vec<String> =
+        [info.computer_name(), Some(platform.as_str())].into_iter().flatten().map(one_line).filter(|text| !text.is_empty()).collect();
     Some(Host {
         id: one_line(info.instance_id()?),
         about: about.join(", "),
@@ -155,7 +158,9 @@ mod tests {
         let linux = ["Linux".to_owned()];
         assert!(fit(&[a_host("i-1", true, "Linux")], &linux).is_ok());
         assert!(fit(&[a_host("i-1", false, "Linux")], &linux).unwrap_err().to_string().contains("i-1 (web) is not connected"));
-        assert!(fit(&[a_host("i-1", true, "Windows")], &linux).unwrap_err().to_string().contains("runs Windows, and the document is for Linux"));
+        assert!(
+            fit(&[a_host("i-1", true, "Windows")], &linux).unwrap_err().to_string().contains("runs Windows, and the document is for Linux")
+        );
         let many: Vec<Host> = (0..51).map(|n| a_host(&format!("i-{n}"), true, "Linux")).collect();
         assert!(fit(&many, &linux).unwrap_err().to_string().contains("51 managed instances match"));
     }

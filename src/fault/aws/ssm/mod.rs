@@ -158,7 +158,15 @@ impl Fault for SsmCommand {
             let other = serde_json::from_value::<Spec>(scene.cx.fill_value(other)).ok();
             other.and_then(|other| serde_json::to_value(other).ok()).is_some_and(|other| other == ours)
         };
-        let after = order::lasts(scene.plan, Self::KIND, same);
+        let (held, lasts) = order::lasts(scene.plan, Self::KIND, same);
+        let after = spec.timer.unwrap_or(lasts);
+        if after <= held {
+            let why = format!("the timer on the hosts would act after {}, while the fault is held for {}", after.human(), held.human());
+            return Err(FaultError::Missing {
+                what: format!("hold the fault: {why}"),
+                help: "make `timer` longer, or leave it out".into(),
+            });
+        }
         let mark = format!("{}-{}", scene.cx.run, clock::mono_ns());
         let breaks = order::breaks(spec, &mark, after);
         let given = (spec.preset.is_none() && spec.commands.is_empty()).then_some(&spec.parameters);
@@ -199,7 +207,8 @@ impl Fault for SsmCommand {
         let sending = async {
             let account = aws::open(&undo.place).await?;
             let order = order::breaks(spec, &undo.mark, undo.after);
-            let (concurrency, errors) = (spec.max_concurrency.as_ref().map(ToString::to_string), spec.max_errors.as_ref().map(ToString::to_string));
+            let (concurrency, errors) =
+                (spec.max_concurrency.as_ref().map(ToString::to_string), spec.max_errors.as_ref().map(ToString::to_string));
             let comment = undo.breaks();
             let how = How { concurrency: concurrency.as_deref(), errors: errors.as_deref(), ..undo.how(&comment) };
             let id = sent::send(&account, &order, &undo.instances, how, &[]).await?;
@@ -288,10 +297,7 @@ fn safe(spec: &Spec, scene: &Scene<'_>) -> Result<(), FaultError> {
 fn by_hand(undo: &Undo) -> String {
     hand::line(&undo.place, |aws| {
         let since = format!("--filters key=InvokedAfter,value={}", undo.since);
-        let ids = format!(
-            "ids=$({aws} ssm list-commands {since} --query 'Commands[?Comment==`{}`].CommandId')",
-            in_quotes(&undo.breaks())
-        );
+        let ids = format!("ids=$({aws} ssm list-commands {since} --query 'Commands[?Comment==`{}`].CommandId')", in_quotes(&undo.breaks()));
         let cancel = format!("for id in $ids; do {aws} ssm cancel-command --command-id \"$id\" || exit 1; done");
         let Some(order) = &undo.order else { return format!("{ids}; {cancel}") };
         // What never came to a host is not undone there.
@@ -338,7 +344,13 @@ mod tests {
     fn the_line_by_hand_finds_by_the_mark_cancels_and_undoes() {
         let parameters = BTreeMap::from([("commands".to_owned(), vec!["echo 'it''s'\nx".to_owned()])]);
         let line = by_hand(&undo(Some(Order { document: "AWS-RunShellScript".into(), version: None, parameters })));
-        for part in ["Comment==`firedrill 01RUN-7`", "cancel-command", "--document-name AWS-RunShellScript", "'firedrill 01RUN-7 undo'", "wait command-executed"] {
+        for part in [
+            "Comment==`firedrill 01RUN-7`",
+            "cancel-command",
+            "--document-name AWS-RunShellScript",
+            "'firedrill 01RUN-7 undo'",
+            "wait command-executed",
+        ] {
             assert!(line.contains(part), "{part} in {line}");
         }
         assert!(!line.contains('\n'));

@@ -43,8 +43,8 @@ impl Order {
     }
 }
 
-/// How long a fault of this spec may last in this plan, from its injection to its last undo that is planned.
-pub(super) fn lasts(plan: &Plan, kind: &str, same: impl Fn(&serde_json::Value) -> bool) -> Span {
+/// How long a fault of this spec is held in this plan, and how long it may last from its injection until its undo is late.
+pub(super) fn lasts(plan: &Plan, kind: &str, same: impl Fn(&serde_json::Value) -> bool) -> (Span, Span) {
     let ours: Vec<_> = plan.faults.values().filter(|fault| fault.kind == kind).collect();
     let hold = |hold: &Hold, recovery: Span| match hold {
         Hold::Once => recovery,
@@ -53,7 +53,9 @@ pub(super) fn lasts(plan: &Plan, kind: &str, same: impl Fn(&serde_json::Value) -
     // Of several with the same spec the longest; where none is found again, the longest of the kind.
     let exact = ours.iter().any(|fault| same(&fault.spec));
     let of = ours.iter().filter(|fault| !exact || same(&fault.spec));
-    of.map(|fault| fault.confirm_within + hold(&fault.hold, fault.recovery_within)).max().unwrap_or(Span::secs(600)) + MARGIN
+    let all = of.map(|fault| (hold(&fault.hold, fault.recovery_within), fault.confirm_within));
+    let (held, confirm) = all.max_by_key(|(held, confirm)| *held + *confirm).unwrap_or((Span::ZERO, Span::secs(600)));
+    (held, held + confirm + MARGIN)
 }
 
 /// What breaks. `after` is when the timer acts, and how long a preset lasts.
@@ -129,11 +131,15 @@ mod tests {
 
     #[test]
     fn lines_that_break_come_after_the_timer_and_after_the_interpreter() {
-        let both = spec(json!({ "commands": ["#!/bin/bash", "systemctl stop shop"], "execution_timeout": "90s", "undo": { "commands": ["systemctl start shop"] } }));
+        let both = spec(
+            json!({ "commands": ["#!/bin/bash", "systemctl stop shop"], "execution_timeout": "90s", "undo": { "commands": ["systemctl start shop"] } }),
+        );
         let order = breaks(&both, "01RUN-7", Span::secs(300));
         let lines = &order.parameters["commands"];
         assert_eq!((lines[0].as_str(), lines[2].as_str(), lines.len()), ("#!/bin/bash", "systemctl stop shop", 3));
-        assert!(lines[1].contains("firedrill-01RUN-7") && lines[1].contains("--on-active=300s") && lines[1].contains("systemctl start shop"));
+        assert!(
+            lines[1].contains("firedrill-01RUN-7") && lines[1].contains("--on-active=300s") && lines[1].contains("systemctl start shop")
+        );
         assert_eq!(order.parameters["executionTimeout"], ["90"]);
         let undo = undoes(&both, "01RUN-7").unwrap();
         assert_eq!(undo.document, SHELL);
@@ -142,7 +148,9 @@ mod tests {
 
     #[test]
     fn a_document_is_sent_as_it_is_and_its_undo_without_a_timer() {
-        let own = spec(json!({ "document": "Own", "version": "3", "parameters": { "Level": 7, "Names": ["a", "b"] }, "undo": { "commands": ["x"] } }));
+        let own = spec(
+            json!({ "document": "Own", "version": "3", "parameters": { "Level": 7, "Names": ["a", "b"] }, "undo": { "commands": ["x"] } }),
+        );
         let order = breaks(&own, "m", Span::secs(1));
         assert_eq!((order.document.as_str(), order.version.as_deref()), ("Own", Some("3")));
         assert_eq!(order.parameters["Level"], ["7"]);

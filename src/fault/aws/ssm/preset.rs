@@ -142,13 +142,16 @@ impl Preset {
             let at = format!("/parameters/{name}");
             match words.iter().find(|word| word.ours == name) {
                 None => out.push(Problem::new(at, format!("this preset has no `{name}`")).help(format!("it has {}", known.join(", ")))),
-                Some(word) => out.extend(word.sort.read(value).err().map(|why| {
-                    Problem::new(at, format!("`{}` {why}", value.texts().join(", ")))
-                })),
+                Some(word) => {
+                    out.extend(word.sort.read(value).err().map(|why| Problem::new(at, format!("`{}` {why}", value.texts().join(", ")))))
+                }
             }
         }
         for word in words.iter().filter(|word| word.required && !given.contains_key(word.ours)) {
-            out.push(Problem::new("/parameters", format!("`{}` is missing", word.ours)).help(format!("add `parameters: {{ {}: … }}`", word.ours)));
+            out.push(
+                Problem::new("/parameters", format!("`{}` is missing", word.ours))
+                    .help(format!("add `parameters: {{ {}: … }}`", word.ours)),
+            );
         }
     }
 
@@ -228,13 +231,25 @@ mod tests {
     #[test]
     fn each_preset_is_said_in_the_words_of_its_document() {
         let cases = [
-            (Preset::Cpu, json!({ "load": "80%", "workers": 2, "install": false }), json!({ "DurationSeconds": "90", "LoadPercent": "80", "CPU": "2", "InstallDependencies": "False" })),
+            (
+                Preset::Cpu,
+                json!({ "load": "80%", "workers": 2, "install": false }),
+                json!({ "DurationSeconds": "90", "LoadPercent": "80", "CPU": "2", "InstallDependencies": "False" }),
+            ),
             (Preset::Memory, json!({ "use": "70%", "duration": "5m" }), json!({ "DurationSeconds": "300", "Percent": "70" })),
             (Preset::Io, json!({ "use": 50, "workers": 4 }), json!({ "DurationSeconds": "90", "Percent": "50", "Workers": "4" })),
             (Preset::DiskFill, json!({ "to": "95%" }), json!({ "DurationSeconds": "90", "Percent": "95" })),
-            (Preset::Latency, json!({ "delay": "250ms", "interface": "ens5" }), json!({ "DurationSeconds": "90", "DelayMilliseconds": "250", "Interface": "ens5" })),
+            (
+                Preset::Latency,
+                json!({ "delay": "250ms", "interface": "ens5" }),
+                json!({ "DurationSeconds": "90", "DelayMilliseconds": "250", "Interface": "ens5" }),
+            ),
             (Preset::Loss, json!({ "loss": "15%" }), json!({ "DurationSeconds": "90", "LossPercent": "15" })),
-            (Preset::Blackhole, json!({ "port": 5432, "protocol": "tcp", "direction": "out" }), json!({ "DurationSeconds": "90", "Port": "5432", "Protocol": "tcp", "TrafficType": "egress" })),
+            (
+                Preset::Blackhole,
+                json!({ "port": 5432, "protocol": "tcp", "direction": "out" }),
+                json!({ "DurationSeconds": "90", "Port": "5432", "Protocol": "tcp", "TrafficType": "egress" }),
+            ),
             (Preset::KillProcess, json!({ "process": "java", "signal": "KILL" }), json!({ "ProcessName": "java", "Signal": "SIGKILL" })),
         ];
         for (preset, value, parameters) in cases {

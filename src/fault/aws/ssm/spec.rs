@@ -63,6 +63,9 @@ pub struct Spec {
     /// What is sent to every host that was reached, when it is undone. A preset that ends by itself has none.
     #[serde(default)]
     pub undo: Option<UndoOrder>,
+    /// When the timer on each host acts by itself, from the command on; longer than the fault is held. Default: what the fault may last, and 2 minutes.
+    #[serde(default)]
+    pub timer: Option<Span>,
     /// Why there may be no timer on the hosts that undoes it when nobody can any more; outside `laptop` and `test` there must be one of the two.
     #[serde(default)]
     pub without_timer: Option<String>,
@@ -256,6 +259,12 @@ impl Spec {
         if self.without_timer.as_ref().is_some_and(|why| why.trim().is_empty()) {
             out.push(Problem::new("/without_timer", "this says nothing").help("say in words why there may be none"));
         }
+        if self.timer.is_some() && !self.has_timer() {
+            out.push(
+                Problem::new("/timer", "there is no timer on the hosts")
+                    .help("only lines for the shell that lines for the shell undo have one: write both as `commands:`"),
+            );
+        }
         if self.without_timer.is_some() && (ends || self.has_timer()) {
             out.push(Problem::new("/without_timer", "there is a timer").help("remove it"));
         }
@@ -300,7 +309,9 @@ fn order(
         out.push(Problem::new(format!("{at}/version"), "this is of no document").help("add `document:`, or remove it"));
     }
     if document.is_none() && !commands.is_empty() && !parameters.is_empty() {
-        out.push(Problem::new(format!("{at}/parameters"), "lines for the shell have none").help("name `document: AWS-RunShellScript` instead"));
+        out.push(
+            Problem::new(format!("{at}/parameters"), "lines for the shell have none").help("name `document: AWS-RunShellScript` instead"),
+        );
     }
     let secret = |text: &String| text.contains("${secret:");
     let told = "Systems Manager keeps what it is sent for everybody to read: let the host fetch the secret itself";
@@ -322,7 +333,8 @@ mod tests {
     }
 
     fn with(change: Value) -> Vec<String> {
-        let mut spec = json!({ "commands": ["systemctl stop shop"], "instances": ["i-0abc1"], "undo": { "commands": ["systemctl start shop"] } });
+        let mut spec =
+            json!({ "commands": ["systemctl stop shop"], "instances": ["i-0abc1"], "undo": { "commands": ["systemctl start shop"] } });
         for (key, value) in change.as_object().unwrap() {
             spec[key] = value.clone();
         }
@@ -352,7 +364,8 @@ mod tests {
         ];
         for (change, problem) in cases {
             let found = with(change.clone());
-            let same = |one: &String| one == problem || problem.starts_with("/delivery") && one.starts_with("/delivery_timeout: AWS waits from");
+            let same =
+                |one: &String| one == problem || problem.starts_with("/delivery") && one.starts_with("/delivery_timeout: AWS waits from");
             assert!(found.iter().any(same), "{change}: {problem} in {found:?}");
         }
         assert!(with(json!({ "commands": ["#!/usr/bin/env bash", "x"] })).is_empty());

@@ -39,7 +39,12 @@ impl Said {
 
     fn words(&self) -> String {
         let mut parts: Vec<String> = self.exit.map(|code| format!("exit {code}")).into_iter().collect();
-        parts.extend([("says", &self.output), ("errors", &self.error)].into_iter().filter(|(_, text)| !text.is_empty()).map(|(what, text)| format!("{what}: {text}")));
+        parts.extend(
+            [("says", &self.output), ("errors", &self.error)]
+                .into_iter()
+                .filter(|(_, text)| !text.is_empty())
+                .map(|(what, text)| format!("{what}: {text}")),
+        );
         if self.cut {
             parts.push("cut at 24,000 characters by AWS".into());
         }
@@ -115,7 +120,10 @@ mod tests {
         let hosts = [on("i-1", "Success", "Success"), on("i-2", "Failed", "Failed"), on("i-3", "TimedOut", "Delivery Timed Out")];
         let said = [answer(0, "it's\nstopped\u{7}".into()), answer(3, "x".repeat(24_000)), answer(-1, String::new())];
         let words = words("c-1", &hosts, &said);
-        assert!(words.starts_with("command c-1: i-1 Success (exit 0, says: it's stopped\u{fffd}), i-2 Failed (exit 3, says: … xxx"), "{words}");
+        assert!(
+            words.starts_with("command c-1: i-1 Success (exit 0, says: it's stopped\u{fffd}), i-2 Failed (exit 3, says: … xxx"),
+            "{words}"
+        );
         assert!(words.contains("cut at 24,000 characters by AWS), i-3 TimedOut, Delivery Timed Out"), "{words}");
         let stored = Said { place: "https://s3.eu-west-1.amazonaws.com/logs/x".into(), ..Said::default() };
         assert_eq!(stored.words(), "whole in https://s3.eu-west-1.amazonaws.com/logs/x");

@@ -111,7 +111,10 @@ async fn make_whole(account: &Account, undo: &Undo, reached: &BTreeSet<String>, 
         if open.is_empty() && sent_now {
             return Err(went_wrong(account, undo, &known).await);
         }
-        if !to.is_empty() && !sent_now && let Some(order) = &undo.order {
+        if !to.is_empty()
+            && !sent_now
+            && let Some(order) = &undo.order
+        {
             let comment = undo.undoes();
             let id = sent::send(account, order, &to, undo.how(&comment), &known).await?;
             remember(comment.clone(), id);
