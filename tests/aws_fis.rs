@@ -709,6 +709,13 @@ fn the_double_speaks_as_the_service_models_say() {
         "ListExperimentResolvedTargets",
         "DescribeAlarms",
         "GetMetricData",
+        "SendCommand",
+        "CancelCommand",
+        "ListCommands",
+        "ListCommandInvocations",
+        "GetCommandInvocation",
+        "DescribeInstanceInformation",
+        "DescribeDocument",
     ] {
         assert!(asked.contains(operation), "{operation} was not held against the model");
     }

@@ -2,7 +2,7 @@
 
 use super::ErasedFault;
 #[cfg(feature = "aws")]
-use super::aws::FisExperiment;
+use super::aws::{FisExperiment, SsmCommand};
 use super::command::Command;
 use super::disk::DiskFill;
 use super::network::{NetworkBlackhole, NetworkLoss, NetworkPartition, NetworkReject};
@@ -29,6 +29,8 @@ pub const KINDS: &[&dyn ErasedFault] = &[
     &Command,
     #[cfg(feature = "aws")]
     &FisExperiment,
+    #[cfg(feature = "aws")]
+    &SsmCommand,
     &RehearseNothing,
 ];
 
@@ -36,6 +38,8 @@ pub const KINDS: &[&dyn ErasedFault] = &[
 pub const LEFT_OUT: &[(&str, &str)] = &[
     #[cfg(not(feature = "aws"))]
     ("aws.fis.experiment", "aws"),
+    #[cfg(not(feature = "aws"))]
+    ("aws.ssm.command", "aws"),
 ];
 
 /// Firedrill's own: what a scenario's `system:` and `proxies:` become in the journal.

@@ -5,6 +5,7 @@
 pub mod aws;
 mod claims;
 mod command;
+pub mod dead_man;
 pub mod disk;
 mod error;
 mod kinds;

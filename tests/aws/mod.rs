@@ -1,4 +1,5 @@
-//! A double of an AWS account: STS, the register of tags, and Fault Injection Service with its real state machines, behind one endpoint. It can
+//! A double of an AWS account: STS, the register of tags, Fault Injection Service with its real state machines, CloudWatch, and Systems Manager whose
+//! commands really run, behind one endpoint. It can
 //! throttle, lose answers, break connections, lag behind itself and refuse credentials. Its wire format is held against AWS's own service
 //! models by `peer.py`.
 #![allow(
@@ -11,6 +12,7 @@
 
 pub mod cloudwatch;
 pub mod fis;
+pub mod ssm;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -68,6 +70,7 @@ type Hook = Box<dyn Fn(usize, &str) + Send>;
 pub struct World {
     pub fis: Fis,
     pub cloudwatch: cloudwatch::CloudWatch,
+    pub ssm: ssm::Ssm,
     pub calls: Vec<Call>,
     /// What goes wrong with the next calls of an operation; `*` is any.
     pub troubles: BTreeMap<String, Vec<Trouble>>,
@@ -104,6 +107,7 @@ impl Double {
         let world = Arc::new(Mutex::new(World {
             fis: Fis::new(minute),
             cloudwatch: cloudwatch::CloudWatch::default(),
+            ssm: ssm::Ssm::default(),
             calls: Vec::new(),
             troubles: BTreeMap::new(),
             limit: None,
@@ -243,6 +247,7 @@ impl World {
     fn tick(&mut self) {
         self.fis.alarms.extend(self.cloudwatch.firing());
         self.fis.tick();
+        self.ssm.tick();
     }
 
     fn next_trouble(&mut self, operation: &str) -> Option<Trouble> {
@@ -277,6 +282,13 @@ impl World {
             "AssumeRole" => Err(Refusal(403, "AccessDenied", "alice is not authorized to perform: sts:AssumeRole".into())),
             "GetResources" => self.fis.resources(&asked.body),
             "DescribeAlarms" | "GetMetricData" => self.cloudwatch.act(operation, &asked.body),
+            "SendCommand"
+            | "CancelCommand"
+            | "ListCommands"
+            | "ListCommandInvocations"
+            | "GetCommandInvocation"
+            | "DescribeInstanceInformation"
+            | "DescribeDocument" => self.ssm.act(operation, &asked.body),
             _ => self.fis.act(operation, asked),
         }
     }

@@ -125,6 +125,56 @@ asked = {"StartTime": now - back, "EndTime": now + back, "ScanBy": "TimestampDes
 data = watch.get_metric_data(MetricDataQueries=[{"Id": "errors", "MetricStat": stat}], **asked)["MetricDataResults"]
 assert data[0]["Values"] == [7.0] and len(data[0]["Timestamps"]) == 1, data
 
+ssm = client("ssm")
+document = ssm.describe_document(Name="AWS-RunShellScript")["Document"]
+assert document["DocumentType"] == "Command" and {one["Name"]: one["Type"] for one in document["Parameters"]}["commands"] == "StringList", document
+released = [{"Key": "tag:firedrill", "Values": ["allowed"]}, {"Key": "tag:app", "Values": ["shop"]}]
+hosts = ssm.describe_instance_information(Filters=released, MaxResults=5)["InstanceInformationList"]
+ids = sorted(one["InstanceId"] for one in hosts if one["PingStatus"] == "Online")
+assert len(ids) == 3, hosts
+one = ssm.describe_instance_information(Filters=[{"Key": "InstanceIds", "Values": ids[:1]}])["InstanceInformationList"]
+assert [host["InstanceId"] for host in one] == ids[:1], one
+
+
+def command(lines, to, **more):
+    given = {"DocumentName": "AWS-RunShellScript", "InstanceIds": to, "Parameters": {"commands": lines}, "TimeoutSeconds": 30, "Comment": "held", **more}
+    return ssm.send_command(**given)["Command"]["CommandId"]
+
+
+def told(id):
+    return ssm.list_command_invocations(CommandId=id)["CommandInvocations"]
+
+
+short = command(["echo said; echo complained >&2; exit 3"], ids, MaxConcurrency="2", MaxErrors="3")
+until("it ends", lambda: all(one["Status"] == "Failed" for one in told(short)))
+result = ssm.get_command_invocation(CommandId=short, InstanceId=ids[0])
+assert (result["ResponseCode"], result["StandardOutputContent"], result["StandardErrorContent"]) == (3, "said\n", "complained\n"), result
+assert len(told(short)) == 3
+long = command(["sleep 600"], ids[:1])
+until("it runs", lambda: told(long)[0]["Status"] == "InProgress")
+ssm.cancel_command(CommandId=long)
+until("it is cancelled", lambda: told(long)[0]["Status"] == "Cancelled")
+since = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+listed = ssm.list_commands(Filters=[{"key": "InvokedAfter", "value": since}], MaxResults=1)
+rest = ssm.list_commands(Filters=[{"key": "InvokedAfter", "value": since}], MaxResults=1, NextToken=listed["NextToken"])
+assert [one["CommandId"] for one in listed["Commands"] + rest["Commands"]] == [long, short], "newest first"
+for call, code in [
+    (lambda: ssm.describe_document(Name="AWS-Gone"), "InvalidDocument"),
+    (lambda: ssm.describe_document(Name="AWS-RunShellScript", DocumentVersion="7"), "InvalidDocumentVersion"),
+    (lambda: command(["x"], ["i-0000affe"]), "InvalidInstanceId"),
+    (lambda: command(["x"], ids, Parameters={"comands": ["x"]}), "InvalidParameters"),
+    (lambda: ssm.get_command_invocation(CommandId=long, InstanceId=ids[2]), "InvocationDoesNotExist"),
+    (lambda: ssm.cancel_command(CommandId="0" * 36), "InvalidCommandId"),
+]:
+    try:
+        call()
+        problems.append(f"no {code}")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            problems.append(f"{error.response['Error']} is no {code}")
+        if not hasattr(ssm.exceptions, code):
+            problems.append(f"the model of Systems Manager has no {code}")
+
 fis.delete_experiment_template(id=made["id"])
 for call, code in [
     (lambda: fis.get_experiment_template(id=made["id"]), "ResourceNotFoundException"),

@@ -9,11 +9,12 @@ use aws_sdk_fis::types::SafetyLeverStatus;
 use serde::{Deserialize, Serialize};
 
 use super::find::{made, started, templates};
+use super::hand::{self, in_quotes};
 use super::spec::Spec;
 use super::template::{Shape, create};
 use super::{MARK, RUN, look, place_of, targets};
 use crate::base::{Problem, Span};
-use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen, shell};
+use crate::fault::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen};
 use crate::plan::Environment;
 use crate::sys::aws::{self, Account, Place, failed};
 use crate::sys::{Cx, clock};
@@ -258,40 +259,20 @@ async fn stop(account: &Account, id: &str, mark: &str) -> Result<(), FaultError>
 
 /// One line that stops and removes everything that carries the mark, with the AWS command line.
 fn by_hand(undo: &Undo) -> String {
-    let Place { account, region, profile, role, external_id } = &undo.place;
-    let profile = profile.as_ref().map(|profile| format!(" --profile {}", shell::quote(profile))).unwrap_or_default();
-    // A role is entered once, in a shell of its own, so that nothing of it stays.
-    let (as_role, profile) = match role {
-        None => (String::new(), profile),
-        Some(role) => {
-            let external = external_id.as_ref().map(|id| format!(" --external-id {}", shell::quote(id))).unwrap_or_default();
-            let keys = "Credentials.join(' ',[join('=',['AWS_ACCESS_KEY_ID',AccessKeyId]),join('=',['AWS_SECRET_ACCESS_KEY',SecretAccessKey]),join('=',['AWS_SESSION_TOKEN',SessionToken])])";
-            let role = shell::quote(role);
-            let assume = format!(
-                "aws{profile} sts assume-role --region {region} --role-arn {role} --role-session-name by-hand{external} --output text --query \"{keys}\""
-            );
-            (format!("keys=$({assume}) && export $keys && unset AWS_PROFILE && "), String::new())
-        }
-    };
-    let aws = format!("aws{profile} --region {region} --output text");
-    let mine = format!("tags.\"{MARK}\"=='{}'", undo.mark);
-    let open = "(state.status=='pending'||state.status=='initiating'||state.status=='running')";
-    let stop = format!(
-        "for id in $({aws} fis list-experiments --query 'experiments[?{mine_q}&&{open_q}].id'); do {aws} fis stop-experiment --id \"$id\" >/dev/null || exit 1; done",
-        mine_q = in_quotes(&mine),
-        open_q = in_quotes(open),
-    );
-    let gone = format!(
-        "for id in $({aws} fis list-experiment-templates --query 'experimentTemplates[?{}].id'); do {aws} fis delete-experiment-template --id \"$id\" >/dev/null || exit 1; done",
-        in_quotes(&mine),
-    );
-    let whole = if undo.template.is_some() { stop } else { format!("{stop}; {gone}") };
-    format!("( {as_role}[ \"$({aws} sts get-caller-identity --query Account)\" = {account} ] && {{ {whole}; }} )")
-}
-
-/// What stands between the single quotes of a shell.
-fn in_quotes(text: &str) -> String {
-    text.replace('\'', r"'\''")
+    hand::line(&undo.place, |aws| {
+        let mine = format!("tags.\"{MARK}\"=='{}'", undo.mark);
+        let open = "(state.status=='pending'||state.status=='initiating'||state.status=='running')";
+        let stop = format!(
+            "for id in $({aws} fis list-experiments --query 'experiments[?{mine_q}&&{open_q}].id'); do {aws} fis stop-experiment --id \"$id\" >/dev/null || exit 1; done",
+            mine_q = in_quotes(&mine),
+            open_q = in_quotes(open),
+        );
+        let gone = format!(
+            "for id in $({aws} fis list-experiment-templates --query 'experimentTemplates[?{}].id'); do {aws} fis delete-experiment-template --id \"$id\" >/dev/null || exit 1; done",
+            in_quotes(&mine),
+        );
+        if undo.template.is_some() { stop } else { format!("{stop}; {gone}") }
+    })
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
-//! Faults in an AWS account, by AWS's own Fault Injection Service: experiments that are started, followed and stopped. Each carries a tag of its
-//! own, by which a fresh process finds what a dead one started, and nothing else.
+//! Faults in an AWS account, by AWS's own Fault Injection Service and Systems Manager: experiments and commands that are started, followed and stopped.
+//! Each carries a mark of its own, by which a fresh process finds what a dead one started, and nothing else.
 
 mod actions;
 mod experiment;
 mod find;
+mod hand;
 pub mod iam;
 mod look;
 mod spec;
+pub mod ssm;
 mod targets;
 mod template;
 
 pub use experiment::FisExperiment;
+pub use ssm::SsmCommand;
 
 use super::FaultError;
 use crate::plan::AwsPlan;

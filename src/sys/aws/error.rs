@@ -118,6 +118,21 @@ impl AwsError {
         matches!(self, AwsError::Missing { .. })
     }
 
+    /// Whether it was not done, because there were too many calls.
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, AwsError::Throttled { .. })
+    }
+
+    /// Whether nobody here knows if it was done: the answer was lost, or the service broke while it did it.
+    pub fn is_in_doubt(&self) -> bool {
+        let broke = ["InternalServerError", "InternalFailure", "ServiceUnavailable", "ServiceUnavailableException"];
+        match self {
+            AwsError::Unreachable { .. } => true,
+            AwsError::Refused { code, .. } => broke.contains(&code.as_str()),
+            _ => false,
+        }
+    }
+
     /// Whether AWS understood and refused what was asked, so that asking again the same way is of no use.
     pub fn is_refused(&self) -> bool {
         matches!(self, AwsError::Refused { .. })
@@ -168,7 +183,9 @@ fn of_code(doing: String, place: &Place, profile: String, code: &str, message: &
             AwsError::Throttled { doing }
         }
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => AwsError::Denied { doing, message: clean(message) },
-        "ResourceNotFoundException" => AwsError::Missing { doing, message: clean(message) },
+        "ResourceNotFoundException" | "InvocationDoesNotExist" | "InvalidCommandId" | "InvalidDocument" | "InvalidDocumentVersion" => {
+            AwsError::Missing { doing, message: clean(message) }
+        }
         _ => AwsError::Refused { doing, code: clean(code), message: clean(message) },
     }
 }

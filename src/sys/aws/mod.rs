@@ -42,6 +42,10 @@ pub struct Account {
     pub fis: aws_sdk_fis::Client,
     /// The same, for what stops and removes: with a budget of retries of its own.
     pub stop: aws_sdk_fis::Client,
+    /// Systems Manager, for everything but stopping.
+    pub ssm: aws_sdk_ssm::Client,
+    /// The same, for what cancels and undoes: with a budget of retries of its own.
+    pub ssm_stop: aws_sdk_ssm::Client,
     /// Which resources carry which tags.
     pub tags: aws_sdk_resourcegroupstagging::Client,
     /// Alarms and metrics.
@@ -95,11 +99,17 @@ async fn enter(place: &Place) -> Result<Account, AwsError> {
         .retry_config(retries(TRIES_TO_STOP))
         .retry_partition(RetryPartition::new("firedrill-stop"))
         .build();
+    let ssm_stop = aws_sdk_ssm::config::Builder::from(&config)
+        .retry_config(retries(TRIES_TO_STOP))
+        .retry_partition(RetryPartition::new("firedrill-ssm-stop"))
+        .build();
     Ok(Account {
         place: place.clone(),
         caller: arn,
         fis: aws_sdk_fis::Client::new(&config),
         stop: aws_sdk_fis::Client::from_conf(stop),
+        ssm: aws_sdk_ssm::Client::new(&config),
+        ssm_stop: aws_sdk_ssm::Client::from_conf(ssm_stop),
         tags: aws_sdk_resourcegroupstagging::Client::new(&config),
         cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
     })

@@ -1,0 +1,31 @@
+//! The frame of every line by hand: it enters the right account, as the drill did, or does nothing.
+
+use crate::fault::shell;
+use crate::sys::aws::Place;
+
+/// One line that does `whole` in the account and nowhere else. `whole` is given the beginning of every command: `aws --region … --output text`.
+pub(super) fn line(place: &Place, whole: impl FnOnce(&str) -> String) -> String {
+    let Place { account, region, profile, role, external_id } = place;
+    let profile = profile.as_ref().map(|profile| format!(" --profile {}", shell::quote(profile))).unwrap_or_default();
+    // A role is entered once, in a shell of its own, so that nothing of it stays.
+    let (as_role, profile) = match role {
+        None => (String::new(), profile),
+        Some(role) => {
+            let external = external_id.as_ref().map(|id| format!(" --external-id {}", shell::quote(id))).unwrap_or_default();
+            let keys = "Credentials.join(' ',[join('=',['AWS_ACCESS_KEY_ID',AccessKeyId]),join('=',['AWS_SECRET_ACCESS_KEY',SecretAccessKey]),join('=',['AWS_SESSION_TOKEN',SessionToken])])";
+            let role = shell::quote(role);
+            let assume = format!(
+                "aws{profile} sts assume-role --region {region} --role-arn {role} --role-session-name by-hand{external} --output text --query \"{keys}\""
+            );
+            (format!("keys=$({assume}) && export $keys && unset AWS_PROFILE && "), String::new())
+        }
+    };
+    let aws = format!("aws{profile} --region {region} --output text");
+    let whole = whole(&aws);
+    format!("( {as_role}[ \"$({aws} sts get-caller-identity --query Account)\" = {account} ] && {{ {whole}; }} )")
+}
+
+/// What stands between the single quotes of a shell.
+pub(super) fn in_quotes(text: &str) -> String {
+    text.replace('\'', r"'\''")
+}
