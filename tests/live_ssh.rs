@@ -185,3 +185,23 @@ fn a_cut_connection_is_the_end_of_the_fault() {
     }
     assert!(host.registered().is_empty());
 }
+
+#[test]
+fn kinds_run_there_unchanged() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let flag = host.home().join("flag").display().to_string();
+    let there = format!("{{ command: {{ run: [test, -e, {flag}] }}, expect: {{ exit: {{ equals: 0 }} }} }}");
+    let gone = format!("{{ command: {{ run: [test, \"!\", -e, {flag}] }}, expect: {{ exit: {{ equals: 0 }} }} }}");
+    let faults = format!(
+        "  flag: {{ command: {{ run: [touch, flag] }}, on: there, for: 1s, confirm: {there}, undo: {{ run: [rm, -f, flag], done_when: {gone} }} }}\n  \
+         load: {{ resource.cpu: {{ workers: 1, load: 20% }}, on: there, at: {{ after: flag.undone }}, for: 1s }}\n"
+    );
+    scenario(&place, &host, &faults);
+    let done = place.run(&["run", "scenario.yaml", "--yes"], 180);
+    let told = types(&place, &place.runs().pop().unwrap());
+    let count = |event: &str| told.iter().filter(|one| *one == event).count();
+    assert_eq!((count("effective"), count("undone"), count("cut_short")), (2, 2, 0), "{told:?}\n{}{}", done.stdout, done.stderr);
+    assert!(!Path::new(&flag).exists());
+    assert!(host.registered().is_empty());
+}
