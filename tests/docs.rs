@@ -218,6 +218,7 @@ fn the_reference_names_every_key_and_no_other() {
         ("### Secrets", "SecretRef"),
         ("### `system`", "System"),
         ("### `aws`", "AwsDecl"),
+        ("### `hosts`", "HostDecl"),
         ("### `proxies`", "ProxyDecl"),
         ("### `targets`", "Target"),
         ("### `probes`", "Probe"),

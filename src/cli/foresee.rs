@@ -7,7 +7,7 @@ use super::run::own_exe;
 use super::runtime;
 use crate::base::{Id, Span};
 use crate::engine::finish::cx_for;
-use crate::fault::{self, Claims, Privilege, Resource, Scene};
+use crate::fault::{self, Claims, Privilege, Resource, Scene, host};
 use crate::journal::Registry;
 use crate::plan::pins::names;
 use crate::plan::{FaultPlan, Plan};
@@ -19,6 +19,9 @@ use crate::sys::{Clock, Cx};
 pub struct Foreseen {
     /// Its kind.
     pub kind: String,
+    /// The machine on which it acts, where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// What it hits, as it was found; or, where the drill starts that itself, by its name.
     pub targets: Vec<String>,
     /// Whether that is known only once the drill has started what it names.
@@ -69,7 +72,7 @@ pub fn foresee(plan: &Plan) -> Vec<(Id, Foreseen)> {
     let cx = cx_for(plan, "preview", &std::env::temp_dir(), own_exe(), Clock::start());
     let reach = policy::reach_of(plan);
     let look = |(id, fault): (&Id, &FaultPlan)| {
-        let mut told = one(plan, fault, &cx);
+        let mut told = there(plan, id, fault, &cx).unwrap_or_else(|| one(plan, fault, &cx));
         if let Some(reach) = reach.iter().find(|reach| reach.fault == *id) {
             told.count = told.count.or(reach.count);
             told.population = told.population.or(reach.population);
@@ -81,6 +84,32 @@ pub fn foresee(plan: &Plan) -> Vec<(Id, Foreseen)> {
         (id.clone(), told)
     };
     plan.faults.iter().map(look).collect()
+}
+
+/// What is known of a fault on another machine: that machine is asked.
+fn there(plan: &Plan, id: &Id, fault: &FaultPlan, cx: &Cx) -> Option<Foreseen> {
+    let on = fault.on.as_ref()?;
+    let (spec, kind) = (host::spec_of(id, fault, plan)?, fault::by_kind(host::KIND)?);
+    let mut told = Foreseen { kind: fault.kind.clone(), on: Some(format!("{} ({})", on.host, on.how.ssh)), ..Foreseen::default() };
+    told.undo_usually_takes = Some(kind.undo_takes());
+    match runtime().map(|runtime| runtime.block_on(kind.prepare(&spec, Scene { cx, plan }))) {
+        Ok(Ok(found)) => {
+            told.count = Some(found.targets.len());
+            told.population = found.population;
+            told.by_hand = kind.by_hand(&found.undo).ok();
+            let there: Option<host::There> = serde_json::from_value(found.undo).ok();
+            if let Some(there) = there {
+                told.runs = fault::by_kind(&fault.kind).map(|kind| kind.runs(&fault.spec, &there.told.undo)).unwrap_or_default();
+                // What is not there was refused when it was prepared.
+                told.needs = there.told.needs.iter().map(|need| Need { what: need.to_string(), here: true }).collect();
+                told.captured = there.told.undo;
+            }
+            (told.targets, told.claims, told.does) = (found.targets, found.claims, Some(found.summary));
+        }
+        Ok(Err(error)) => told.trouble = Some(format!("failed to {error}")),
+        Err(error) => told.trouble = Some(format!("failed to look for its targets: {error}")),
+    }
+    Some(told)
 }
 
 fn one(plan: &Plan, fault: &FaultPlan, cx: &Cx) -> Foreseen {
@@ -143,6 +172,9 @@ impl Foreseen {
         let mut lines: Vec<String> = Vec::new();
         let mut line = |name: &str, text: String| lines.push(format!("{name:<10} {text}"));
         let late = if self.late { "; known once the drill has started it" } else { "" };
+        if let Some(on) = &self.on {
+            line("on", on.clone());
+        }
         match (&self.trouble, self.targets.is_empty()) {
             (Some(trouble), _) => line("targets", trouble.clone()),
             (None, true) => {}
@@ -167,7 +199,18 @@ impl Foreseen {
             line("undo takes", format!("usually {}", takes.human()));
         }
         for need in &self.needs {
-            line("needs", format!("{}: {}", need.what, if need.here { "is here" } else { "MISSING HERE" }));
+            line(
+                "needs",
+                format!(
+                    "{}: {}",
+                    need.what,
+                    match (&self.on, need.here) {
+                        (Some(_), _) => "is there",
+                        (None, true) => "is here",
+                        (None, false) => "MISSING HERE",
+                    }
+                ),
+            );
         }
         lines
     }

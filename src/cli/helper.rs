@@ -17,6 +17,7 @@ use super::notices::Notices;
 use super::out::{Voice, say};
 use super::{run, runtime, store};
 use crate::base::Span;
+use crate::engine::agent;
 use crate::engine::drive::Setup;
 use crate::engine::finish::{self, Finished};
 use crate::engine::watchdog::{Duty, watch};
@@ -43,6 +44,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         "__load" => crate::fault::load_main(rest),
         "__demo" => demo_service(rest),
         "__truth" => truth_server(rest),
+        "__host" => host(&rest).into(),
         "__watchdog" => match rest.as_slice() {
             [run_dir, runner] => watchdog(Path::new(run_dir), &runner.to_string_lossy()).into(),
             _ => Exit::Usage.into(),
@@ -74,6 +76,36 @@ fn truth_server(args: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The firedrill that a runner elsewhere has started on this machine; or, with `undo DIR`, what a person types there.
+fn host(rest: &[OsString]) -> Exit {
+    // The end of the connection is no end of what is owed.
+    let Ok(runtime) = runtime() else { return Exit::Bug };
+    let exit = match rest {
+        [] => {
+            runtime.block_on(agent::serve(run::own_exe()));
+            Exit::Ok
+        }
+        [verb, dir] if verb == "undo" => match runtime.block_on(agent::undo(Path::new(dir), run::own_exe())) {
+            Ok(stands) if stands.undone => {
+                say(&format!("undone: {}", stands.how));
+                Exit::Ok
+            }
+            Ok(stands) => {
+                say(&format!("error: not undone: {}\n  help: by hand: {}", stands.how, stands.owed.join("; ")));
+                Exit::Stuck
+            }
+            Err(why) => {
+                say(&format!("error: failed to {why}"));
+                Exit::Stuck
+            }
+        },
+        _ => Exit::Usage,
+    };
+    // A thread may still wait for the runner's next word.
+    runtime.shutdown_background();
+    exit
 }
 
 /// The watchdog of a run: waits for the runner's death, then finishes the run.

@@ -11,7 +11,7 @@ use crate::event::{DeclaredUndo, Event, Role, UndoRecord};
 use crate::fault::system::Recipe;
 use crate::fault::{self, Claims, ErasedFault, FaultError, Prepared, Resource, STEP_LIMIT, Scene, Seen};
 use crate::journal::Armed;
-use crate::plan::{Condition, Plan, UndoPlan};
+use crate::plan::{Condition, FaultPlan, Plan, UndoPlan};
 use crate::probe;
 use crate::sys::{Cx, clock};
 
@@ -170,7 +170,9 @@ impl Act {
             }
             return self.happened(Event::Previewed { id: id.to_string(), targets: among, population: None, summary, by_hand });
         }
-        match self.prepare(&plan.kind, &self.cx.fill_value(&plan.spec)).await {
+        let (kind, spec) = self.there_or_here(id, plan, &plan.spec);
+        let declared = plan.undo.as_ref().filter(|_| plan.on.is_none());
+        match self.prepare(&kind, &spec).await {
             Ok((fault, found)) => {
                 if let Some(holder) = self.claims.as_ref().and_then(|claims| claims.holder(&found.claims)) {
                     return self.refuse(format!("{id}: failed to claim its target: {holder}"));
@@ -178,7 +180,7 @@ impl Act {
                 if let Some(why) = self.unpinned(id, &found.targets) {
                     return self.refuse(why);
                 }
-                let by_hand = self.by_hand(fault, &found.undo, plan.undo.as_ref());
+                let by_hand = self.by_hand(fault, &found.undo, declared);
                 self.happened(Event::Previewed {
                     id: id.to_string(),
                     targets: found.targets,
@@ -194,14 +196,14 @@ impl Act {
     pub(super) async fn prepare(&self, kind: &str, spec: &Value) -> Result<(&'static dyn ErasedFault, Prepared<Value>), String> {
         let fault = ledgers::by_kind(kind).ok_or_else(|| format!("find the fault kind {kind}"))?;
         let scene = Scene { cx: &self.cx, plan: &self.plan };
-        let found = within(STEP_LIMIT, fault.prepare(spec, scene)).await.map_err(|error| error.to_string())?;
+        let found = within(fault.prepare_within(), fault.prepare(spec, scene)).await.map_err(|error| error.to_string())?;
         if found.targets.is_empty() {
             return Err("find the target: nothing matches".into());
         }
         Ok((fault, found))
     }
 
-    fn by_hand(&self, fault: &dyn ErasedFault, undo: &Value, declared: Option<&UndoPlan>) -> String {
+    pub(super) fn by_hand(&self, fault: &dyn ErasedFault, undo: &Value, declared: Option<&UndoPlan>) -> String {
         match declared {
             Some(UndoPlan { run: Some(argv), .. }) => {
                 let words: Vec<String> = argv.iter().map(|word| fault::shell::quote(&self.cx.fill(word))).collect();
@@ -216,11 +218,22 @@ impl Act {
     pub async fn inject(&self, id: &Id) {
         let Some(plan) = self.plan.faults.get(id) else { return };
         let spec = match self.resolve(&plan.spec).await {
-            Ok(spec) => self.cx.fill_value(&spec),
+            Ok(spec) => spec,
             Err(why) => return self.refuse(format!("{id}: failed to resolve its target: {why}")),
         };
-        let Some((armed, fault)) = self.arm_item(id.as_str(), &plan.kind, &spec, Role::Fault, plan.undo.as_ref()).await else { return };
+        let (kind, spec) = self.there_or_here(id, plan, &spec);
+        let declared = plan.undo.as_ref().filter(|_| plan.on.is_none());
+        let Some((armed, fault)) = self.arm_item(id.as_str(), &kind, &spec, Role::Fault, declared).await else { return };
         self.inject_armed(id.as_str(), fault, &spec, &armed).await;
+    }
+
+    /// The kind and spec of a fault for this machine: of its own kind, or of the one that has it done on another machine, where the spec is filled and a
+    /// declared undo is run.
+    fn there_or_here(&self, id: &Id, plan: &FaultPlan, spec: &Value) -> (String, Value) {
+        match fault::host::spec_of(id, plan, &self.plan) {
+            Some(spec) => (fault::host::KIND.to_owned(), spec),
+            None => (plan.kind.clone(), self.cx.fill_value(spec)),
+        }
     }
 
     async fn resolve(&self, spec: &Value) -> Result<Value, String> {

@@ -1,6 +1,7 @@
 //! The orchestrator: decide (pure), act, drive, guards, orders from outside, finishing a dead run, the watchdog. It must never know HTML, clap or verdicts.
 
 pub mod act;
+pub mod agent;
 mod alarms;
 mod arming;
 mod care;

@@ -37,6 +37,8 @@ pub enum Resource {
     Command(String),
     /// Something in an AWS account: an ARN, or the words that select it there.
     Aws(String),
+    /// Something on another machine, by that machine's name in the scenario.
+    Elsewhere(String, Box<Resource>),
     /// Nothing at all.
     Nothing,
 }
@@ -44,9 +46,11 @@ pub enum Resource {
 impl Resource {
     /// Whether the two overlap.
     pub fn overlaps(&self, other: &Resource) -> bool {
-        use Resource::{Host, Nothing, Path};
+        use Resource::{Elsewhere, Host, Nothing, Path};
         match (self, other) {
             (Nothing, _) | (_, Nothing) => false,
+            (Elsewhere(a, one), Elsewhere(b, other)) => a == b && one.overlaps(other),
+            (Elsewhere(..), _) | (_, Elsewhere(..)) => false,
             (Host, _) | (_, Host) => true,
             (Path(a), Path(b)) => std::path::Path::new(a).starts_with(b) || std::path::Path::new(b).starts_with(a),
             (a, b) => a == b,
@@ -55,7 +59,9 @@ impl Resource {
 
     /// Whether it means the same to every run of the machine; the others are names within one scenario.
     fn is_of_the_machine(&self) -> bool {
-        !matches!(self, Resource::System(_) | Resource::Proxy(_) | Resource::Command(_) | Resource::Nothing)
+        // What is on another machine is announced there.
+        let within = matches!(self, Resource::System(_) | Resource::Proxy(_) | Resource::Command(_) | Resource::Elsewhere(..));
+        !within && !matches!(self, Resource::Nothing)
     }
 
     /// Whether a reboot leaves it broken: processes, packet filters and what workers hold are gone with the kernel.
@@ -78,6 +84,7 @@ impl fmt::Display for Resource {
             Resource::Memory => write!(f, "the host's memory"),
             Resource::Command(id) => write!(f, "what the command of {id} touches"),
             Resource::Aws(what) => write!(f, "{what}"),
+            Resource::Elsewhere(host, what) => write!(f, "{what} on {host}"),
             Resource::Nothing => write!(f, "nothing"),
         }
     }

@@ -44,6 +44,7 @@ impl Fault for Command {
         undo:\n  run: [rm, -f, \"${run.dir}/maintenance\"]\n  \
         done_when: { command: { run: [test, \"!\", -e, \"${run.dir}/maintenance\"] }, expect: { exit: { equals: 0 } } }\n";
     const UNDO: &'static str = "what the scenario declares under `undo:`";
+    const ELSEWHERE: bool = true;
     const READS_BACK: bool = false;
     type Spec = CommandSpec;
     type Undo = CommandUndo;

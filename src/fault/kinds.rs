@@ -5,6 +5,7 @@ use super::ErasedFault;
 use super::aws::{FisExperiment, SsmCommand};
 use super::command::Command;
 use super::disk::DiskFill;
+use super::host::OnHost;
 use super::network::{NetworkBlackhole, NetworkLoss, NetworkPartition, NetworkReject};
 use super::process::{ProcessKill, ProcessPause};
 use super::proxy::{ProxyBlackhole, ProxyLatency, ProxyReset, SystemProxy};
@@ -42,8 +43,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("aws.ssm.command", "aws"),
 ];
 
-/// Firedrill's own: what a scenario's `system:` and `proxies:` become in the journal.
-const OWN: &[&dyn ErasedFault] = &[&SystemProcess, &SystemProxy];
+/// Firedrill's own: what a scenario's `system:`, `proxies:` and `on:` become in the journal.
+const OWN: &[&dyn ErasedFault] = &[&SystemProcess, &SystemProxy, &OnHost];
 
 /// The kind of that name, among those of scenarios and firedrill's own (`system.process`, `system.proxy`).
 pub fn by_kind(kind: &str) -> Option<&'static dyn ErasedFault> {

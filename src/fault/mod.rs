@@ -8,6 +8,7 @@ mod command;
 pub mod dead_man;
 pub mod disk;
 mod error;
+pub mod host;
 mod kinds;
 pub mod network;
 mod privilege;
@@ -54,8 +55,12 @@ pub trait Fault: Send + Sync + 'static {
     const UNDO_TAKES: Span = Span::millis(10);
     /// How often [`Fault::observe`] is asked, and for how long, until it bites.
     const CONFIRM: (Span, Span) = (Span::millis(50), Span::secs(5));
+    /// How long [`Fault::prepare`] may take.
+    const PREPARE_WITHIN: Span = STEP_LIMIT;
     /// Whether it acts in the AWS account that the scenario names.
     const IN_ACCOUNT: bool = false;
+    /// Whether it can act on another machine (`on:`): all that it needs is there, or goes there with the binary.
+    const ELSEWHERE: bool = false;
     /// Whether [`Fault::observe`] can tell; a kind that cannot must be given `confirm:`.
     const READS_BACK: bool;
     /// What a scenario writes under the kind's key.
@@ -178,6 +183,10 @@ pub trait ErasedFault: Send + Sync {
     fn confirm(&self) -> (Span, Span);
     /// See [`Fault::IN_ACCOUNT`].
     fn in_account(&self) -> bool;
+    /// See [`Fault::PREPARE_WITHIN`].
+    fn prepare_within(&self) -> Span;
+    /// See [`Fault::ELSEWHERE`].
+    fn elsewhere(&self) -> bool;
     /// JSON Schema of the spec.
     fn schema(&self) -> schemars::Schema;
     /// See [`Fault::check`]; a spec that does not decode is one problem.
@@ -236,6 +245,12 @@ impl<F: Fault> ErasedFault for F {
     }
     fn in_account(&self) -> bool {
         F::IN_ACCOUNT
+    }
+    fn prepare_within(&self) -> Span {
+        F::PREPARE_WITHIN
+    }
+    fn elsewhere(&self) -> bool {
+        F::ELSEWHERE
     }
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(F::Spec)

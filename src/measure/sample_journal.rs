@@ -129,6 +129,7 @@ pub(super) fn fault_plan(kind: &str) -> FaultPlan {
         stable_for: Span::secs(3),
         recovered_by: vec![id("checkout")],
         undo: None,
+        on: None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::carried;
 use super::notify;
 use super::team;
 use super::{
-    AvailabilityPlan, AwsPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, Mode, Moment, Plan, Point, ProbePlan,
+    AvailabilityPlan, AwsPlan, ClaimPlan, Condition, FaultPlan, GuardPlan, Hold, HoldsPlan, HostPlan, Mode, Moment, Plan, Point, ProbePlan,
     ResetPlan, RestorePlan, RpoPlan, RtoPlan, SteadyPlan, SubjectPlan, SystemPlan, TargetPlan, UndoPlan,
 };
 use crate::base::{Digest, Id, Rate, Span};
@@ -162,7 +162,9 @@ fn fault_plan(scenario: &Scenario, id: &Id, fault: &FaultDecl, known: &Known) ->
     let rule = defaults::recovery(scenario, id);
     let (word, plus) = moment::start(fault.how.at.as_ref());
     let confirm = fault.confirm.as_ref().and_then(|confirm| paced(scenario, confirm, defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN));
-    let own = known.fault(&fault.what.kind).map_or((defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN), |kind| kind.confirm);
+    let near = known.fault(&fault.what.kind).map_or((defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN), |kind| kind.confirm);
+    // Each look at another machine is a connection of its own.
+    let own = if fault.how.on.is_some() { (near.0.max(defaults::LOOK_ELSEWHERE.0), near.1.max(defaults::LOOK_ELSEWHERE.1)) } else { near };
     let (confirm_every, confirm_within) = confirm.as_ref().map_or(own, |confirm| (confirm.every, confirm.within));
     FaultPlan {
         kind: fault.what.kind.clone(),
@@ -180,6 +182,7 @@ fn fault_plan(scenario: &Scenario, id: &Id, fault: &FaultDecl, known: &Known) ->
             left_to: undo.left_to.clone(),
             done_when: undo.done_when.as_ref().and_then(|done| condition(scenario, done)),
         }),
+        on: fault.how.on.as_ref().and_then(|host| Some(HostPlan { host: host.clone(), how: scenario.hosts.get(host)?.clone() })),
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod account;
 mod build;
+mod care;
 mod carried;
 mod cues;
+mod host;
 mod listen;
 mod mode;
 mod notify;
@@ -20,7 +22,9 @@ use serde_json::Value;
 
 pub use account::AwsPlan;
 pub use build::{Origin, build, default_rate};
+pub use care::{ResetPlan, RestorePlan, UndoPlan};
 pub use cues::{HintPlan, LEADING, PromptPlan, UNNAMED};
+pub use host::HostPlan;
 pub use listen::{ListenPlan, ReceiverPlan};
 pub use mode::Mode;
 pub use notify::{ChangePlan, ChannelPlan, GrafanaPlan, NoticePlan, SlackPlan, WebhookPlan};
@@ -31,8 +35,8 @@ pub use team::{ExpectationPlan, Expected, SignalPlan, TeamPlan, WrongTurnPlan};
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};
 pub use crate::scenario::model::{
-    Argv, By, Environment, Expect, LatencyDecl, Map, MaxSpan, PhaseName, ProxyDecl, Restart, RtoFrom, SecretRef, ServedBy, ShareBounds,
-    Signal, SourceDecl, SteadyBounds, StopHow, SystemHow, TestKind,
+    Argv, By, Environment, Expect, HostDecl, LatencyDecl, Map, MaxSpan, PhaseName, ProxyDecl, Restart, RtoFrom, SecretRef, ServedBy,
+    ShareBounds, Signal, SourceDecl, SteadyBounds, StopHow, SystemHow, TestKind,
 };
 pub use crate::scenario::team::{Audience, NoticeOf};
 
@@ -221,6 +225,9 @@ pub struct FaultPlan {
     pub recovered_by: Vec<Id>,
     /// The scenario's own undo.
     pub undo: Option<UndoPlan>,
+    /// The machine on which it acts, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<HostPlan>,
 }
 
 /// A moment in the drill, in full.
@@ -264,30 +271,6 @@ pub enum Hold {
     UntilReleased(Span),
     /// Until an expectation is met, not longer than this.
     UntilExpectation(Id, Span),
-}
-
-/// The scenario's own undo.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UndoPlan {
-    /// A command.
-    pub run: Option<Argv>,
-    /// Who else.
-    pub left_to: Option<String>,
-    /// How one sees that it is done.
-    pub done_when: Option<Condition>,
-}
-
-/// An after-care step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RestorePlan {
-    /// The command.
-    pub run: Argv,
-    /// After which point.
-    pub after: Point,
-    /// Its precondition.
-    pub only_if: Option<Condition>,
-    /// How long the command may take.
-    pub within: Span,
 }
 
 /// A claim with every reference in full.
@@ -364,15 +347,6 @@ pub struct SubjectPlan {
     pub look: Condition,
     /// RFC 9535 path; absent: the trimmed text.
     pub pick: Option<String>,
-}
-
-/// Bring-back between repeats.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ResetPlan {
-    /// The command.
-    pub run: Argv,
-    /// How one sees that it worked.
-    pub done_when: Option<Condition>,
 }
 
 impl Plan {

@@ -64,6 +64,9 @@ fn one(policy: &Policy, rule: &Rule, at: &str, known: &Known, findings: &mut Vec
         globs(targets, &format!("{at}/targets"), findings);
         keyless(targets, &format!("{at}/targets"), findings);
     }
+    if let Some(hosts) = &rule.hosts {
+        globs(hosts, &format!("{at}/hosts"), findings);
+    }
     if matches!(rule.max_targets, Some(MaxTargets { count: None, percent: None })) {
         let finding = Finding::error(format!("{at}/max_targets"), "`max_targets` limits nothing", "is empty").on_key();
         findings.push(finding.help("write `max_targets: { count: 1 }` or `{ percent: 34% }`"));

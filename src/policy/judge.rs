@@ -217,6 +217,7 @@ impl Judge<'_> {
         if let Some(aws) = &rule.aws {
             self.say(n, at("aws"), rule.why.as_ref(), account::asks(aws), account::judge(aws, plan));
         }
+        self.hosts(n, id, rule);
         self.listening(n, id, rule);
         if let Some(most) = rule.max_faults {
             let count = plan.faults.len();
@@ -234,6 +235,15 @@ impl Judge<'_> {
             let verdict = refuse_unless(self.takes <= most, || format!("it may take {}", self.takes.human()));
             self.say(n, at("max_duration"), rule.why.as_ref(), format!("a drill takes at most {}", most.human()), verdict);
         }
+    }
+
+    fn hosts(&mut self, n: usize, id: &Id, rule: &Rule) {
+        let Some(hosts) = &rule.hosts else { return };
+        let verdict = first_refusal(self.case.plan.faults.iter().map(|(fault, how)| {
+            let place = how.on.as_ref()?.how.ssh.rsplit('@').next().unwrap_or_default();
+            named(hosts, place).map(|why| format!("`{fault}` acts on {why}"))
+        }));
+        self.say(n, format!("/rules/{id}/hosts"), rule.why.as_ref(), shown(hosts, "hosts"), verdict);
     }
 
     fn listening(&mut self, n: usize, id: &Id, rule: &Rule) {
@@ -363,6 +373,26 @@ mod tests {
 
     fn is_refused(verdict: &Verdict, part: &str) -> bool {
         matches!(verdict, Verdict::Refused(why) if why.contains(part))
+    }
+
+    #[test]
+    fn a_machine_may_be_out_of_bounds() {
+        let mut plan = plan();
+        let judged = |plan: &Plan| {
+            let text = "rules: { r: { hosts: { allow: [\"*.test\"], forbid: [\"db1.*\"] } } }\n";
+            decided(text, plan, &reach_of(plan), Stage::Check, "2026-06-01T00:00:00Z").remove(0).1
+        };
+        let on = |ssh: &str| crate::plan::HostPlan {
+            host: "db".parse().unwrap(),
+            how: serde_json::from_value(serde_json::json!({ "ssh": ssh })).unwrap(),
+        };
+        assert_eq!(judged(&plan), Verdict::Passed);
+        plan.faults[0].on = Some(on("ops@db2.test"));
+        assert_eq!(judged(&plan), Verdict::Passed);
+        for ssh in ["ops@db1.test", "db2.live"] {
+            plan.faults[0].on = Some(on(ssh));
+            assert!(is_refused(&judged(&plan), "acts on"), "{ssh}");
+        }
     }
 
     #[test]

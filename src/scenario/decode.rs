@@ -24,6 +24,7 @@ pub fn decode(document: Value, vars: IndexMap<String, String>, known: &Known) ->
         environment: d.or_default(&mut root, "environment", ""),
         test: d.or_default(&mut root, "test", ""),
         aws: d.optional(&mut root, "aws", ""),
+        hosts: d.or_default(&mut root, "hosts", ""),
         workload: root.get("workload").and_then(Value::as_str).map(str::to_owned),
         vars,
         secrets: d.or_default(&mut root, "secrets", ""),

@@ -19,6 +19,8 @@ pub const CONDITION_WITHIN: Span = Span::secs(10);
 pub const CONFIRM_EVERY: Span = Span::millis(50);
 /// How long a fault may take to bite.
 pub const CONFIRM_WITHIN: Span = Span::secs(5);
+/// The same, at least, of a fault on another machine, where each look is a connection of its own.
+pub const LOOK_ELSEWHERE: (Span, Span) = (Span::millis(500), Span::secs(20));
 /// How long a restore step may take.
 pub const RESTORE_WITHIN: Span = Span::secs(60);
 /// Recovery limit, counted from effect, unless a claim needs more.

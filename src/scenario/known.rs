@@ -66,6 +66,8 @@ pub struct KnownKind {
     pub confirm: (Span, Span),
     /// Whether it acts in the AWS account that the scenario names under `aws:`.
     pub in_account: bool,
+    /// Whether it can act on another machine (`on:`). False for probes.
+    pub elsewhere: bool,
     /// Observable fields that a probe kind offers to `expect`. Empty for faults.
     pub fields: Vec<String>,
     /// Numbered writes that are read back after recovery.
@@ -97,6 +99,7 @@ impl KnownKind {
             reads_back: true,
             confirm: (defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN),
             in_account: false,
+            elsewhere: false,
             fields: Vec::new(),
             ledger: false,
             cleans_up: Box::new(|_| false),

@@ -200,24 +200,6 @@ pub enum Audience {
     All,
 }
 
-/// Where something runs.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "lowercase", deny_unknown_fields)]
-pub enum On {
-    /// A host, by SSH.
-    Ssh(String),
-    /// Hosts, by AWS Systems Manager.
-    Ssm(Ssm),
-}
-
-/// Hosts by their tags.
-#[derive(Debug, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Ssm {
-    /// Every tag must match.
-    pub tags: IndexMap<String, String>,
-}
-
 /// A component that a workload speaks of.
 #[derive(Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -19,6 +19,7 @@ pub mod process;
 pub mod scrape;
 pub mod shim;
 pub mod socket;
+pub mod ssh;
 pub mod surroundings;
 pub mod terminal;
 pub mod timer;

@@ -131,6 +131,7 @@ impl Fault for DiskFill {
     const ABOUT: &'static str = "fills a file system with one file";
     const EXAMPLE: &'static str = "disk.fill: { path: /srv/data, to: 95% }\nfor: 30s\n";
     const UNDO: &'static str = "that one file is removed";
+    const ELSEWHERE: bool = true;
     const READS_BACK: bool = true;
     type Spec = FillSpec;
     type Undo = FillUndo;

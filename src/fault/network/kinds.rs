@@ -155,6 +155,7 @@ impl<S: PacketSpec> Fault for Packets<S> {
     const UNDO: &'static str = "the fault's own nftables table is removed; no other is touched";
     /// Three runs of `nft`: look, remove, look.
     const UNDO_TAKES: Span = Span::millis(40);
+    const ELSEWHERE: bool = true;
     const READS_BACK: bool = true;
     type Spec = S;
     type Undo = TableUndo;

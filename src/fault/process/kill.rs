@@ -108,6 +108,7 @@ impl Fault for ProcessKill {
     const ABOUT: &'static str = "ends processes by a signal";
     const EXAMPLE: &'static str = "process.kill: { system: primary, signal: KILL }\nfor: once\n";
     const UNDO: &'static str = "a `system:` process is started again; any other by the undo that the scenario declares";
+    const ELSEWHERE: bool = true;
     const READS_BACK: bool = true;
     type Spec = KillSpec;
     type Undo = KillUndo;

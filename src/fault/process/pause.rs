@@ -89,6 +89,7 @@ impl Fault for ProcessPause {
     const ABOUT: &'static str = "holds processes still: connections stay open and nothing answers";
     const EXAMPLE: &'static str = "process.pause: { system: primary }\nfor: 20s\n";
     const UNDO: &'static str = "the processes go on where they were held";
+    const ELSEWHERE: bool = true;
     const READS_BACK: bool = true;
     type Spec = PauseSpec;
     type Undo = PauseUndo;

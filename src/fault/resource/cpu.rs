@@ -68,6 +68,7 @@ impl Fault for ResourceCpu {
     const ABOUT: &'static str = "takes processor time, by threads that compute for a share of their time";
     const EXAMPLE: &'static str = "resource.cpu: { workers: all, load: 80% }\nfor: 30s\n";
     const UNDO: &'static str = "the worker is ended; it also ends by itself when the runner dies";
+    const ELSEWHERE: bool = true;
     const READS_BACK: bool = true;
     type Spec = CpuSpec;
     type Undo = LoadUndo;

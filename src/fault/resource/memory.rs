@@ -62,6 +62,7 @@ impl Fault for ResourceMemory {
     const ABOUT: &'static str = "takes memory and keeps it in use";
     const EXAMPLE: &'static str = "resource.memory: { size: 512MiB }\nfor: 30s\n";
     const UNDO: &'static str = "the worker is ended; it also ends by itself when the runner dies";
+    const ELSEWHERE: bool = true;
     const READS_BACK: bool = true;
     type Spec = MemorySpec;
     type Undo = LoadUndo;

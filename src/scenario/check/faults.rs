@@ -12,7 +12,6 @@ pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
     for (id, fault) in &s.faults {
         out.extend(undo(id, fault, known));
         out.extend(confirm(id, fault, known));
-        out.extend(elsewhere(id, fault));
         out.extend(hold(s, id, fault));
         out.extend(objectives(s, id, fault));
     }
@@ -69,15 +68,6 @@ fn confirm(id: &Id, fault: &FaultDecl, known: &Known) -> Option<Finding> {
         Finding::error(at(&["faults", id.as_str()]), format!("`{}` cannot see by itself that it bites", kind.name), "has no `confirm:`")
             .on_key()
             .help("add for example `confirm: { tcp: { address: … }, expect: { outcome: { equals: refused } } }`: a system that was never hurt proves nothing")
-    })
-}
-
-/// A fault that means another machine must never hit this one.
-fn elsewhere(id: &Id, fault: &FaultDecl) -> Option<Finding> {
-    fault.how.on.as_ref().map(|_| {
-        Finding::error(at(&["faults", id.as_str(), "on"]), "this version cannot inject on another machine", "another machine")
-            .on_key()
-            .help("run firedrill there, or use a `command:` fault with its own undo and confirm")
     })
 }
 
@@ -214,13 +204,6 @@ mod tests {
         let mut s = command();
         s.faults[0].confirm = None;
         assert_eq!(refuses(&s, "/faults/lose-primary", "cannot see by itself").label, "has no `confirm:`");
-    }
-
-    #[test]
-    fn another_machine_is_refused_rather_than_this_one_hit() {
-        let mut s = scenario();
-        s.faults[0].how.on = Some(json!({ "ssh": "db1" }));
-        refuses(&s, "/faults/lose-primary/on", "another machine");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod cues;
 mod decidable;
 mod faults;
 mod guards;
+mod hosts;
 mod listen;
 mod matchers;
 mod moments;
@@ -26,7 +27,7 @@ use super::model::{Environment, Map, Scenario};
 
 /// Every problem of a scenario that has the right shape.
 pub fn check(scenario: &Scenario, known: &Known) -> Vec<Finding> {
-    let rooms: [fn(&Scenario, &Known) -> Vec<Finding>; 15] = [
+    let rooms: [fn(&Scenario, &Known) -> Vec<Finding>; 16] = [
         whole,
         aws::check,
         references::check,
@@ -35,6 +36,7 @@ pub fn check(scenario: &Scenario, known: &Known) -> Vec<Finding> {
         probes::check,
         guards::check,
         faults::check,
+        hosts::check,
         moments::check,
         claims::check,
         decidable::check,

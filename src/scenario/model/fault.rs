@@ -2,11 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::probe::ConditionDecl;
 use super::{Argv, Kinded};
-use crate::base::Span;
+use crate::base::{Id, Span};
 
 /// What is broken: an episode with its own onset, recovery and claims.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,9 +33,9 @@ pub struct FaultHow {
     /// Overrides the scenario's `recovery`.
     #[serde(default)]
     pub recovery: Option<RecoveryDecl>,
-    /// Where it runs; parsed and checked, for a later version.
+    /// The machine on which it acts: a name of `hosts:`. Default: this one.
     #[serde(default)]
-    pub on: Option<Value>,
+    pub on: Option<Id>,
 }
 
 /// A moment in the drill.

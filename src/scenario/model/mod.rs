@@ -6,6 +6,7 @@
 mod aws;
 mod claim;
 mod fault;
+mod host;
 mod probe;
 mod system;
 
@@ -22,6 +23,7 @@ pub use claim::{
     AvailabilityDecl, By, ClaimDecl, ClaimHow, HoldsDecl, LatencyDecl, PhaseName, RpoDecl, RtoDecl, RtoFrom, ShareBounds, SourceDecl,
 };
 pub use fault::{AfterMoment, FaultDecl, FaultHow, HoldDecl, HoldUntil, OnceWord, RecoveryDecl, RestoreDecl, RestoreHow, UndoDecl, When};
+pub use host::HostDecl;
 pub use probe::{
     ConditionDecl, ConditionHow, GuardDecl, GuardHow, MaxSpan, MinShare, Observed, ProbeDecl, ProbeHow, ServedBy, SteadyBounds, SteadyDecl,
 };
@@ -58,6 +60,8 @@ pub struct Scenario {
     pub test: TestKind,
     /// The AWS account that faults act in.
     pub aws: Option<AwsDecl>,
+    /// Other machines that faults act on.
+    pub hosts: Map<HostDecl>,
     /// A workload file that shares probes, steady state, guards and claims; already merged in.
     pub workload: Option<String>,
     /// Text substitutions, after `--var`.

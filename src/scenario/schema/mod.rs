@@ -13,8 +13,8 @@ use tidy::{drop_unreachable, hoist, tidy};
 
 use super::known::Known;
 use super::model::{
-    AwsDecl, ClaimHow, ConditionHow, Environment, FaultHow, GuardHow, HoldsDecl, ProbeHow, ProxyDecl, RecoveryDecl, RestoreHow, SecretRef,
-    SteadyDecl, SystemHow, TargetHow, TestKind,
+    AwsDecl, ClaimHow, ConditionHow, Environment, FaultHow, GuardHow, HoldsDecl, HostDecl, ProbeHow, ProxyDecl, RecoveryDecl, RestoreHow,
+    SecretRef, SteadyDecl, SystemHow, TargetHow, TestKind,
 };
 use super::{sources, team};
 use crate::base::Span;
@@ -131,7 +131,6 @@ impl Bases {
             generator.definitions().get(T::schema_name().as_ref()).cloned().unwrap_or_default()
         }
         generator.subschema_for::<HoldsDecl>();
-        generator.subschema_for::<team::On>();
         Bases {
             probe: base::<ProbeHow>(generator),
             condition: base::<ConditionHow>(generator),
@@ -179,7 +178,8 @@ fn add_composed(known: &Known, defs: &mut Map<String, Value>, bases: Bases, faul
         "x-firedrill": { "is": "an undo" },
     });
     let mut fault = with(bases.fault, &[("confirm", condition.clone()), ("undo", json!({ "$ref": "#/$defs/Undo" }))]);
-    fault["properties"]["on"] = json!({ "description": "Where it runs.", "$ref": "#/$defs/On" });
+    fault["properties"]["on"] =
+        json!({ "description": "The machine on which it acts: a name of `hosts:`. Default: this one.", "$ref": "#/$defs/Id" });
     for (name, is) in [("Prompt", "a prompt"), ("Hint", "a hint"), ("ProxyDecl", "a proxy"), ("SteadyDecl", "steady state")] {
         if let Some(def) = defs.get_mut(name) {
             def["x-firedrill"] = json!({ "is": is });
@@ -205,7 +205,7 @@ fn add_composed(known: &Known, defs: &mut Map<String, Value>, bases: Bases, faul
 }
 
 /// The order in which people write a scenario.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "firedrill",
     "title",
     "why",
@@ -213,6 +213,7 @@ const ORDER: [&str; 28] = [
     "environment",
     "test",
     "aws",
+    "hosts",
     "workload",
     "vars",
     "secrets",
@@ -245,6 +246,7 @@ fn scenario_root(generator: &mut SchemaGenerator) -> Value {
         "environment": generator.subschema_for::<Environment>(),
         "test": generator.subschema_for::<TestKind>(),
         "aws": generator.subschema_for::<AwsDecl>(),
+        "hosts": id_map(generator.subschema_for::<HostDecl>().to_value(), "Other machines on which faults act."),
         "workload": { "description": "A workload file that shares probes, steady state, guards and claims.", "type": "string", "minLength": 1 },
         "secrets": id_map(generator.subschema_for::<SecretRef>().to_value(), "Secrets by reference."),
         "system": id_map(json!({ "$ref": "#/$defs/System" }), "Processes that firedrill starts, watches and stops."),

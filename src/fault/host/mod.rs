@@ -1,0 +1,312 @@
+//! Faults on other machines (`on:`): any kind that needs nothing of this one, run there by a firedrill of the same version, with a journal, a registry and a
+//! watchdog of its own. What is recorded here is how to get there and what was told; what undoes stands there, and does so by itself when this runner falls
+//! silent. The other side is `engine/agent`.
+
+mod reach;
+pub mod words;
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::reach::{Talk, Trouble, call, copy};
+use self::words::{Answer, Ask, Bites, Order, Stands, Told};
+use super::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen, shell};
+use crate::base::{Id, Problem, Span};
+use crate::plan::{FaultPlan, HostDecl, Mode, Plan};
+use crate::sys::ssh::Login;
+use crate::sys::{Cx, clock};
+
+/// The kind's name in the journal.
+pub const KIND: &str = OnHost::KIND;
+/// How long breaking it may take there, and how long an answer to that may be under way.
+const INJECT_WITHIN: Span = Span::secs(20);
+/// The same, at least, where the fault may cut the connection that brings the answer; else a third of the lease, so that it still holds when one looks.
+const CUT_WITHIN: Span = Span::secs(2);
+/// How long an undo waits for a machine that cannot be reached.
+const PATIENCE: Span = Span::secs(22);
+const BETWEEN: Span = Span::secs(1);
+/// More than this between two clocks is an error of one of them: times of the two journals could not be laid side by side.
+const CLOCKS_APART: Span = Span::secs(60);
+
+/// A fault on another machine.
+#[derive(Debug)]
+pub struct OnHost;
+
+/// Which fault, and where.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// The machine's name in the scenario.
+    host: Id,
+    /// How it is reached.
+    how: HostDecl,
+    /// The fault.
+    item: Id,
+    /// A plan with this fault alone.
+    plan: Value,
+    /// Whether something else than the kind itself shows that it bites.
+    confirmed: bool,
+}
+
+/// How to undo it: where it is, and what was told there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct There {
+    /// The machine's name in the scenario.
+    pub host: Id,
+    /// How it is reached.
+    pub login: Login,
+    /// The firedrill there.
+    pub exe: String,
+    /// How long it waits for a word before it undoes by itself.
+    pub lease: Span,
+    /// What was told.
+    pub told: Told,
+    /// How far its clock is ahead of this one: at least and at most, in nanoseconds.
+    pub clock_ahead_ns: (i64, i64),
+}
+
+/// The spec of [`OnHost`] for a fault that acts on another machine; nothing for one that acts here.
+pub fn spec_of(id: &Id, fault: &FaultPlan, plan: &Plan) -> Option<Value> {
+    let on = fault.on.as_ref()?;
+    let spec = Elsewhere {
+        host: on.host.clone(),
+        how: on.how.clone(),
+        item: id.clone(),
+        plan: serde_json::to_value(alone(id, fault, plan)).ok()?,
+        confirmed: fault.confirm.is_some(),
+    };
+    serde_json::to_value(spec).ok()
+}
+
+/// The plan of the other machine: this fault as a local one, and nothing of what only this machine has.
+fn alone(id: &Id, fault: &FaultPlan, plan: &Plan) -> Plan {
+    let mut alone = plan.clone();
+    alone.faults = IndexMap::from([(id.clone(), FaultPlan { on: None, confirm: None, recovered_by: Vec::new(), ..fault.clone() })]);
+    alone.secrets.clear();
+    alone.system.clear();
+    alone.proxies.clear();
+    alone.targets.clear();
+    alone.probes.clear();
+    alone.steady.probes.clear();
+    alone.guards.clear();
+    alone.restore.clear();
+    alone.claims.clear();
+    alone.subject.clear();
+    alone.notify.clear();
+    alone.carried.clear();
+    alone.not_judged.clear();
+    Plan { aws: None, reset: None, team: None, policy: None, pins: None, mode: Mode::Normal, ..alone }
+}
+
+fn login(how: &HostDecl, cx: &Cx) -> Login {
+    let path = |text: &String| -> PathBuf { cx.base_dir.join(text) };
+    Login { destination: how.ssh.clone(), port: how.port, config: how.config.as_ref().map(path), identity: how.identity.as_ref().map(path) }
+}
+
+impl There {
+    /// ` on db1`.
+    fn place(&self) -> String {
+        format!(" on {}", self.host)
+    }
+
+    async fn stands(&self, ask: &Ask) -> Result<Stands, Trouble> {
+        match call(&self.login, &self.exe, ask).await? {
+            Answer::Stands(stands) => Ok(stands),
+            other => Err(Trouble::Fault(FaultError::Other(format!("understand {}: it answers {other:?}", self.host)))),
+        }
+    }
+
+    async fn look(&self) -> Result<Stands, Trouble> {
+        self.stands(&Ask::Look { dir: self.told.dir.clone() }).await
+    }
+}
+
+impl Fault for OnHost {
+    const KIND: &'static str = "on.host";
+    const ABOUT: &'static str = "a fault on another machine";
+    const EXAMPLE: &'static str = "on.host: {}\nfor: 10s\n";
+    const UNDO: &'static str = "the machine undoes it itself: when it is told to, and when its runner falls silent";
+    const UNDO_TAKES: Span = Span::secs(2);
+    const PREPARE_WITHIN: Span = Span::secs(300);
+    const READS_BACK: bool = true;
+    type Spec = Elsewhere;
+    type Undo = There;
+
+    fn check(&self, _: &Elsewhere) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    fn claims(&self, spec: &Elsewhere) -> Vec<Resource> {
+        vec![Resource::Elsewhere(spec.host.to_string(), Box::new(Resource::Nothing))]
+    }
+
+    fn by_hand(&self, undo: &There) -> String {
+        let words = undo.login.arguments();
+        // Twice through a shell: the one here and the one there.
+        let there = format!("{} __host undo {}", shell::quote(&undo.exe), shell::quote(&undo.told.dir));
+        format!("ssh {} {}", shell::words(words.iter().map(String::as_str)), shell::quote(&there))
+    }
+
+    async fn prepare(&self, spec: &Elsewhere, scene: &Scene<'_>) -> Result<Prepared<There>, FaultError> {
+        let cx = scene.cx;
+        let login = login(&spec.how, cx);
+        let exe = match &spec.how.firedrill {
+            Some(path) => path.clone(),
+            None => copy(&login, &cx.exe).await?,
+        };
+        let plan: Plan =
+            serde_json::from_value(spec.plan.clone()).map_err(|source| FaultError::Decode { kind: Self::KIND, what: "plan", source })?;
+        let order = Order { run: cx.run.to_string(), item: spec.item.clone(), plan };
+        let mut talk = Talk::open(&login, &exe).await?;
+        let before = now_ns();
+        talk.ask(&Ask::Prepare(Box::new(order))).await;
+        let answer = talk.hear(Span::secs(25)).await;
+        let after = now_ns();
+        let told = match answer {
+            Some(Ok(Answer::Prepared(told))) => *told,
+            Some(Ok(Answer::Failed { why })) => return Err(FaultError::Other(format!("prepare it on {}: failed to {why}", spec.host))),
+            Some(other) => return Err(FaultError::Other(format!("understand {}: it answers {other:?}", spec.host))),
+            None => return Err(talk.trouble("prepare it").await.into()),
+        };
+        let clock_ahead_ns = (told.wall_ns.saturating_sub(after), told.wall_ns.saturating_sub(before));
+        clocks_agree(&spec.host, clock_ahead_ns)?;
+        let undo = There { host: spec.host.clone(), login, exe, lease: spec.how.lease, told, clock_ahead_ns };
+        let place = undo.place();
+        Ok(Prepared {
+            targets: undo.told.targets.iter().map(|target| format!("{target}{place}")).collect(),
+            summary: format!("{}{place} ({}, as {})", undo.told.summary, undo.login, undo.told.user),
+            population: undo.told.population,
+            claims: undo.told.claims.iter().map(|claim| Resource::Elsewhere(spec.host.to_string(), Box::new(claim.clone()))).collect(),
+            undo,
+        })
+    }
+
+    async fn inject(&self, spec: &Elsewhere, undo: &There, _: Permit<'_>, cx: &Cx) -> Result<(), FaultError> {
+        let plan: Plan =
+            serde_json::from_value(spec.plan.clone()).map_err(|source| FaultError::Decode { kind: Self::KIND, what: "plan", source })?;
+        let order = Box::new(Order { run: cx.run.to_string(), item: spec.item.clone(), plan });
+        let mut talk = Talk::open(&undo.login, &undo.exe).await?;
+        talk.ask(&Ask::Inject { order, told: Box::new(undo.told.clone()), lease: undo.lease }).await;
+        let mut begun = false;
+        loop {
+            let limit = if begun && spec.confirmed { Span(undo.lease.0 / 3).max(CUT_WITHIN) } else { INJECT_WITHIN };
+            let heard = tokio::select! {
+                heard = talk.hear(limit) => heard,
+                // The other side sees the end of its input, and undoes.
+                () = cx.cancel.cancelled() => return Err(FaultError::Other(format!("break it{}: it was called off", undo.place()))),
+            };
+            match heard {
+                Some(Ok(Answer::Injecting)) => begun = true,
+                Some(Ok(Answer::Injected)) => break,
+                Some(Ok(Answer::Failed { why })) => return Err(FaultError::Other(format!("break it{}: failed to {why}", undo.place()))),
+                Some(other) => return Err(FaultError::Other(format!("understand {}: it answers {other:?}", undo.host))),
+                // The fault may have cut the connection that was to say so: whether it bites, `confirm` shows from outside.
+                None if begun && spec.confirmed => break,
+                None => {
+                    let lease = undo.lease.human();
+                    let why = FaultError::from(talk.trouble("break it").await);
+                    return Err(FaultError::Other(format!(
+                        "hear how it went{}: failed to {why}; it undoes by itself within {lease}",
+                        undo.place()
+                    )));
+                }
+            }
+        }
+        tokio::spawn(keep(talk, undo.lease));
+        Ok(())
+    }
+
+    async fn observe(&self, undo: &There, _: &Cx) -> Result<Seen, FaultError> {
+        match call(&undo.login, &undo.exe, &Ask::Observe { dir: undo.told.dir.clone() }).await? {
+            Answer::Seen { biting, seen } => {
+                let seen = format!("{seen}{}", undo.place());
+                Ok(match biting {
+                    Some(Bites::Yes) => Seen::Biting(seen),
+                    Some(Bites::No) => Seen::NotBiting(seen),
+                    Some(Bites::Never) => Seen::Failed(seen),
+                    None => Seen::CannotTell,
+                })
+            }
+            other => Err(FaultError::Other(format!("understand {}: it answers {other:?}", undo.host))),
+        }
+    }
+
+    /// A machine that cannot be reached may be cut off by this very fault: it undoes by itself, and then it can.
+    async fn undo(&self, undo: &There, _: &Cx) -> Result<(), FaultError> {
+        let end = clock::mono_ns() + PATIENCE.0;
+        loop {
+            match undo.stands(&Ask::Undo { dir: undo.told.dir.clone() }).await {
+                Ok(Stands { undone: true, .. }) => return Ok(()),
+                Ok(Stands { owed, how, .. }) => {
+                    return Err(FaultError::Other(format!("undo it{}: {how}; by hand there: {}", undo.place(), owed.join("; "))));
+                }
+                Err(Trouble::Ssh(_)) if clock::mono_ns() < end => clock::sleep(BETWEEN).await,
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+    }
+
+    async fn verify(&self, undo: &There, _: &Cx) -> Result<bool, FaultError> {
+        Ok(undo.look().await?.undone)
+    }
+
+    async fn cut_short(&self, undo: &There, _: &Cx) -> Option<String> {
+        let stands = undo.look().await.ok().filter(|stands| stands.undone && !stands.asked)?;
+        Some(format!("{} undid it by itself: {}", undo.host, stands.how))
+    }
+
+    async fn ended(&self, undo: &There, _: &Cx) -> Option<String> {
+        let stands = undo.look().await.ok()?;
+        Some(format!("on {}: {}", undo.host, stands.how))
+    }
+}
+
+fn clocks_agree(host: &Id, (least, most): (i64, i64)) -> Result<(), FaultError> {
+    let limit = i64::try_from(CLOCKS_APART.0).unwrap_or(i64::MAX);
+    if least <= limit && most >= -limit {
+        return Ok(());
+    }
+    let nearest = Span(if least > limit { least.unsigned_abs() } else { most.unsigned_abs() });
+    let which = if least > limit { "ahead of" } else { "behind" };
+    Err(FaultError::Missing {
+        what: format!("compare clocks with {host}: its clock is at least {} {which} this one", nearest.human()),
+        help: "set the clocks, for example with chrony or NTP: two journals of one drill could not be laid side by side".to_owned(),
+    })
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+/// Says again and again that the runner lives, until the other side has ended.
+async fn keep(mut talk: Talk, lease: Span) {
+    let every = Span(lease.0 / 10).max(Span::millis(500));
+    while talk.renew().await {
+        // Silence is what is expected; an answer that comes late is of no use any more.
+        let began = clock::mono_ns();
+        let heard = talk.hear(every).await;
+        let waited = Span(clock::mono_ns().saturating_sub(began));
+        if heard.is_none() && waited < every {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_lie_far_apart_are_told() {
+        let host: Id = "db1".parse().unwrap();
+        let s = |n: i64| n * 1_000_000_000;
+        assert!(clocks_agree(&host, (s(-1), s(2))).is_ok());
+        assert!(clocks_agree(&host, (s(61), s(62))).unwrap_err().to_string().contains("ahead of this one"));
+        assert!(clocks_agree(&host, (s(-90), s(-80))).unwrap_err().to_string().contains("behind this one"));
+        assert!(clocks_agree(&host, (s(-90), s(90))).is_ok(), "a slow answer proves nothing");
+    }
+}

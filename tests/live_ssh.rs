@@ -1,0 +1,207 @@
+//! Faults on other machines, through a real sshd of our own: on loopback, and in a network namespace of its own. Whatever dies, the machine is whole again
+//! by itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may break off anywhere, says what it skips, and waits on real processes"
+)]
+
+mod drill;
+mod needs;
+mod sshd;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use drill::{Place, Stranger, signal, state, wait};
+use sshd::Sshd;
+
+/// Longer than any lease of these tests and the undo that follows it.
+const WHOLE_WITHIN: u64 = 60;
+
+fn until(what: &str, seconds: u64, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while !holds() {
+        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Writes `scenario.yaml`: a drill that watches the sshd, with these faults on `there`.
+fn scenario(place: &Place, host: &Sshd, faults: &str) {
+    let text = format!(
+        "firedrill: 1\ntitle: Another machine\nenvironment: test\nhosts:\n  there: {{ ssh: {user}@{name}, port: {port}, config: {config}, firedrill: {exe}, lease: 5s }}\n\
+         probes:\n  self: {{ command: {{ run: [\"true\"] }}, rate: 5/s }}\n\
+         steady_state: {{ over: 1s, probes: {{ self: {{ success: {{ min: 10% }} }} }} }}\n\
+         faults:\n{faults}recovery: {{ within: 60s, stable_for: 1s }}\n",
+        user = host.user,
+        name = host.address,
+        port = host.port,
+        config = host.config().display(),
+        exe = drill::binary().display(),
+    );
+    place.file("scenario.yaml", text);
+}
+
+fn types(place: &Place, run: &Path) -> Vec<String> {
+    place.journal(run).iter().map(|entry| entry["event"]["type"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn pause(place: &Place) -> String {
+    format!("  hang: {{ process.pause: {{ pid_file: {} }}, on: there, for: 2s }}\n", place.path().join("stranger.pid").display())
+}
+
+#[test]
+fn a_fault_goes_there_and_comes_back() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let stranger = Stranger::start(&place);
+    scenario(&place, &host, &pause(&place));
+    let plan = place.run(&["plan", "scenario.yaml"], 60).expect(0);
+    assert!(plan.stdout.contains("on         there"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("is there"), "{}", plan.stdout);
+    assert!(!stranger.is_stopped());
+    place.run(&["run", "scenario.yaml", "--yes"], 120).expect(0);
+    assert!(!stranger.is_stopped());
+    let run = place.runs().pop().unwrap();
+    let told = types(&place, &run);
+    for event in ["armed", "injected", "effective", "undone"] {
+        assert!(told.contains(&event.to_owned()), "{told:?}");
+    }
+    assert!(!told.contains(&"cut_short".to_owned()), "{told:?}");
+    let armed = place.journal(&run).into_iter().find(|entry| entry["event"]["type"] == "armed").unwrap();
+    assert!(armed["event"]["targets"][0].as_str().unwrap().ends_with(" on there"), "{armed}");
+    assert!(host.registered().is_empty(), "{:?}", host.registered());
+}
+
+#[test]
+fn a_dead_runner_is_missed_there() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let stranger = Stranger::start(&place);
+    scenario(&place, &host, &pause(&place).replace("for: 2s", "for: 60s"));
+    let mut runner = place.start(&["run", "scenario.yaml", "--yes"]);
+    let run = place.wait_until_bitten("hang", 60);
+    assert!(stranger.is_stopped());
+    let watchdog = place
+        .journal(&run)
+        .iter()
+        .find_map(|entry| entry["event"]["pid"].as_u64().filter(|_| entry["event"]["type"] == "watchdog_started"));
+    let watchdog = u32::try_from(watchdog.unwrap()).unwrap();
+    // The runner first: it would start another watchdog.
+    let killed = std::process::Command::new("sh").args(["-c", &format!("kill -KILL {} {watchdog}", runner.id())]).status().unwrap();
+    assert!(killed.success());
+    let _ = runner.wait();
+    until("the machine is whole by itself", WHOLE_WITHIN, || !stranger.is_stopped());
+    until("nobody holds it there", WHOLE_WITHIN, || host.registered().is_empty());
+    let done = place.run(&["undo", run.to_str().unwrap()], 90);
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(types(&place, &run).contains(&"cut_short".to_owned()), "the journal says that it was undone before: {:?}", types(&place, &run));
+    assert!(state(stranger.0.id()).is_some());
+}
+
+#[test]
+fn whoever_holds_it_there_may_die() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let stranger = Stranger::start(&place);
+    scenario(&place, &host, &pause(&place).replace("for: 2s", "for: 6s"));
+    let runner = place.start(&["run", "scenario.yaml", "--yes"]);
+    let run = place.wait_until_bitten("hang", 60);
+    signal(host.holder().unwrap(), "KILL");
+    until("its watchdog undoes", WHOLE_WITHIN, || !stranger.is_stopped());
+    let done = wait(runner, 120);
+    let told = types(&place, &run);
+    assert!(told.contains(&"undone".to_owned()) && told.contains(&"cut_short".to_owned()), "{told:?}\n{}{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn the_line_by_hand_works_when_it_is_pasted() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let stranger = Stranger::start(&place);
+    scenario(&place, &host, &pause(&place).replace("for: 2s", "for: 60s"));
+    let runner = place.start(&["run", "scenario.yaml", "--yes"]);
+    let run = place.wait_until_bitten("hang", 60);
+    let armed = place.journal(&run).into_iter().find(|entry| entry["event"]["type"] == "armed").unwrap();
+    let line = armed["event"]["undo"]["by_hand"].as_str().unwrap().to_owned();
+    assert!(line.starts_with("ssh "), "{line}");
+    let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", drill::text(&output));
+    assert!(!stranger.is_stopped());
+    signal(runner.id(), "INT");
+    wait(runner, 120);
+    assert!(host.registered().is_empty());
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_before_anything_is_touched() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let _stranger = Stranger::start(&place);
+    let refused = |what: &str, how: &str| {
+        let done = place.run(&["run", "scenario.yaml", "--yes"], 90);
+        assert_eq!(done.code, Some(11), "{how}: {}{}", done.stdout, done.stderr);
+        assert!(done.stderr.contains(what), "{how}: {}{}", done.stdout, done.stderr);
+        let run = place.runs().pop().unwrap();
+        assert!(!types(&place, &run).contains(&"armed".to_owned()), "{how}");
+    };
+    scenario(&place, &host, &pause(&place));
+    host.know("");
+    refused("is not known here", "unknown host key");
+    host.know(&host.other_key);
+    refused("not the one that was known", "host key changed");
+    host.know(&host.key);
+    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
+    place.file("scenario.yaml", text.replace(&format!("{}@", host.user), "nobody-of-that-name@"));
+    refused("log in at", "no such user, or a password prompt");
+    place.file("scenario.yaml", text.replace(&format!("@{}", host.address), "@no-such-host.invalid"));
+    refused("find ", "no such host");
+    place.file("scenario.yaml", text.replace(&format!("firedrill: {}", drill::binary().display()), "firedrill: /nowhere/firedrill"));
+    refused("start /nowhere/firedrill", "no firedrill there");
+    place.file("scenario.yaml", text.replace("stranger.pid", "no-such.pid"));
+    refused("prepare it on there", "no target there");
+}
+
+#[test]
+fn a_cut_connection_is_the_end_of_the_fault() {
+    let place = Place::new();
+    let Some(host) = Sshd::in_a_namespace(&place) else { return };
+    let dial = format!("exec 3<>/dev/tcp/{}/{}", host.address, host.port);
+    let confirm = format!("{{ command: {{ run: [timeout, \"1\", bash, -c, \"{dial}\"] }}, expect: {{ exit: {{ equals: 124 }} }} }}");
+    let fault =
+        format!("  cut:\n    network.partition: {{ peer: {} }}\n    on: there\n    for: 20s\n    confirm: {confirm}\n", host.client);
+    scenario(&place, &host, &fault);
+    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
+    place.file("scenario.yaml", text.replace("lease: 5s", "lease: 15s"));
+    let done = place.run(&["run", "scenario.yaml", "--yes"], 240);
+    let run = place.runs().pop().unwrap();
+    let told = types(&place, &run);
+    assert!(host.answers(), "the machine can be reached again: {told:?}\n{}{}", done.stdout, done.stderr);
+    for event in ["injected", "effective", "cut_short", "undone"] {
+        assert!(told.contains(&event.to_owned()), "{event}: {told:?}\n{}{}", done.stdout, done.stderr);
+    }
+    assert!(host.registered().is_empty());
+}
+
+#[test]
+fn kinds_run_there_unchanged() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let flag = host.home().join("flag").display().to_string();
+    let there = format!("{{ command: {{ run: [test, -e, {flag}] }}, expect: {{ exit: {{ equals: 0 }} }} }}");
+    let gone = format!("{{ command: {{ run: [test, \"!\", -e, {flag}] }}, expect: {{ exit: {{ equals: 0 }} }} }}");
+    let faults = format!(
+        "  flag: {{ command: {{ run: [touch, flag] }}, on: there, for: 1s, confirm: {there}, undo: {{ run: [rm, -f, flag], done_when: {gone} }} }}\n  \
+         load: {{ resource.cpu: {{ workers: 1, load: 20% }}, on: there, at: {{ after: flag.undone }}, for: 1s }}\n"
+    );
+    scenario(&place, &host, &faults);
+    let done = place.run(&["run", "scenario.yaml", "--yes"], 180);
+    let told = types(&place, &place.runs().pop().unwrap());
+    let count = |event: &str| told.iter().filter(|one| *one == event).count();
+    assert_eq!((count("effective"), count("undone"), count("cut_short")), (2, 2, 0), "{told:?}\n{}{}", done.stdout, done.stderr);
+    assert!(!Path::new(&flag).exists());
+    assert!(host.registered().is_empty());
+}
