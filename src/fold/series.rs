@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Quiet, Sample, Verdict};
+use crate::event::{Class, Quiet, Sample, Verdict};
+
+/// Longest that a request without an answer is taken to have been held up on its way, rather than lost.
+pub const HELD_UP: Span = Span::millis(50);
 
 /// What an observation says of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Point {
     pub sent: At,
     /// Not after this.
     pub done: At,
+    /// The latest moment that it tells of: its end; for a time-out, which says how long somebody waited, no later than [`HELD_UP`] after its sending.
+    pub told: At,
     /// What it says.
     pub state: State,
     /// How many observations it stands for, by consecutive numbers: one, but for the inner ones of a [`Quiet`] run.
@@ -46,14 +51,22 @@ impl Point {
             Verdict::Bad => State::Bad,
             Verdict::Local | Verdict::Capped => State::Unknown,
         };
-        Point { n: sample.n, planned: sample.planned, sent: sample.sent, done: sample.done, state, stands_for: 1 }
+        let told = if sample.class == Class::Timeout { sample.done.min(sample.sent + HELD_UP) } else { sample.done };
+        Point { n: sample.n, planned: sample.planned, sent: sample.sent, done: sample.done, told, state, stands_for: 1 }
     }
 
     /// The observations that a run of good samples is: the first and the last as they were, and those between as one.
     pub fn of_run(run: &Quiet, interval: Span) -> Vec<Point> {
         let first = Point::of(&run.first);
         let inner = u32::try_from(run.count.saturating_sub(2)).unwrap_or(u32::MAX);
-        let between = Point { n: first.n + 1, planned: first.planned + interval, done: run.last.done, stands_for: inner, ..first };
+        let between = Point {
+            n: first.n + 1,
+            planned: first.planned + interval,
+            done: run.last.done,
+            told: run.last.done,
+            stands_for: inner,
+            ..first
+        };
         let all = [Some(first), (inner > 0).then_some(between), (run.count > 1).then(|| Point::of(&run.last))];
         all.into_iter().flatten().collect()
     }
@@ -76,6 +89,8 @@ pub struct Series {
     slow: Arc<HashMap<u64, Vec<u32>>>,
     /// Per position: one more than the index of the last bad one before it, and of the last one that is not good.
     last_bad: Arc<Vec<(u32, u32)>>,
+    /// Per position: the latest moment that a bad one before it tells of.
+    told: Arc<Vec<At>>,
     upto: At,
 }
 
@@ -130,7 +145,8 @@ impl Series {
                 let n = end + k - 1;
                 let planned = pair[0].planned + interval.times(n - pair[0].n);
                 let planned = planned.min(pair[1].planned);
-                holes.push(Point { n, planned, sent: planned, done: planned + timeout, state: State::Unknown, stands_for: 1 });
+                let done = planned + timeout;
+                holes.push(Point { n, planned, sent: planned, done, told: done, state: State::Unknown, stands_for: 1 });
             }
         }
         let upto = points.last().map_or(At(0), |last| last.planned + interval.times(u64::from(last.stands_for)));
@@ -139,8 +155,11 @@ impl Series {
         let mut ok = vec![0u32];
         let mut over = vec![vec![0u32]; quantiles.len()];
         let mut last_bad = vec![(0u32, 0u32)];
+        let mut told = vec![At(0)];
         for (index, point) in points.iter().enumerate() {
             let (bad, not_ok) = last_bad.last().copied().unwrap_or_default();
+            let latest = told.last().copied().unwrap_or_default();
+            told.push(if point.state == State::Bad { latest.max(point.told) } else { latest });
             let here = index as u32 + 1;
             last_bad.push(match point.state {
                 State::Ok => (bad, not_ok),
@@ -157,12 +176,25 @@ impl Series {
         }
         points.shrink_to_fit();
         let (points, ok, over, last_bad) = (Arc::new(points), Arc::new(ok), Arc::new(over), Arc::new(last_bad));
-        Series { interval, quantiles: quantiles.to_vec(), points, ok, over, slow: Arc::new(slow.clone()), last_bad, upto }
+        let told = Arc::new(told);
+        Series { interval, quantiles: quantiles.to_vec(), points, ok, over, slow: Arc::new(slow.clone()), last_bad, told, upto }
     }
 
     /// The observations in order of sending.
     pub fn points(&self) -> &[Point] {
         &self.points
+    }
+
+    /// The last good observation before this position that ended no later than `told`, the latest moment that a bad one tells of: one that ended later
+    /// was overtaken, and may tell of a moment after it.
+    pub fn up_before(&self, position: usize, told: At) -> Option<&Point> {
+        self.points[..position].iter().rev().find(|p| p.state == State::Ok && p.done <= told)
+    }
+
+    /// The first good observation from this position on that ended no earlier than `told`, the latest moment that a bad one before it tells of: one that
+    /// ended earlier overtook it, and may tell of a moment before it.
+    pub fn up_after(&self, position: usize, told: At) -> Option<&Point> {
+        self.points[position.min(self.points.len())..].iter().find(|p| p.state == State::Ok && p.done >= told)
     }
 
     /// The same, but nothing planned at or after `end` is known: the clock was stopped there.
@@ -256,7 +288,7 @@ fn search(series: &[&Series], from: At, stable_for: Span, unknown: Unknown) -> (
 
 /// From when on, not before `from`, all series stayed up for `stable_for` (design 1.5): no bad sample, enough samples, latency bounds
 /// met. The lower bound is the sending of the last observation against it (or `from`), the upper one the completion of the first good
-/// observation after it. Without any upper bound it has not been shown.
+/// observation after it that did not overtake a bad one. Without any upper bound it has not been shown.
 pub fn stable_up(series: &[&Series], from: At, stable_for: Span) -> Stable {
     let (doubts, _) = search(series, from, stable_for, Unknown::IsGood);
     let lo = doubts.iter().flatten().copied().max().unwrap_or(from).max(from);
@@ -268,7 +300,8 @@ pub fn stable_up(series: &[&Series], from: At, stable_for: Span) -> Stable {
     for (one, last) in series.iter().zip(&against) {
         let begin = last.map_or_else(|| one.first_at(from), |at| one.points.partition_point(|p| p.sent <= at));
         if let Some(first) = one.points[begin..].iter().find(|p| p.state == State::Ok) {
-            stable.when.hi = stable.when.hi.max(Some(first.done));
+            let sure = one.up_after(begin, one.told[begin]).unwrap_or(first);
+            stable.when.hi = stable.when.hi.max(Some(sure.done));
             stable.point = stable.point.max(Some(first.sent));
         }
     }
@@ -283,7 +316,8 @@ mod tests {
     fn series(states: &[State]) -> Series {
         let points = states.iter().enumerate().map(|(i, state)| {
             let sent = At(i as u64 * 100_000_000);
-            Point { n: i as u64, planned: sent, sent, done: sent + Span::millis(10), state: *state, stands_for: 1 }
+            let done = sent + Span::millis(10);
+            Point { n: i as u64, planned: sent, sent, done, told: done, state: *state, stands_for: 1 }
         });
         Series::new(Span::millis(100), Span::secs(1), &[], points.collect())
     }
@@ -351,6 +385,7 @@ mod tests {
                 planned: sent,
                 sent,
                 done: sent + Span::millis(took),
+                told: sent + Span::millis(took),
                 state: if i < 5 { State::Bad } else { State::Ok },
                 stands_for: 1,
             }

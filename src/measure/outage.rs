@@ -5,16 +5,21 @@
 //! onset    in [ s of the last good one before, the earliest end of the bad run ]
 //! recovery in [ the latest sending of the bad run, e of the first good one after ]
 //! ```
+//! A good one that a bad one overtook, or that overtook a bad one, proves nothing about the moment of that: the one before or after it does.
+//!
 //! No sample exists while the prober stands still, so a stall widens an edge by itself; here it is only marked.
 //!
 //! Samples are judged in the order of their arrival, which is not always that of their sending: one that was held up on its way, for a few
 //! milliseconds in a busy kernel, tells of a later moment than those sent after it. Where two samples were under way together their order is not
 //! known, and a turn between them is not proven: what looks like an outage beside an outage is then told as one, whose edge is as wide as the doubt.
 
+use std::ops::Range;
+
 use indexmap::IndexMap;
 
 use crate::base::{At, Interval, Span};
 use crate::event::Class;
+use crate::fold::series::HELD_UP;
 use crate::fold::steady::{Point, State, reason};
 
 use super::facts::Outage;
@@ -35,17 +40,15 @@ pub(super) struct Run {
 pub(super) fn outages(watch: &Watch<'_>, stalls: &[(At, At)]) -> Vec<Run> {
     let points = watch.series.points();
     let mut found: Vec<Run> = Vec::new();
-    let mut last_ok: Option<At> = None;
     let mut earlier = 0..0;
     let mut index = 0;
     while index < points.len() {
         let point = &points[index];
         match point.state {
-            State::Ok => last_ok = Some(point.sent),
-            State::Unknown => {}
+            State::Ok | State::Unknown => {}
             State::Bad => {
                 let end = points[index..].iter().position(|p| p.state == State::Ok).map_or(points.len(), |i| index + i);
-                let run = outage(watch, &points[index..end], last_ok, points.get(end), stalls);
+                let run = outage(watch, index..end, stalls);
                 let doubt = order(watch, &points[earlier.clone()], &points[earlier.end..index], &points[index..end]);
                 match (found.pop(), doubt) {
                     (Some(before), Some(doubt)) => found.push(before.one_with(run, doubt)),
@@ -60,9 +63,6 @@ pub(super) fn outages(watch: &Watch<'_>, stalls: &[(At, At)]) -> Vec<Run> {
     }
     found
 }
-
-/// Longest that a request without an answer is taken to have been held up on its way, rather than lost.
-const HELD_UP: Span = Span::millis(50);
 
 /// What is not proven between two bad runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,11 +111,16 @@ impl Run {
     }
 }
 
-fn outage(watch: &Watch<'_>, run: &[Point], before: Option<At>, after: Option<&Point>, stalls: &[(At, At)]) -> Run {
+fn outage(watch: &Watch<'_>, at: Range<usize>, stalls: &[(At, At)]) -> Run {
+    let series = &watch.series;
+    let (run, after) = (&series.points()[at.clone()], series.points().get(at.end));
     let bad = || run.iter().filter(|p| p.state == State::Bad);
     let first = run[0].sent;
+    let told = |most: fn(At, At) -> At| bad().map(|p| p.told).reduce(most).unwrap_or(first);
+    let before = series.up_before(at.start, told(At::min)).map(|p| p.sent);
     let onset = Interval::new(before.unwrap_or_default(), bad().map(|p| p.done).min().unwrap_or(first));
-    let recovery = Interval { lo: bad().map(|p| p.sent).max().unwrap_or(first), hi: after.map(|p| p.done) };
+    let sure = series.up_after(at.end, told(At::max)).or(after);
+    let recovery = Interval { lo: bad().map(|p| p.sent).max().unwrap_or(first), hi: sure.map(|p| p.done) };
     // Unknown samples inside the run change nothing; those beyond its last bad one, and those before its first, widen an edge.
     let silent = |from: At, to: At| {
         let points = watch.series.points();
@@ -162,20 +167,24 @@ pub(super) type Times = Vec<(At, At)>;
 pub(super) fn down(watch: &Watch<'_>, outages: &[Run]) -> (Times, Times) {
     let sure = outages.iter().map(|r| &r.outage).filter_map(|o| o.onset.hi.map(|hi| (hi, o.recovery.lo))).filter(|(a, b)| a < b).collect();
     let mut may: Times = Vec::new();
-    let (mut last_ok, mut silent) = (At(0), false);
-    for point in watch.series.points() {
-        match point.state {
-            State::Ok => {
-                if std::mem::take(&mut silent) {
-                    may.push((last_ok, point.done));
+    let series = &watch.series;
+    // Where it begins, and the first and the latest moment that it tells of.
+    let mut silent: Option<(usize, At, At)> = None;
+    let from = |begin: usize, told: At| series.up_before(begin, told).map_or(At(0), |p| p.sent);
+    for (index, point) in series.points().iter().enumerate() {
+        match (point.state, &mut silent) {
+            (State::Ok, now) => {
+                if let Some((begin, first, last)) = now.take() {
+                    may.push((from(begin, first), series.up_after(index, last).map_or(At(u64::MAX), |p| p.done)));
                 }
-                last_ok = point.sent;
             }
-            State::Bad | State::Unknown => silent = true,
+            (State::Bad | State::Unknown, None) => silent = Some((index, point.told, point.told)),
+            (State::Bad, Some((_, first, last))) => (*first, *last) = ((*first).min(point.told), (*last).max(point.told)),
+            (State::Unknown, Some(_)) => {}
         }
     }
-    if silent {
-        may.push((last_ok, At(u64::MAX)));
+    if let Some((begin, first, _)) = silent {
+        may.push((from(begin, first), At(u64::MAX)));
     }
     (union(sure), union(may))
 }
