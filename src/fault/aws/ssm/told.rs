@@ -135,7 +135,7 @@ mod tests {
         let (well, runs, bad) = (on("i-1", "Success", ""), on("i-2", "InProgress", ""), on("i-2", "Failed", ""));
         assert!(matches!(is(&[well.clone(), runs.clone()], Bites::Ended, false), Seen::NotBiting(_)));
         assert!(matches!(is(&[well.clone(), runs.clone()], Bites::Runs, false), Seen::Biting(_)));
-        assert!(matches!(is(&[well.clone()], Bites::Runs, false), Seen::NotBiting(_)), "the other host is not listed yet");
+        assert!(matches!(is(std::slice::from_ref(&well), Bites::Runs, false), Seen::NotBiting(_)), "the other host is not listed yet");
         assert!(matches!(is(&[well.clone(), runs], Bites::Ended, true), Seen::Biting(_)));
         assert!(matches!(is(&[well.clone(), bad.clone()], Bites::Ended, false), Seen::Biting(_)), "within max_errors");
         assert!(matches!(is(&[bad.clone(), bad.clone()], Bites::Ended, false), Seen::Failed(_)));
