@@ -96,6 +96,20 @@ fn a_whole_drill_calls_what_the_policy_allows_and_nothing_else_is_allowed() {
 }
 
 #[test]
+fn so_is_a_command_on_hosts() {
+    let (place, double) = (Place::new(), Double::start(std::time::Duration::from_secs(60)));
+    let spec = "\n      commands: [\"touch broken\"]\n      tags: { firedrill: allowed }\n      undo: { commands: [\"rm -f broken\"] }";
+    place.file("sent.yaml", scenario(service(), spec).replace("aws.fis.experiment", "aws.ssm.command"));
+    let policies = run(&place, &double, &["plan", "sent.yaml", "--output", "iam"]).expect(0).json();
+    assert_eq!(policies["unknown"], serde_json::json!([]), "{policies:#}");
+    run(&place, &double, &["plan", "sent.yaml"]);
+    run(&place, &double, &["run", "sent.yaml", "--yes"]).expect(0);
+    let called: BTreeSet<String> = double.operations().into_iter().filter(|name| name != FREE).collect();
+    let may = allowed(&policies["runner"]);
+    assert!(called.contains("SendCommand") && called.is_subset(&may), "{called:?} of {may:?}");
+}
+
+#[test]
 fn a_template_of_the_account_is_only_read_and_started() {
     let (place, double) = (Place::new(), Double::start(std::time::Duration::from_secs(60)));
     place.file("theirs.yaml", scenario(service(), " { template: EXT1a2b3c4d5e6f7 }"));

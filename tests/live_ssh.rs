@@ -12,7 +12,8 @@ mod drill;
 mod needs;
 mod sshd;
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use drill::{Place, Stranger, signal, state, wait};
@@ -163,6 +164,34 @@ fn what_stands_in_the_way_is_told_before_anything_is_touched() {
     refused("start /nowhere/firedrill", "no firedrill there");
     place.file("scenario.yaml", text.replace("stranger.pid", "no-such.pid"));
     refused("prepare it on there", "no target there");
+}
+
+/// Without a firedrill there, this one is copied: whole, once, and only where nobody else can enter.
+#[test]
+fn the_binary_goes_there_once() {
+    let place = Place::new();
+    let Some(host) = Sshd::start(&place) else { return };
+    let stranger = Stranger::start(&place);
+    scenario(&place, &host, &pause(&place));
+    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
+    place.file("scenario.yaml", text.replace(&format!("firedrill: {}, ", drill::binary().display()), ""));
+    let cache = host.home().join(".cache");
+    std::fs::write(&cache, "in the way").unwrap();
+    let done = place.run(&["run", "scenario.yaml", "--yes"], 120).expect(11);
+    assert!(done.stderr.contains("cannot be written") && done.stderr.contains("firedrill: PATH"), "{}", done.stderr);
+    std::fs::remove_file(&cache).unwrap();
+
+    place.run(&["run", "scenario.yaml", "--yes"], 240).expect(0);
+    let dir = cache.join("firedrill");
+    let kept: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().flatten().map(|entry| entry.path()).collect();
+    let [copy] = &kept[..] else { panic!("one copy, and nothing half-way: {kept:?}") };
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&dir), mode(copy)), (0o700, 0o700));
+    assert!(std::fs::read(copy).unwrap() == std::fs::read(drill::binary()).unwrap(), "it is this binary");
+    let made = std::fs::metadata(copy).unwrap().modified().unwrap();
+    place.run(&["run", "scenario.yaml", "--yes"], 120).expect(0);
+    assert_eq!(std::fs::metadata(copy).unwrap().modified().unwrap(), made, "the second time it is there");
+    assert!(!stranger.is_stopped());
 }
 
 #[test]

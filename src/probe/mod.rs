@@ -23,6 +23,7 @@ mod ledger;
 mod ledger_command;
 #[cfg(feature = "dns")]
 mod names;
+mod news;
 mod pace;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -50,8 +51,9 @@ pub use error::{ProbeError, Why};
 pub use judge::{Answer, Judged, Wanted};
 pub use kind::{Ask, Asked, ErasedProbe, Opened, Probe, Typed};
 pub use ledger::{key_of, number_of_key};
+pub use news::News;
 pub use readback::{check_ledger_empty, read_ledger};
-pub use run::{News, Prober, start};
+pub use run::{Prober, start};
 
 /// Every kind that a probe or a condition may name. Help, schema, documentation and tests derive from this list.
 pub const KINDS: &[&dyn ErasedProbe] = &[

@@ -19,10 +19,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{ProbeError, Why};
 use super::kind::Opened;
+use super::news::News;
 use super::pace::{Pace, offset};
 use super::{by_kind, stall};
 use crate::base::{At, Span};
-use crate::event::{Class, Contended, Legs, Sample, Verdict};
+use crate::event::{Class, Legs, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
 use crate::sys::timer::{Timer, wait};
 use crate::sys::{Clock, Cx, clock, contention, files};
@@ -52,27 +53,6 @@ const BEHIND: u64 = 4;
 const READY: u32 = 64;
 /// Turns after which the thread looks for what has come from outside.
 const TURNS: u32 = 8;
-
-/// What the prober has to tell.
-#[derive(Debug, Clone, PartialEq)]
-pub enum News {
-    /// Finished samples of one probe, by number.
-    Samples {
-        /// The probe.
-        probe: String,
-        /// The samples.
-        rows: Vec<Sample>,
-    },
-    /// The whole process stood still.
-    Stall {
-        /// Last sign of life before.
-        from: At,
-        /// First sign of life after.
-        to: At,
-    },
-    /// The threads of the probes waited for a processor.
-    Contended(Contended),
-}
 
 /// Running probes. Dropping it ends them at once.
 #[derive(Debug)]

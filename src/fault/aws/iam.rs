@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::spec::{Spec, Target};
-use super::{RUN, actions};
+use super::{RUN, actions, ssm};
 use crate::plan::{AwsPlan, FaultPlan, Plan};
 
 /// Version of the policy language.
 const VERSION: &str = "2012-10-17";
+
+/// Sending a command.
+const SEND: &str = "ssm:SendCommand";
 
 /// What must be allowed.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,7 +132,7 @@ fn marked(key: &str) -> Value {
 /// What a plan needs; nothing where it names no account.
 pub fn policies(plan: &Plan) -> Option<Policies> {
     let names = Names { aws: plan.aws.as_ref()? };
-    let mut runner = watching(plan, &names);
+    let mut runner = watching(plan);
     let mut unknown = Vec::new();
     let mut experiments = BTreeMap::new();
     for (id, fault) in plan.faults.iter().filter(|(_, fault)| fault.kind == "aws.fis.experiment") {
@@ -141,48 +144,85 @@ pub fn policies(plan: &Plan) -> Option<Policies> {
             None => drop(experiments.insert(id.to_string(), role(id.as_str(), &spec, &names, &mut unknown))),
         }
     }
+    for fault in plan.faults.values().filter(|fault| fault.kind == "aws.ssm.command") {
+        runner.extend(commanding(&fault.spec, &names));
+    }
     unknown.extend(others(&plan.faults.values().collect::<Vec<_>>()));
-    let taken = names.aws.place.role.clone();
-    let caller = taken.map(|role| policy(vec![Statement::of(&["sts:AssumeRole"], [role])]));
+    let literal = names.aws.place.external_id.as_ref().filter(|id| !id.contains('$'));
+    let taken = names.aws.place.role.iter().map(|role| {
+        let assume = Statement::of(&["sts:AssumeRole"], [role.clone()]);
+        match literal {
+            Some(id) => assume.when(json!({ "StringEquals": { "sts:ExternalId": id } })),
+            None => assume,
+        }
+    });
+    let taken: Vec<Statement> = taken.collect();
+    let caller = (!taken.is_empty()).then(|| policy(taken));
     Some(Policies { caller, runner: policy(runner), experiments, unknown })
 }
+
+/// Kinds whose calls are listed here.
+const KNOWN: [&str; 2] = ["aws.fis.experiment", "aws.ssm.command"];
 
 /// Kinds of this account whose calls are not listed here yet.
 fn others(faults: &[&FaultPlan]) -> Vec<String> {
     let kinds: BTreeSet<&str> =
-        faults.iter().map(|fault| fault.kind.as_str()).filter(|kind| kind.starts_with("aws.") && *kind != "aws.fis.experiment").collect();
+        faults.iter().map(|fault| fault.kind.as_str()).filter(|kind| kind.starts_with("aws.") && !KNOWN.contains(kind)).collect();
     kinds.into_iter().map(|kind| format!("what `{kind}` calls is not listed")).collect()
 }
 
-/// What probes, guards, conditions and signals ask of CloudWatch.
-fn watching(plan: &Plan, names: &Names<'_>) -> Vec<Statement> {
+/// What probes, guards, conditions and signals ask of CloudWatch. Alarms for which a permission is narrowed are told without composite ones, so
+/// that it is for all alarms; metrics know no narrower permission.
+fn watching(plan: &Plan) -> Vec<Statement> {
     let whole = serde_json::to_value(plan).unwrap_or_default();
-    let mut alarms = BTreeSet::new();
-    let mut metrics = false;
-    looks(&whole, &mut |kind, spec| match kind {
-        "aws.cloudwatch.alarm" => {
-            let name = spec.get("name").and_then(Value::as_str).filter(|name| !name.contains('$'));
-            alarms
-                .insert(name.map_or_else(|| names.arn("cloudwatch", "alarm:*"), |name| names.arn("cloudwatch", &format!("alarm:{name}"))));
-        }
+    let (mut alarms, mut metrics) = (false, false);
+    looks(&whole, &mut |kind| match kind {
+        "aws.cloudwatch.alarm" => alarms = true,
         "aws.cloudwatch.metric" => metrics = true,
         _ => {}
     });
-    if plan.team.iter().flat_map(|team| team.signals.values()).any(|signal| signal.kind == "cloudwatch") {
-        // Whatever fires is asked for, which AWS allows for all alarms or for none.
-        alarms = BTreeSet::from(["*".to_owned()]);
+    alarms |= plan.team.iter().flat_map(|team| team.signals.values()).any(|signal| signal.kind == "cloudwatch");
+    let asked = [(alarms, "cloudwatch:DescribeAlarms"), (metrics, "cloudwatch:GetMetricData")];
+    asked.into_iter().filter(|(asked, _)| *asked).map(|(_, action)| Statement::of(&[action], any())).collect()
+}
+
+/// What whoever sends a command to hosts calls. What is sent must be allowed for the document and for each host.
+fn commanding(spec: &Value, names: &Names<'_>) -> Vec<Statement> {
+    let beside: Vec<&str> = ssm::ACTIONS.iter().copied().filter(|action| *action != SEND).collect();
+    let document = |name: String| match name.as_str() {
+        arn if arn.starts_with("arn:") => name,
+        // AWS's own belong to no account.
+        own if own.starts_with("AWS") => format!("arn:{}:ssm:{}::document/{own}", names.partition(), names.aws.place.region),
+        _ => names.arn("ssm", &format!("document/{name}")),
+    };
+    let list = |key: &str| spec.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let host = |id: &str| {
+        if id.starts_with("mi-") {
+            names.arn("ssm", &format!("managed-instance/{id}"))
+        } else {
+            names.arn("ec2", &format!("instance/{id}"))
+        }
+    };
+    let mut all = vec![
+        Statement::of(&beside, any()),
+        Statement::of(&[SEND], ssm::documents(spec).into_iter().map(document)),
+        Statement::of(&[SEND], list("instances").map(host)),
+    ];
+    if let Some(tags) = spec.get("tags").and_then(Value::as_object).filter(|tags| !tags.is_empty()) {
+        let tags: serde_json::Map<String, Value> =
+            tags.iter().map(|(key, value)| (format!("ssm:resourceTag/{key}"), value.clone())).collect();
+        let hosts = [names.arn("ec2", "instance/*"), names.arn("ssm", "managed-instance/*")];
+        all.push(Statement::of(&[SEND], hosts).when(json!({ "StringEquals": tags })));
     }
-    let mut all = vec![Statement::of(&["cloudwatch:DescribeAlarms"], alarms)];
-    all.extend(metrics.then(|| Statement::of(&["cloudwatch:GetMetricData"], any())));
     all
 }
 
-/// Everything in a plan that is looked at: its kind and spec.
-fn looks(value: &Value, found: &mut impl FnMut(&str, &Value)) {
+/// The kind of everything in a plan that is looked at.
+fn looks(value: &Value, found: &mut impl FnMut(&str)) {
     match value {
         Value::Object(map) => {
-            if let (Some(kind), Some(spec)) = (map.get("kind").and_then(Value::as_str), map.get("spec")) {
-                found(kind, spec);
+            if let (Some(kind), Some(_)) = (map.get("kind").and_then(Value::as_str), map.get("spec")) {
+                found(kind);
             }
             map.values().for_each(|value| looks(value, found));
         }
@@ -289,6 +329,24 @@ mod tests {
         assert_eq!(unknown.len(), 1);
         assert!(unknown[0].contains("odd (aws:odd:thing)"), "{unknown:?}");
         assert_eq!(told.trust["Statement"][0]["Condition"]["StringEquals"]["aws:SourceAccount"], "111122223333");
+    }
+
+    #[test]
+    fn a_command_is_allowed_for_its_documents_and_its_hosts() {
+        let aws = place("eu-west-1");
+        let names = Names { aws: &aws };
+        let spec = json!({ "commands": ["true"], "undo": { "document": "Own" }, "instances": ["i-0123456789abcdef0", "mi-0123456789abcdef0"], "tags": { "firedrill": "allowed" } });
+        let told = policy(commanding(&spec, &names)).to_string();
+        for words in [
+            "arn:aws:ssm:eu-west-1::document/AWS-RunShellScript",
+            "arn:aws:ssm:eu-west-1:111122223333:document/Own",
+            "arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0",
+            "arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-0123456789abcdef0",
+            "ssm:resourceTag/firedrill",
+            "ssm:CancelCommand",
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
     }
 
     #[test]

@@ -42,6 +42,13 @@ const CLOCKS: i64 = 900;
 /// What this very process has sent, by comment: lists lag behind.
 static SENT: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
 
+/// The documents that a fault with this spec sends, by name or ARN.
+pub(super) fn documents(spec: &serde_json::Value) -> Vec<String> {
+    let Ok(spec) = serde_json::from_value::<Spec>(spec.clone()) else { return Vec::new() };
+    let orders = [Some(order::breaks(&spec, "", Span::secs(1))), order::undoes(&spec, "")];
+    orders.into_iter().flatten().map(|order| order.document).collect()
+}
+
 /// A command of AWS Systems Manager.
 #[derive(Debug)]
 pub struct SsmCommand;
