@@ -71,7 +71,7 @@ fn what_is_no_text_is_refused() {
 fn what_is_too_much_is_refused() {
     let place = Place::new();
     let large = format!("firedrill: 1\ntitle: x\n# {}\n", "x".repeat(2 << 20));
-    says(&place, &place.file("large.yaml", large), "larger than a scenario may be");
+    says(&place, &place.file("large.yaml", large), "larger than such a file may be");
     let mut bomb = String::from("firedrill: 1\nl0: &l0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
     for n in 1..10 {
         bomb += &format!("l{n}: &l{n} [{}]\n", vec![format!("*l{}", n - 1); 10].join(", "));
@@ -156,7 +156,7 @@ fn a_workload_is_as_guarded_as_the_scenario() {
         ("none.yaml", "there is no such file"),
         ("binary.yaml", "binary file"),
         ("latin.yaml", "not UTF-8"),
-        ("large.yaml", "larger than a scenario may be"),
+        ("large.yaml", "larger than such a file may be"),
         ("itself.yaml", "this is a scenario, not a workload"),
     ] {
         let text = format!("firedrill: 1\ntitle: x\nworkload: {workload}\ntabletop: true\n");

@@ -97,7 +97,8 @@ impl Span {
             n if n < 999_500_000 => (ns / 1e6, "ms"),
             n if n < 119_500_000_000 => (ns / 1e9, "s"),
             n => {
-                let s = (n + 500_000_000) / 1_000_000_000;
+                // Rounded after the division: adding first overflows near the largest of all.
+                let s = n / 1_000_000_000 + u64::from(n % 1_000_000_000 >= 500_000_000);
                 let (h, m, s) = (s / 3600, s / 60 % 60, s % 60);
                 return match (h, m, s) {
                     (0, m, 0) => format!("{m} min"),
@@ -283,6 +284,18 @@ mod tests {
         assert!(error.help().contains("`30s`"), "{error}");
         for bad in ["", "s", "5x", "1s1h", "1.2.3s", "-3s", "1s 2ms"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_duration_can_be_read_by_people(ns in proptest::prop_oneof![proptest::prelude::any::<u64>(), u64::MAX - 1_000_000_000..=u64::MAX]) {
+            let text = Span(ns).human();
+            proptest::prop_assert!(text.starts_with(|c: char| c.is_ascii_digit()), "{text}");
+            if let Some((hours, _)) = text.split_once(" h") {
+                // Within the rounding of a minute.
+                proptest::prop_assert!(hours.parse::<u64>().unwrap().abs_diff(ns / 3_600_000_000_000) <= 1, "{text}");
+            }
         }
     }
 

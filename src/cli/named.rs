@@ -55,8 +55,8 @@ fn regular(file: &File) -> Result<u64, Unread> {
 }
 
 fn too_large(most: u64) -> Unread {
-    let why = format!("it is larger than a scenario may be (at most {most} bytes)");
-    Unread { why, help: "a scenario describes one drill; is this the right file?" }
+    let why = format!("it is larger than such a file may be (at most {most} bytes)");
+    Unread { why, help: "is this the right file? what firedrill reads is written by people, and small" }
 }
 
 fn unopened(error: &io::Error) -> Unread {
