@@ -117,7 +117,8 @@ fn outage(watch: &Watch<'_>, at: Range<usize>, stalls: &[(At, At)]) -> Run {
     let bad = || run.iter().filter(|p| p.state == State::Bad);
     let first = run[0].sent;
     let told = |most: fn(At, At) -> At| bad().map(|p| p.told).reduce(most).unwrap_or(first);
-    let before = series.up_before(at.start, told(At::min)).map(|p| p.sent);
+    let earliest = bad().map(|p| begins(watch, p)).min().unwrap_or(first);
+    let before = series.up_before(at.start, earliest).map(|p| p.sent);
     let onset = Interval::new(before.unwrap_or_default(), bad().map(|p| p.done).min().unwrap_or(first));
     let sure = series.up_after(at.end, told(At::max)).or(after);
     let recovery = Interval { lo: bad().map(|p| p.sent).max().unwrap_or(first), hi: sure.map(|p| p.done) };
@@ -150,6 +151,11 @@ fn outage(watch: &Watch<'_>, at: Range<usize>, stalls: &[(At, At)]) -> Run {
     Run { outage, first, next_up: after.map(|p| p.sent) }
 }
 
+/// The earliest moment that a bad one may tell of, for all that is known: a time-out may have arrived at once, an answer is ordered by its end.
+fn begins(watch: &Watch<'_>, point: &Point) -> At {
+    if watch.row(point.n).is_none_or(|row| row.class == Class::Timeout) { point.sent } else { point.told }
+}
+
 /// The commonest reason of a bad run; of two equally common the earlier.
 fn commonest(watch: &Watch<'_>, run: &[Point]) -> String {
     let mut counts: IndexMap<(Class, Option<&str>), u64> = IndexMap::new();
@@ -178,8 +184,8 @@ pub(super) fn down(watch: &Watch<'_>, outages: &[Run]) -> (Times, Times) {
                     may.push((from(begin, first), series.up_after(index, last).map_or(At(u64::MAX), |p| p.done)));
                 }
             }
-            (State::Bad | State::Unknown, None) => silent = Some((index, point.told, point.told)),
-            (State::Bad, Some((_, first, last))) => (*first, *last) = ((*first).min(point.told), (*last).max(point.told)),
+            (State::Bad | State::Unknown, None) => silent = Some((index, begins(watch, point), point.told)),
+            (State::Bad, Some((_, first, last))) => (*first, *last) = ((*first).min(begins(watch, point)), (*last).max(point.told)),
             (State::Unknown, Some(_)) => {}
         }
     }
