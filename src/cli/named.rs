@@ -61,7 +61,7 @@ fn too_large(most: u64) -> Unread {
 
 fn unopened(error: &io::Error) -> Unread {
     let help = match error.kind() {
-        ErrorKind::NotFound => "give the path of a scenario file; `firedrill init --url URL` writes a first one",
+        ErrorKind::NotFound => "give the path of a file that is there; `firedrill init --url URL` writes a first scenario",
         // Sockets cannot be opened.
         _ if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => "name a scenario file",
         _ => "the file must be readable",
