@@ -243,6 +243,11 @@ fn caveats(input: &Input<'_>) -> Vec<String> {
     if undated > 0 {
         caveats.push(format!("{undated} of the runs do not say when they began"));
     }
+    // A clock was stepped, then or since: how long ago anything was is not known.
+    let ahead = input.rows.iter().filter(|row| began(row).is_some_and(|at| at > input.now)).count();
+    if ahead > 0 {
+        caveats.push(format!("{ahead} of the runs began after now, by the clock"));
+    }
     caveats
 }
 

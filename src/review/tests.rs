@@ -310,8 +310,10 @@ fn where_a_run_is_gone_or_the_register_was_changed_nothing_is_supported() {
     old.gone = vec![Gone { run: "R999".into(), at: days_ago(100.0) }];
     let mut changed = Past::good();
     changed.register = Some("line 3 does not continue the one before it".into());
+    let mut stepped = Past::good();
+    stepped.rows[1].started_at = days_ago(-2.0).to_string();
     let supports = |past: &Past| past.review().practices.iter().filter(|one| one.verdict == Verdict::Supported).count();
-    assert_eq!((supports(&gone), supports(&changed)), (0, 0));
+    assert_eq!((supports(&gone), supports(&changed), supports(&stepped)), (0, 0, 0));
     assert_eq!(supports(&old), supports(&Past::good()), "what lies before the time that is looked at was let go of");
     let said = text(&gone.review(), true);
     assert!(said.contains("Nothing is supported: a run was started in this time and is gone: R999."), "{said}");
