@@ -273,7 +273,11 @@ fn role(id: &str, spec: &Spec, names: &Names<'_>, unknown: &mut Vec<String>) -> 
                 .push(format!("{id}: what {name} ({}) needs is not listed here; the actions reference of AWS FIS says it", action.action));
             continue;
         };
-        statements.push(Statement::of(needs.reads, any()));
+        statements.push(Statement::of(needs.beside, any()));
+        if let Some(only) = needs.only {
+            statements.push(Statement::of(needs.acts, any()).when(json!({ only.operator: { only.key: only.value } })));
+            continue;
+        }
         let hit: Vec<&Target> = action.targets.values().filter_map(|target| spec.targets.get(target)).collect();
         statements.extend(hit.iter().map(|target| acting(needs.acts, target)));
         if hit.is_empty() {

@@ -86,8 +86,19 @@ fn tags(tags: &[(String, String)]) -> String {
 fn registered(of: &str) -> &str {
     match of {
         "aws:ec2:spot-instance" => "ec2:instance",
+        "aws:ec2:ebs-volume" => "ec2:volume",
+        "aws:ec2:autoscaling-group" => "autoscaling:autoScalingGroup",
+        "aws:dynamodb:global-table" => "dynamodb:table",
+        "aws:memorydb:multi-region-cluster" => "memorydb:multiregioncluster",
+        // The ARN of a bucket names no type.
+        "aws:s3:bucket" => "s3",
         other => other.strip_prefix("aws:").unwrap_or(other),
     }
+}
+
+/// Whether the register keeps this sort of thing at all: roles are in none.
+fn is_registered(arn: &str) -> bool {
+    !(arn.starts_with("arn:") && arn.split(':').nth(2) == Some("iam"))
 }
 
 /// The resources that carry a target's tags, sorted; nothing where the register does not know the type.
@@ -134,6 +145,12 @@ async fn by_arns(aim: &Aim, plan: &AwsPlan, account: &Account) -> Result<Vec<Str
         let answer = account.tags.get_resources().set_resource_arn_list(Some(some.to_vec())).send().await;
         let answer = answer.map_err(|error| failed("look at the tags of its targets", &account.place, error))?;
         seen.extend(answer.resource_tag_mapping_list().iter().cloned());
+    }
+    if let Some(arn) = aim.arns.iter().find(|arn| !is_registered(arn)) {
+        let why = format!(
+            "AWS's register of tags keeps no roles, so that nobody can see whether {arn} was released (leave out the actions on roles)"
+        );
+        return Err(FaultError::Target(why));
     }
     for arn in &aim.arns {
         let mapping = seen.iter().find(|mapping| mapping.resource_arn() == Some(arn));

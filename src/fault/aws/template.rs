@@ -42,7 +42,7 @@ pub(super) struct Aim {
     pub arns: Vec<String>,
     /// Or those that carry all of these tags, sorted.
     pub tags: Vec<(String, String)>,
-    /// Whether attributes leave out some of them.
+    /// Whether attributes or parameters leave out some of them.
     pub filtered: bool,
     /// How many of them.
     pub select: Select,
@@ -58,7 +58,7 @@ impl Shape {
             of: target.of.clone(),
             arns: target.arns.clone(),
             tags: sorted(target.tags.iter()),
-            filtered: !target.filters.is_empty(),
+            filtered: !target.filters.is_empty() || !target.parameters.is_empty(),
             select: Select::of(&target.select).unwrap_or(Select::All),
         };
         Shape { actions, targets: by_name(spec.targets.iter().map(aim)), stops: !spec.stop_conditions.is_empty() }
@@ -91,7 +91,7 @@ impl Shape {
             of: target.resource_type().unwrap_or_default().to_owned(),
             arns: target.resource_arns().to_vec(),
             tags: sorted(target.resource_tags().into_iter().flatten()),
-            filtered: !target.filters().is_empty(),
+            filtered: !target.filters().is_empty() || target.parameters().is_some_and(|given| !given.is_empty()),
             select: target.selection_mode().and_then(Select::of).unwrap_or(Select::All),
         });
         let stops = template.stop_conditions().iter().any(|stop| stop.source() != Some("none"));
