@@ -24,6 +24,9 @@ pub struct Foreseen {
     pub on: Option<String>,
     /// What it hits, as it was found; or, where the drill starts that itself, by its name.
     pub targets: Vec<String>,
+    /// What AWS itself says it would hit, where it was asked (`plan --resolve`): a choice by chance is made anew by the drill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Vec<String>>,
     /// Whether that is known only once the drill has started what it names.
     pub late: bool,
     /// The blast radius: how many are hit.
@@ -179,6 +182,9 @@ impl Foreseen {
             (Some(trouble), _) => line("targets", trouble.clone()),
             (None, true) => {}
             (None, false) => line("targets", format!("{}{late}", self.targets.join("; "))),
+        }
+        if let Some(resolved) = &self.resolved {
+            line("AWS hits", format!("{}: {}", resolved.len(), resolved.join("; ")));
         }
         if let Some(radius) = self.radius() {
             line("blast", radius);

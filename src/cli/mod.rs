@@ -38,6 +38,7 @@ mod plan;
 mod policy;
 mod practice;
 mod release;
+mod resolve;
 mod review;
 mod run;
 mod runbook;

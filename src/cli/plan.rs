@@ -8,6 +8,7 @@ use super::foresee::{Foreseen, foresee};
 use super::known::known;
 use super::load::load;
 use super::out::{Voice, print, say};
+use super::resolve::resolve;
 use super::{pin, policy};
 use crate::base::Id;
 use crate::plan::{Mode, Plan, preview};
@@ -26,7 +27,12 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
     if args.output == PlanFormat::Iam {
         return iam(&loaded.plan, voice);
     }
-    let foreseen = foresee(&loaded.plan);
+    let mut foreseen = foresee(&loaded.plan);
+    if args.resolve
+        && let Err(exit) = resolve(&loaded.plan, &mut foreseen, voice)
+    {
+        return exit;
+    }
     let doubts: Vec<String> =
         Surroundings::here().doubts().into_iter().map(|doubt| format!("{}\n  help: {}", doubt.what, doubt.help)).collect();
     let lock = pin::path_of(&args.file);

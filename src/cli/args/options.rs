@@ -106,6 +106,9 @@ pub struct PlanArgs {
     /// Pin scenario, vars, policies and targets in NAME.lock.json beside the scenario: while that file is there, `run` refuses whatever differs
     #[arg(long)]
     pub lock: bool,
+    /// Ask AWS itself what its experiments would hit: each is started with all its actions skipped, and what was made for it is removed
+    #[arg(long)]
+    pub resolve: bool,
 }
 
 /// In what form a plan is printed.

@@ -49,6 +49,17 @@ pub struct Undo {
     template: Option<String>,
 }
 
+impl Undo {
+    /// Of something that is marked like that.
+    pub(super) fn of(place: &Place, mark: String, run: &str, template: Option<String>) -> Undo {
+        Undo { place: place.clone(), mark, run: run.to_owned(), template }
+    }
+
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+}
+
 impl Fault for FisExperiment {
     const KIND: &'static str = "aws.fis.experiment";
     const ABOUT: &'static str = "runs an experiment of AWS Fault Injection Service, from a template or as described";
@@ -94,12 +105,12 @@ impl Fault for FisExperiment {
         let what = spec.template.as_ref().map_or_else(|| "a template of its own".to_owned(), |id| format!("template {id}"));
         Ok(Prepared {
             summary: format!("experiment from {what} ({}), as {}", shape.actions.join(", "), account.caller),
-            undo: Undo {
-                place: account.place.clone(),
-                mark: format!("{}-{}", scene.cx.run, clock::mono_ns()),
-                run: scene.cx.run.to_string(),
-                template: spec.template.clone(),
-            },
+            undo: Undo::of(
+                &account.place,
+                format!("{}-{}", scene.cx.run, clock::mono_ns()),
+                &scene.cx.run.to_string(),
+                spec.template.clone(),
+            ),
             targets: found.targets,
             population: found.population,
             claims: found.claims,
@@ -222,7 +233,7 @@ async fn unless_cancelled<T>(cx: &Cx, call: impl Future<Output = Result<T, Fault
     }
 }
 
-async fn lever_is_free(account: &Account) -> Result<(), FaultError> {
+pub(super) async fn lever_is_free(account: &Account) -> Result<(), FaultError> {
     let answer = account.fis.get_safety_lever().id("default").send().await;
     let answer = answer.map_err(|error| failed("read the safety lever of the account", &account.place, error))?;
     let state = answer.safety_lever().and_then(|lever| lever.state());

@@ -86,14 +86,21 @@ async fn experiments(account: &Account, mark: &str, template: Option<&str>) -> R
 /// # Errors
 /// As above.
 pub(super) async fn templates(account: &Account, mark: &str) -> Result<Vec<String>, AwsError> {
+    all_templates(account, |one| one.tags().and_then(|tags| tags.get(MARK)).is_some_and(|value| value == mark)).await
+}
+
+/// The templates of the account that are like that, by id.
+///
+/// # Errors
+/// As above.
+pub(super) async fn all_templates(account: &Account, like: impl Fn(&ExperimentTemplateSummary) -> bool) -> Result<Vec<String>, AwsError> {
     let mut pages = account.stop.list_experiment_templates().max_results(A_PAGE).into_paginator().send();
     let mut found = Vec::new();
     for read in 0.. {
         let Some(page) = pages.next().await else { break };
         let page = page.map_err(|error| failed("list the account's experiment templates", &account.place, error))?;
         enough(read, "experiment templates")?;
-        let ours = |one: &&ExperimentTemplateSummary| one.tags().and_then(|tags| tags.get(MARK)).is_some_and(|value| value == mark);
-        found.extend(page.experiment_templates().iter().filter(ours).filter_map(|one| one.id()).map(str::to_owned));
+        found.extend(page.experiment_templates().iter().filter(|one| like(one)).filter_map(|one| one.id()).map(str::to_owned));
     }
     Ok(found)
 }

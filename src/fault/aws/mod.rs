@@ -7,6 +7,7 @@ mod find;
 mod hand;
 pub mod iam;
 mod look;
+pub mod preview;
 mod spec;
 pub mod ssm;
 mod targets;
