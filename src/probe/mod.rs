@@ -27,6 +27,8 @@ mod news;
 mod pace;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_tls;
 mod prometheus;
 mod readback;
 #[cfg(feature = "redis")]

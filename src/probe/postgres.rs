@@ -7,14 +7,19 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio::net::TcpStream;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::tls::TlsStream;
+use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::databases::{self, Named, Reader};
 use super::error::Why;
+use super::http::TlsSpec;
 use super::judge::Answer;
 use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Source, expect_one, without_templates};
 use super::ledger::key_of;
+use super::postgres_tls::Shakes;
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
 use crate::base::{Problem, Span};
@@ -45,6 +50,9 @@ pub(super) struct ServerSpec {
     /// The database. Default: the one of the user's name.
     #[serde(default)]
     pub(super) database: Option<String>,
+    /// TLS, and a certificate for the host that is verified: `{}`, or whom to trust as for `http`. Default: none.
+    #[serde(default)]
+    pub(super) tls: Option<TlsSpec>,
 }
 
 /// What a scenario writes under `postgres:`.
@@ -61,6 +69,9 @@ pub(super) struct PostgresSpec {
     /// The database. Default: the one of the user's name.
     #[serde(default)]
     database: Option<String>,
+    /// TLS, and a certificate for the host that is verified: `{}`, or whom to trust as for `http`. Default: none.
+    #[serde(default)]
+    tls: Option<TlsSpec>,
     /// What is asked. Default `select 1`.
     #[serde(default = "select_one")]
     query: String,
@@ -102,6 +113,9 @@ impl Named for ServerSpec {
         if self.user.is_empty() {
             problems.push(Problem::new(format!("{at}/user"), "nobody asks").help("write the name of a role that may log in"));
         }
+        if self.tls.as_ref().is_some_and(|tls| tls.insecure && tls.ca_file.is_some()) {
+            problems.push(Problem::new(format!("{at}/tls/ca_file"), "`ca_file` has no meaning beside `insecure: true`"));
+        }
         problems
     }
 }
@@ -117,7 +131,9 @@ impl ServerSpec {
         if let Some(database) = &self.database {
             config.dbname(cx.reveal(database, None)?);
         }
-        Ok(Server { host, port, config })
+        let tls = self.tls.as_ref().map(|tls| Shakes::with(tls, &host, cx)).transpose()?;
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        Ok(Server { host, port, config, tls })
     }
 }
 
@@ -126,6 +142,7 @@ pub(super) struct Server {
     host: String,
     port: u16,
     config: Config,
+    tls: Option<Shakes>,
 }
 
 fn of_postgres(error: &tokio_postgres::Error) -> Failure {
@@ -143,7 +160,10 @@ fn of_postgres(error: &tokio_postgres::Error) -> Failure {
     if error.is_closed() {
         return Failure::new(Class::Reset, "connection closed early");
     }
-    Failure::new(Class::Error, error.to_string())
+    // The library's own words, where a server has no TLS.
+    let class = if error.to_string().contains("TLS handshake") { Class::Tls } else { Class::Error };
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Failure::new(class, format!("{error}{cause}"))
 }
 
 /// One connection, as long as it is held.
@@ -155,12 +175,10 @@ struct Connected {
 impl Server {
     async fn connect(&self, limit: Span, resolving: &Resolving) -> Result<Connected, Failure> {
         let stream = dial(&self.host, self.port, limit, resolving).await?;
-        let (client, connection) = self.config.connect_raw(stream, NoTls).await.map_err(|error| of_postgres(&error))?;
-        let driver = tokio::spawn(async move {
-            // What ends the connection shows in the query that waits for it.
-            let _ = connection.await;
-        });
-        Ok(Connected { client, _driver: AbortOnDropHandle::new(driver) })
+        match &self.tls {
+            None => driven(self.config.connect_raw(stream, NoTls).await),
+            Some(tls) => driven(self.config.connect_raw(stream, tls.clone()).await),
+        }
     }
 
     pub(super) async fn ask(&self, query: &str, limit: Span, cx: &Cx) -> Answer {
@@ -183,6 +201,18 @@ impl Server {
     }
 }
 
+/// A connection that goes on by itself.
+fn driven<T: TlsStream + Unpin + Send + 'static>(
+    connected: Result<(Client, Connection<TcpStream, T>), tokio_postgres::Error>,
+) -> Result<Connected, Failure> {
+    let (client, connection) = connected.map_err(|error| of_postgres(&error))?;
+    let driver = tokio::spawn(async move {
+        // What ends the connection shows in the query that waits for it.
+        let _ = connection.await;
+    });
+    Ok(Connected { client, _driver: AbortOnDropHandle::new(driver) })
+}
+
 /// What is seen of an answer: how many rows, and the first value of the first one.
 fn fields_of(messages: &[SimpleQueryMessage]) -> (Map<String, Value>, Option<String>) {
     let rows = || messages.iter().filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None });
@@ -196,7 +226,7 @@ fn fields_of(messages: &[SimpleQueryMessage]) -> (Map<String, Value>, Option<Str
 }
 
 const FIELDS: &[(&str, &str)] = &[
-    ("outcome", "ok, refused, reset, timeout, dns or error; an error that the server tells is no good answer"),
+    ("outcome", "ok, refused, reset, timeout, dns, tls or error; an error that the server tells is no good answer"),
     ("rows", "how many rows came"),
     ("value", "the first value of the first row, as text"),
     ("json", "that value as JSON"),
@@ -205,7 +235,7 @@ const FIELDS: &[(&str, &str)] = &[
 
 impl Probe for Postgres {
     const KIND: &'static str = "postgres";
-    const ABOUT: &'static str = "Sends one query to a PostgreSQL server, over a connection of its own, without TLS.";
+    const ABOUT: &'static str = "Sends one query to a PostgreSQL server, over a connection of its own, by TLS where it is asked for.";
     const EXAMPLE: &'static str =
         "postgres: { address: \"127.0.0.1:5432\", user: app, query: \"select 1\" }\nexpect: { value: { equals: \"1\" } }\n";
     const FIELDS: &'static [(&'static str, &'static str)] = FIELDS;
@@ -229,7 +259,13 @@ impl Probe for Postgres {
 }
 
 fn server_of(spec: &PostgresSpec) -> ServerSpec {
-    ServerSpec { address: spec.address.clone(), user: spec.user.clone(), password: spec.password.clone(), database: spec.database.clone() }
+    ServerSpec {
+        address: spec.address.clone(),
+        user: spec.user.clone(),
+        password: spec.password.clone(),
+        database: spec.database.clone(),
+        tls: spec.tls.clone(),
+    }
 }
 
 struct Query {
