@@ -4,7 +4,7 @@ use super::act::{Act, VERIFY_EVERY, VERIFY_WITHIN, within};
 use super::ledgers;
 use crate::base::{At, Interval};
 use crate::event::{CutShort, DeclaredUndo, Event, UndoRecord};
-use crate::fault::STEP_LIMIT;
+use crate::fault::{self, STEP_LIMIT};
 use crate::plan::Condition;
 use crate::probe;
 use crate::sys::{clock, exec};
@@ -48,7 +48,7 @@ impl Act {
             }
             Some(DeclaredUndo { left_to: Some(_), .. }) => Ok(()),
             _ => {
-                let fault = ledgers::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
+                let fault = ledgers::by_kind(&record.kind).ok_or_else(|| fault::why_unknown(&record.kind))?;
                 within(STEP_LIMIT, fault.undo(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))
             }
         }
@@ -60,7 +60,7 @@ impl Act {
             let looked = probe::look(&condition, None, &self.cx).await;
             return Ok((looked.holds == probe::Holds::Yes).then(|| format!("`done_when` holds: {}", looked.seen)));
         }
-        let fault = ledgers::by_kind(&record.kind).ok_or_else(|| format!("no fault kind is called {}", record.kind))?;
+        let fault = ledgers::by_kind(&record.kind).ok_or_else(|| fault::why_unknown(&record.kind))?;
         let verified = within(STEP_LIMIT, fault.verify(&record.detail, &self.cx)).await.map_err(|error| format!("failed to {error}"))?;
         if !verified {
             return Ok(None);

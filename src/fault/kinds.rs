@@ -46,6 +46,16 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 /// Firedrill's own: what a scenario's `system:`, `proxies:` and `on:` become in the journal.
 const OWN: &[&dyn ErasedFault] = &[&SystemProcess, &SystemProxy, &OnHost];
 
+/// Why a kind that a journal names is not here, and what to do: a build with fewer features may find what another one owes.
+pub fn why_unknown(kind: &str) -> String {
+    match LEFT_OUT.iter().find(|(name, _)| *name == kind) {
+        Some((_, feature)) => {
+            format!("this build of firedrill was made without {kind} (help: undo it with one that has the feature `{feature}`, or by hand)")
+        }
+        None => format!("no fault kind is called {kind} (help: a later version of firedrill may know it)"),
+    }
+}
+
 /// The kind of that name, among those of scenarios and firedrill's own (`system.process`, `system.proxy`).
 pub fn by_kind(kind: &str) -> Option<&'static dyn ErasedFault> {
     KINDS.iter().chain(OWN).copied().find(|fault| fault.kind() == kind)

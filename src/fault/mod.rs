@@ -30,7 +30,7 @@ use serde_json::Value;
 
 pub use claims::{ClaimError, Claims, Holder, Resource};
 pub use error::FaultError;
-pub use kinds::{KINDS, LEFT_OUT, by_kind};
+pub use kinds::{KINDS, LEFT_OUT, by_kind, why_unknown};
 pub use privilege::Privilege;
 pub use proxy::{proxy_main, renew as renew_proxy};
 pub use resource::load_main;
