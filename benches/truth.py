@@ -5,7 +5,8 @@
 
   bounds   every bound on onset, recovery and length of an outage holds what the truth server wrote down, in every trial: ways to be down × lengths
            (3.7 ms to 4 s, flapping, never back, not at all) × probes, each at another phase of its samples
-  width    median of (width - 2 × interval) of at most 2 ms where clients are told at once; where they wait, of at most time-out + 2 ms
+  width    median of (width - 2 × interval) of at most 2 ms where clients are told at once; where they wait, of at most time-out + 50 ms + 2 ms (a time-out tells
+           of no more than the 50 ms after it was sent: what was held up on the way may have come late)
   point    the point estimate is off by at most one interval and 1 ms in at least 99 % of the trials that have one
 
 Each trial is a drill by the real binary (`firedrill calibrate`). Those in which the server or the prober stood still prove nothing; they are taken again and
@@ -38,7 +39,10 @@ def main():
     parser.add_argument("--binary", default=str(ROOT / "target/release/firedrill"))
     parser.add_argument("--json", help="also write every trial here")
     args = parser.parse_args()
-    words = [args.binary, "calibrate", "--trials", str(args.trials), "--jobs", str(args.jobs), "--output", "json"]
+    binary = pathlib.Path(args.binary).absolute()
+    if not binary.exists():
+        sys.exit(f"{binary} is not there: cargo build --release")
+    words = [str(binary), "calibrate", "--trials", str(args.trials), "--jobs", str(args.jobs), "--output", "json"]
     for name, values in (("--state", STATES), ("--outage", OUTAGES), ("--probe", PROBES)):
         words += [word for value in values for word in (name, value)]
     with tempfile.TemporaryDirectory() as place:
@@ -82,7 +86,7 @@ def main():
     bars = [
         ("every bound holds the truth", f"{sum(t['covered'] for t in trials)} of {len(trials)}", good),
         ("told at once: width - 2d, median", f"{statistics.median(excess[True]) / 1000:.2f} ms, bar 2 ms", statistics.median(excess[True]) <= 2000),
-        ("waiting: width - 2d - time-out, median", f"{statistics.median(excess[False]) / 1000:.2f} ms, bar 2 ms", statistics.median(excess[False]) <= 2000),
+        ("waiting: width - 2d - time-out, median", f"{statistics.median(excess[False]) / 1000:.2f} ms, bar 52 ms", statistics.median(excess[False]) <= 52000),
         ("point estimate within d + 1 ms", f"{near} of {points}, bar 99 %", near >= 0.99 * points),
     ]
     for what, value, passed in bars:

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use indexmap::IndexMap;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Class, Entry, Event, Quiet, Role, Sample, UndoRecord};
+use crate::event::{Entry, Event, Quiet, Role, Sample, UndoRecord};
 use crate::fold::packed::unpack;
 use crate::fold::steady::{Bounds, Point, Series, State};
 use crate::plan::{Plan, ProbePlan, SteadyBounds};
+
+use super::doubt::{doubtful, still};
 
 /// Longer than any run of good samples that is written.
 const LONGEST_RUN: Span = Span::secs(60);
@@ -161,13 +163,6 @@ pub(super) fn bounds_of(steady: Option<&SteadyBounds>) -> Bounds {
     }
 }
 
-/// A time-out that was decided while the prober stood still, or just after, says nothing: the answer may have been there.
-fn doubtful(sample: &Sample, stalls: &[(At, At)]) -> bool {
-    let slack = Span::millis(5);
-    let next = stalls.partition_point(|(_, to)| *to + slack < sample.done);
-    sample.class == Class::Timeout && stalls.get(next).is_some_and(|(from, _)| *from < sample.done)
-}
-
 impl<'a> Read<'a> {
     /// Reads a journal.
     pub fn new(plan: &'a Plan, entries: &'a [Entry]) -> Read<'a> {
@@ -301,9 +296,10 @@ fn watch<'a>(
         rows.get(from).is_none_or(|row| row.n > run.last.n)
     });
     let interval = plan.rate.interval();
+    let still = still(stalls, &rows);
     let point = |row: &&Sample| {
         let point = Point::of(row);
-        if point.state == State::Bad && doubtful(row, stalls) { Point { state: State::Unknown, ..point } } else { point }
+        if point.state == State::Bad && doubtful(row, &still) { Point { state: State::Unknown, ..point } } else { point }
     };
     let mut points: Vec<Point> = rows.iter().map(point).collect();
     let quantiles = bounds_of(steady).quantiles;

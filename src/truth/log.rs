@@ -36,6 +36,15 @@ pub enum Told {
         /// To.
         to_mono_ns: u64,
     },
+    /// The server was ready to act and was not let, because others had the processors.
+    Waited {
+        /// From.
+        from_mono_ns: u64,
+        /// To.
+        to_mono_ns: u64,
+        /// How long of it, by the kernel's account.
+        waited_ns: u64,
+    },
     /// Acknowledged writes that are gone.
     Lost {
         /// Their keys.
@@ -99,7 +108,7 @@ impl Outage {
                         last.up = Some((*before_mono_ns, *after_mono_ns));
                     }
                 }
-                Told::Stall { .. } | Told::Lost { .. } | Told::End { .. } => {}
+                Told::Stall { .. } | Told::Waited { .. } | Told::Lost { .. } | Told::End { .. } => {}
             }
         }
         found

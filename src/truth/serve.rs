@@ -25,11 +25,14 @@ use super::store::Store;
 use super::{State, TruthError, control};
 use crate::base::{At, Span};
 use crate::sys::timer::Timer;
-use crate::sys::{Clock, clock};
+use crate::sys::{Clock, clock, contention};
 
 /// How often it looks whether it stands still, and from what lateness on it says so.
 const LOOK: Span = Span::millis(2);
 const STOOD_STILL: Span = Span::millis(5);
+/// How often it looks how long it waited for a processor, and from how much on it says so: many short waits make an answer as late as a long one.
+const ACCOUNT: Span = Span::millis(50);
+const WAITED: Span = Span::millis(5);
 
 /// The server as its tasks share it.
 pub(super) struct Server {
@@ -257,6 +260,8 @@ impl Server {
     async fn look_at_itself(&self) -> io::Error {
         let look = async {
             let mut timer = Timer::new()?;
+            let thread = contention::this_thread();
+            let (mut since, mut before) = (self.clock.now(), contention::waited(thread));
             loop {
                 let due = self.clock.now() + LOOK;
                 timer.until(self.clock, due).await?;
@@ -264,6 +269,15 @@ impl Server {
                 if now.since(due) > STOOD_STILL {
                     let at = |at| self.clock.mono_of(at);
                     self.log.write(&Told::Stall { from_mono_ns: at(due), to_mono_ns: at(now) })?;
+                }
+                if now.since(since) >= ACCOUNT {
+                    let all = contention::waited(thread);
+                    let waited = all.zip(before).map_or(Span::ZERO, |(all, before)| Span(all.0.saturating_sub(before.0)));
+                    if waited >= WAITED {
+                        let at = |at| self.clock.mono_of(at);
+                        self.log.write(&Told::Waited { from_mono_ns: at(since), to_mono_ns: at(now), waited_ns: waited.0 })?;
+                    }
+                    (since, before) = (now, all);
                 }
             }
         };

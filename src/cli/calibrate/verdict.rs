@@ -163,8 +163,8 @@ fn doubt(case: &Case, facts: &Facts, told: &[Told], truth: &[True]) -> Result<()
     if stood { Err("the server stood still".into()) } else { Ok(()) }
 }
 
-/// Whether an outage of time-outs that nobody caused is one of the server's own: it says itself that it stood still for at least half of the time
-/// that its clients had for an answer. One that failed in any other way is never explained by that.
+/// Whether an outage of time-outs that nobody caused is one of the server's own: it says itself that it stood still, or waited for a processor, for at
+/// least half of the time that its clients had for an answer. One that failed in any other way is never explained by that.
 fn explained(raw: impl Fn(At) -> u64, outage: &Outage, told: &[Told], timeout: Span) -> bool {
     if !outage.reason.contains("no full answer") {
         return false;
@@ -174,7 +174,13 @@ fn explained(raw: impl Fn(At) -> u64, outage: &Outage, told: &[Told], timeout: S
         Told::Stall { from_mono_ns, to_mono_ns } => (*to_mono_ns).min(to).saturating_sub((*from_mono_ns).max(from)),
         _ => 0,
     };
-    told.iter().map(within).sum::<u64>() >= timeout.0 / 2
+    let waited = |line: &Told| match line {
+        Told::Waited { from_mono_ns, to_mono_ns, waited_ns } if *from_mono_ns < to && *to_mono_ns > from => *waited_ns,
+        _ => 0,
+    };
+    // A stall may be a wait as well: the longer of the two accounts counts, not both.
+    let (stood, waited) = (told.iter().map(within).sum::<u64>(), told.iter().map(waited).sum::<u64>());
+    stood.max(waited) >= timeout.0 / 2
 }
 
 /// Whether the prober stood still while samples of an outage were under way.
@@ -331,6 +337,10 @@ mod tests {
         assert!(!explained(raw, &late, &stood(100, 124), Span::millis(50)), "less than half of the time");
         assert!(!explained(raw, &late, &stood(10, 50), Span::millis(50)), "long before");
         assert!(!explained(raw, &seen("connection refused"), &stood(100, 130), Span::millis(50)));
+        let waited = |from: u64, to: u64, long: u64| [Told::Waited { from_mono_ns: ms(from), to_mono_ns: ms(to), waited_ns: ms(long) }];
+        assert!(explained(raw, &late, &waited(90, 140, 30), Span::millis(50)));
+        assert!(!explained(raw, &late, &waited(90, 140, 20), Span::millis(50)), "less than half of the time");
+        assert!(!explained(raw, &late, &waited(10, 50, 40), Span::millis(50)), "long before");
     }
 
     #[test]
