@@ -222,7 +222,8 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string", "format": "firedrill-duration",
-            "pattern": r"^(\d+(\.\d+)?(d|h|m|s|ms|us|ns))+$",
+            // Or a substitution, which is filled in before anything is read.
+            "pattern": r"^((\d+(\.\d+)?(d|h|m|s|ms|us|ns))+|\$\{[^}]+\})$",
             "description": "a duration with its unit: `30s`, `250ms`, `1h30m`",
         })
     }

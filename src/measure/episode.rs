@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::base::{At, Id, Interval, Span};
 use crate::fold::steady::{Series, Stable, State, stable_up};
-use crate::plan::{FaultPlan, Plan};
+use crate::plan::{FaultPlan, Plan, ProbePlan};
 
 use super::facts::{Episode, Range};
 use super::outage::{Run, Times, down, intersection, union, within};
@@ -206,7 +206,7 @@ impl Recovery {
 pub(super) fn episode(plan: &Plan, id: &str, fault: &FaultPlan, item: Option<&Item<'_>>, recovery: Option<&Recovery>) -> Episode {
     let nothing = Item { phase: "planned", ..Item::default() };
     let item = item.unwrap_or(&nothing);
-    let slowest = fault.recovered_by.iter().filter_map(|p| plan.probes.get(p)).map(|p| p.rate.interval()).max();
+    let slowest = fault.recovered_by.iter().filter_map(|p| plan.probes.get(p)).map(ProbePlan::gap).max();
     let why_not = item
         .not_run
         .map(str::to_owned)

@@ -5,6 +5,7 @@
 pub mod facts;
 
 mod claim;
+mod doubt;
 mod episode;
 pub mod intervals;
 mod latency;
@@ -211,7 +212,7 @@ fn probe(
         control: watch.plan.control,
         interval: watch.interval,
         timeout: watch.plan.timeout,
-        min_detectable: watch.interval,
+        min_detectable: watch.plan.gap(),
         valid: phases.values().all(|p| !p.tainted),
         samples,
         served_by: latency::served_by(watch),

@@ -133,7 +133,8 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
 }
 
 fn samples(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
-    let late = late_above(watch.interval);
+    // What leaves together is late by as much on purpose.
+    let late = late_above(watch.interval) + watch.plan.together.unwrap_or(Span::ZERO);
     let mut lags: Vec<Span> = Vec::new();
     for run in &watch.quiet {
         let p99 = Span(unpack(&run.lag).value_at_quantile(0.99));

@@ -94,6 +94,7 @@ pub(super) fn probe_plan(kind: &str, interval_ms: f64, timeout: Span) -> ProbePl
         expect: Expect::new(),
         served_by: None,
         control: false,
+        together: None,
         in_flight: 32,
         ledger: kind.starts_with("ledger."),
         clean_up: false,

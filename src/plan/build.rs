@@ -140,6 +140,7 @@ fn probe_plan(probe: &ProbeDecl, known: &Known) -> ProbePlan {
         expect: probe.how.expect.clone(),
         served_by: probe.how.served_by.clone(),
         control: probe.how.control,
+        together: probe.how.together,
         in_flight: in_flight.max(4),
         ledger: known.probe(&probe.what.kind).is_some_and(|kind| kind.ledger),
         clean_up: known.probe(&probe.what.kind).is_some_and(|kind| kind.ledger && (kind.cleans_up)(&probe.what.spec)),

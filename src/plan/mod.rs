@@ -2,6 +2,7 @@
 //! Pure data, written to `plan.json`; its digest stands in the first journal entry. It must never know how a kind checks its spec, a clock or a file.
 
 mod account;
+mod block;
 mod build;
 mod care;
 mod carried;
@@ -171,6 +172,9 @@ pub struct ProbePlan {
     pub served_by: Option<ServedBy>,
     /// A path that the fault cannot touch.
     pub control: bool,
+    /// Samples that are due within so much time leave together, at its end. None: each when it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Span>,
     /// Most samples in flight: rate × timeout × 1.2, at least 4.
     pub in_flight: usize,
     /// A ledger: its samples are numbered writes.
@@ -178,6 +182,13 @@ pub struct ProbePlan {
     /// What it writes is removed at the end, and owed like a fault.
     #[serde(default)]
     pub clean_up: bool,
+}
+
+impl ProbePlan {
+    /// The longest time between two samples that leave one after the other.
+    pub fn gap(&self) -> Span {
+        self.rate.interval().max(self.together.unwrap_or(Span::ZERO))
+    }
 }
 
 /// The one definition of normal.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::words;
 pub use super::words::{claim_line, worst_case};
 use super::{FaultPlan, GuardPlan, Mode, Plan, ServedBy, SteadyBounds, SystemPlan};
+use super::{block, words};
 use crate::base::{Id, Span};
 use crate::scenario::defaults;
 
@@ -153,7 +153,7 @@ fn phases(plan: &Plan) -> Vec<String> {
 }
 
 fn probes(plan: &Plan) -> Vec<String> {
-    let mut rows: Vec<Vec<String>> = Vec::new();
+    let (mut rows, mut below) = (Vec::new(), Vec::new());
     for (id, probe) in &plan.probes {
         let mut notes = vec![format!("good: {}", words::expect(&probe.expect))];
         match &probe.served_by {
@@ -164,22 +164,26 @@ fn probes(plan: &Plan) -> Vec<String> {
         if probe.control {
             notes.push("control: bad here means it was us".into());
         }
+        if let Some(together) = probe.together {
+            notes.push(format!("those due within {} leave together", together.human()));
+        }
         if probe.ledger {
             let then = if probe.clean_up { "then removed, owed like a fault" } else { "and what it wrote stays" };
             notes.push(format!("ledger: read back after recovery, {then}"));
         }
+        let (kind, spec) = block::kind(&probe.kind, &probe.spec, 8);
         rows.push(vec![
             id.to_string(),
             probe.rate.to_string(),
             format!("time-out {}", probe.timeout.human()),
             format!("{} in flight", probe.in_flight),
-            words::kind(&probe.kind, &probe.spec),
+            kind,
         ]);
-        rows.push(vec![String::new(), notes.join("; ")]);
+        // What is wide would stretch the columns: it is set below its probe instead.
+        let notes = format!("      {}", notes.join("; "));
+        below.push(std::iter::once(notes).chain(spec).collect::<Vec<_>>());
     }
-    // The notes are wide and would stretch the columns: they are set below their probe instead.
-    let (tops, notes): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.len() > 2);
-    columns(&tops).into_iter().zip(notes).flat_map(|(top, note)| [top, format!("      {}", note[1])]).collect()
+    columns(&rows).into_iter().zip(below).flat_map(|(top, below)| std::iter::once(top).chain(below)).collect()
 }
 
 fn bounds(bounds: &SteadyBounds) -> String {
@@ -266,7 +270,9 @@ fn system(plan: &Plan) -> Vec<String> {
 }
 
 fn fault_lines(plan: &Plan, id: &Id, fault: &FaultPlan, extra: &[(String, Vec<String>)]) -> Vec<String> {
-    let mut lines = vec![format!("  {id}   {}", words::kind(&fault.kind, &fault.spec))];
+    let (kind, spec) = block::kind(&fault.kind, &fault.spec, 8);
+    let mut lines = vec![format!("  {id}   {kind}")];
+    lines.extend(spec);
     let mut line = |name: &str, text: String| lines.push(format!("      {name:<11}{text}"));
     line("at", words::moment(plan, &fault.at));
     line("for", words::hold(fault));

@@ -9,13 +9,20 @@ use crate::base::{At, Span};
 pub struct Pace {
     first: At,
     every: Span,
+    /// Those that are due within so much time leave together, at its end; zero: each when it is due.
+    together: Span,
     next: u64,
 }
 
 impl Pace {
     /// Due times from `first` on. A pace of nothing at all is taken as one nanosecond.
     pub fn new(first: At, every: Span) -> Pace {
-        Pace { first, every: Span(every.0.max(1)), next: 0 }
+        Pace { first, every: Span(every.0.max(1)), together: Span::ZERO, next: 0 }
+    }
+
+    /// The same, with samples that leave together.
+    pub fn together(self, together: Span) -> Pace {
+        Pace { together, ..self }
     }
 
     /// The time between two.
@@ -31,6 +38,15 @@ impl Pace {
     /// When the next sample that was not taken yet is due.
     pub fn next_due(&self) -> At {
         self.due(self.next)
+    }
+
+    /// When the next sample that was not taken yet leaves: when it is due, or with those that are due soon after it.
+    pub fn leaves(&self) -> At {
+        let due = self.next_due();
+        match self.together.0 {
+            0 => due,
+            together => self.first + Span(due.since(self.first).0.div_ceil(together).saturating_mul(together)),
+        }
     }
 
     /// Takes every sample that is due by now: one on a good day, many after a late wake-up, each with its own due time.
@@ -66,6 +82,17 @@ mod tests {
         assert_eq!(pace.take(At(1_555)), 1..6);
         assert_eq!(pace.next_due(), At(1_600));
         assert_eq!(pace.due(5), At(1_500));
+    }
+
+    #[test]
+    fn what_leaves_together_leaves_at_the_end_of_its_time_and_keeps_its_own_due_time() {
+        let mut pace = Pace::new(At(1_000), Span(100)).together(Span(1_000));
+        // The first is due when the time begins.
+        assert_eq!((pace.leaves(), pace.take(At(1_000))), (At(1_000), 0..1));
+        assert_eq!((pace.next_due(), pace.leaves()), (At(1_100), At(2_000)));
+        assert_eq!(pace.take(At(2_003)), 1..11);
+        assert_eq!((pace.due(10), pace.leaves()), (At(2_000), At(3_000)));
+        assert_eq!(Pace::new(At(1_000), Span(100)).leaves(), At(1_000));
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub fn start(plan: &Plan, cx: &Cx) -> Result<Prober, ProbeError> {
     for (index, (id, probe)) in plan.probes.iter().enumerate() {
         let opened = open(probe, cx).map_err(|why| ProbeError::Open { probe: id.to_string(), why })?;
         let every = probe.rate.interval();
-        let pace = Pace::new(first + offset(index, every), every);
+        let pace = Pace::new(first + offset(index, every), every).together(probe.together.unwrap_or(Span::ZERO));
         let job = Job { id: id.to_string(), opened: Arc::new(opened), pace, timeout: probe.timeout, in_flight: probe.in_flight.max(1) };
         let group = index % groups.len();
         groups[group].push(job);
@@ -217,7 +217,7 @@ impl Watch {
         let mut timer = Timer::new().ok();
         let mut answers = 0_u32;
         while !self.deaf {
-            let due = self.job.pace.next_due();
+            let due = self.job.pace.leaves();
             let now = clock.now();
             if now >= due {
                 if now.since(due) > self.job.pace.every().times(BEHIND) {
@@ -229,7 +229,7 @@ impl Watch {
                 self.tell();
             }
             // One timer for both: a second one would be set and taken back with each answer.
-            let wake = self.flush_due().map_or(self.job.pace.next_due(), |flush| flush.min(self.job.pace.next_due()));
+            let wake = self.flush_due().map_or(self.job.pace.leaves(), |flush| flush.min(self.job.pace.leaves()));
             tokio::select! {
                 biased;
                 () = &mut killed => break,

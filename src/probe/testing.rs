@@ -44,6 +44,7 @@ pub(super) fn probe(kind: &str, spec: Value, hz: f64, timeout: Span) -> ProbePla
         expect: Expect::new(),
         served_by: None,
         control: false,
+        together: None,
         in_flight: ((hz * timeout.as_secs_f64() * 1.2).ceil() as usize).max(4),
         ledger: kind.starts_with("ledger."),
         clean_up: false,

@@ -29,6 +29,8 @@ pub const RECOVERY_WITHIN: Span = Span::secs(60);
 pub const STABLE_FOR: Span = Span::secs(10);
 /// The highest rate that samples are planned at.
 pub const MOST_PER_SECOND: f64 = 10_000.0;
+/// The longest time by which samples that leave together may be late.
+pub const MOST_TOGETHER: Span = Span::millis(2);
 /// The highest rate of a ledger, each of whose writes is kept.
 pub const MOST_WRITES_PER_SECOND: f64 = 2_000.0;
 
@@ -72,6 +74,11 @@ pub fn guard_misses_within(every: Span, timeout: Span, grace: Span) -> Span {
 /// How often a probe is asked.
 pub fn probe_rate(probe: &ProbeDecl) -> Rate {
     probe.how.rate.unwrap_or_else(|| rate_of_kind(&probe.what.kind))
+}
+
+/// The longest time between two samples of a probe that leave one after the other.
+pub fn probe_gap(probe: &ProbeDecl) -> Span {
+    probe_rate(probe).interval().max(probe.how.together.unwrap_or(Span::ZERO))
 }
 
 /// How long one sample of a probe may take.

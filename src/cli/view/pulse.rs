@@ -127,6 +127,7 @@ mod tests {
             expect: crate::plan::Expect::new(),
             served_by: None,
             control: false,
+            together: None,
             in_flight: 4,
             ledger: false,
             clean_up: false,

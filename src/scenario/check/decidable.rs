@@ -1,6 +1,6 @@
 //! Can the probes decide what is claimed? A claim that no sample can decide is refused before anything is broken.
 
-use super::super::defaults::{claim_fault, longest_hold, measured_by, probe_rate, probe_timeout, recovery, steady_over};
+use super::super::defaults::{claim_fault, longest_hold, measured_by, probe_gap, probe_rate, probe_timeout, recovery, steady_over};
 use super::super::finding::Finding;
 use super::super::known::Known;
 use super::super::model::{ClaimDecl, PhaseName, ProbeDecl, Scenario};
@@ -43,7 +43,7 @@ fn rto(place: &str, claim: &ClaimDecl, probes: &[(Id, &ProbeDecl)]) -> Vec<Findi
         return out;
     }
     for (id, probe) in probes {
-        let interval = probe_rate(probe).interval();
+        let interval = probe_gap(probe);
         let declared = at(&["probes", id.as_str()]);
         if interval.times(4) > rto.max {
             out.push(
@@ -79,14 +79,14 @@ fn availability(place: &str, claim: &ClaimDecl, probes: &[(Id, &ProbeDecl)]) -> 
     }
     probes
         .iter()
-        .filter(|(_, probe)| probe_rate(probe).interval().times(2) > budget)
+        .filter(|(_, probe)| probe_gap(probe).times(2) > budget)
         .map(|(id, probe)| {
             Finding::error(
                 format!("{place}/availability/min"),
                 format!("`{id}` is asked too seldom to decide this availability"),
                 format!("allows {} in {}", budget.human(), given.over.human()),
             )
-            .also(at(&["probes", id.as_str()]), format!("asked every {}", probe_rate(probe).interval().human()))
+            .also(at(&["probes", id.as_str()]), format!("asked every {}", probe_gap(probe).human()))
             .help(format!("write `rate: {}` in the probe, or count over a longer time", rate_for(budget.0 as f64 / 2.0)))
         })
         .collect()
@@ -160,7 +160,7 @@ fn latency(s: &Scenario, place: &str, claim: &ClaimDecl, probes: &[(Id, &ProbeDe
 fn rpo(s: &Scenario, place: &str, claim: &ClaimDecl) -> Option<Finding> {
     let given = claim.how.rpo.as_ref()?;
     let probe = s.probes.get(&given.ledger)?;
-    let gap = probe_rate(probe).interval();
+    let gap = probe_gap(probe);
     (given.max > Span::ZERO && gap.times(2) > given.max).then(|| {
         Finding::error(
             format!("{place}/rpo/max"),

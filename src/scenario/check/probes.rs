@@ -1,6 +1,6 @@
 //! What is watched from outside, and the one definition of normal.
 
-use super::super::defaults::{MOST_PER_SECOND, MOST_WRITES_PER_SECOND, probe_rate, probe_timeout, steady_over};
+use super::super::defaults::{MOST_PER_SECOND, MOST_TOGETHER, MOST_WRITES_PER_SECOND, probe_rate, probe_timeout, steady_over};
 use super::super::finding::Finding;
 use super::super::known::Known;
 use super::super::model::{Environment, MaxSpan, ProbeDecl, Scenario, ServedBy, SteadyBounds};
@@ -39,6 +39,16 @@ fn pace(id: &Id, probe: &ProbeDecl, writes: bool) -> Vec<Finding> {
     }
     if probe.how.timeout == Some(Span::ZERO) {
         out.push(Finding::error(at(&["probes", id.as_str(), "timeout"]), "a time-out must be above zero", "no time at all"));
+    }
+    if let Some(together) = probe.how.together {
+        let place = at(&["probes", id.as_str(), "together"]);
+        if together > MOST_TOGETHER {
+            let words = format!("each sample of `{id}` may be late by {}", together.human());
+            out.push(Finding::error(place, words, "too coarse").help(format!("at most {}", MOST_TOGETHER.human())));
+        } else if together < rate.interval().times(2) {
+            let words = format!("at {rate} no two samples of `{id}` are due within {}", together.human());
+            out.push(Finding::error(place, words, "nothing leaves together").help("leave it out, or ask more often"));
+        }
     }
     let in_flight = rate.hz() * probe_timeout(probe).as_secs_f64() * 1.2;
     if in_flight > 4096.0 && rate.hz() <= most {

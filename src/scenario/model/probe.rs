@@ -34,6 +34,9 @@ pub struct ProbeHow {
     /// A path that the fault cannot touch: bad here means "it was us".
     #[serde(default)]
     pub control: bool,
+    /// Samples that are due within so much time leave together, at its end: cheaper at high rates, and each is late by up to as much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Span>,
 }
 
 /// Where an answer says who gave it.
