@@ -155,7 +155,7 @@ fn findings(report: &Report<'_>, out: &mut String) {
         if let Some(due) = &finding.due {
             let _ = writeln!(out, "- Owner: {}, by {due}", text(finding.owner.as_deref().unwrap_or("nobody yet")));
         }
-        let _ = writeln!(out, "- Shown by: entries {}", crate::score::explain::numbers(&finding.entries));
+        let _ = writeln!(out, "- Shown by: {}", crate::score::explain::shown_by(&finding.entries));
         let _ = writeln!(out, "- Retest: {}\n", text(&finding.retest));
     }
 }

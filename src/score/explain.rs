@@ -15,6 +15,11 @@ pub fn name(signal: &str) -> String {
         ("ttn_s", "time to notify"),
         ("tta_s", "time to acknowledge"),
         ("ttr_s", "time to recover"),
+        ("tt_comms_s", "time to the first update"),
+        ("tt_escalate_s", "time to escalate"),
+        ("comms_update_gap_s", "longest time between updates"),
+        ("diagnosis_s", "time to name what is broken"),
+        ("response_steps_on_time_ratio", "steps of the response in time"),
         ("rto_measured_s", "recovery time"),
         ("rpo_measured_s", "loss window"),
         ("days_since_last_run", "last run"),
@@ -300,6 +305,11 @@ fn target_unit(target: &str) -> &'static str {
 pub fn numbers(entries: &[u64]) -> String {
     let shown: Vec<String> = entries.iter().take(16).map(u64::to_string).collect();
     if entries.len() > 16 { format!("{} and {} more", shown.join(", "), entries.len() - 16) } else { shown.join(", ") }
+}
+
+/// What a finding rests on. What did not come has no entry.
+pub fn shown_by(entries: &[u64]) -> String {
+    if entries.is_empty() { "no entry of the journal: it did not come".to_owned() } else { format!("entries {}", numbers(entries)) }
 }
 
 /// The values behind one practice, for programs: per claim each signal with its state and entries, and each target with its source.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::score::explain::numbers;
+use crate::score::explain::shown_by;
 use crate::score::words::count;
 
 use super::super::Report;
@@ -133,7 +133,7 @@ pub(super) fn findings(report: &Report<'_>) -> Markup {
                     dt { "What to do" } dd { (words(&f.remediation)) }
                     @if let Some(due) = &f.due { dt { "Owner" } dd { (words(f.owner.as_deref().unwrap_or("nobody yet"))) ", by " (due) } }
                     dt { "Retest" } dd { code { (words(&f.retest)) } }
-                    dt { "Risk" } dd { (f.risk.name()) ", " (f.practice.label) ", shown by entries " (numbers(&f.entries)) }
+                    dt { "Risk" } dd { (f.risk.name()) ", " (f.practice.label) ", shown by " (shown_by(&f.entries)) }
                 }
             }
         }
