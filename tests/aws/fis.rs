@@ -7,14 +7,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::{ACCOUNT, Answer, Asked, Refusal};
+use super::{ACCOUNT, Answer, Asked, Refusal, actions};
 
 /// How long an experiment is in each state before its actions run, and while it is being stopped.
 const STEP: Duration = Duration::from_millis(150);
 
-/// An EC2 instance.
+/// Whoever is told what an action does: its id, the resource, and whether it begins or ends.
+pub type Effect = Box<dyn FnMut(&str, &str, bool) + Send>;
+
+/// An EC2 instance, or any other resource.
 pub struct Instance {
     pub arn: String,
+    /// Its type, as FIS calls it.
+    pub of: String,
+    pub zone: Option<String>,
     pub tags: BTreeMap<String, String>,
     pub stopped: bool,
     /// The process that it stands for.
@@ -45,6 +51,8 @@ pub struct Fis {
     pub instances: Vec<Instance>,
     /// Alarms that are in ALARM.
     pub alarms: BTreeSet<String>,
+    /// What actions do to the world outside.
+    pub effect: Option<Effect>,
     pub lever: bool,
     /// Whether everything that a target selects is gone when an experiment looks for it.
     pub vanished: bool,
@@ -106,6 +114,7 @@ impl Fis {
             tokens: BTreeMap::new(),
             instances: Vec::new(),
             alarms: BTreeSet::new(),
+            effect: None,
             lever: false,
             vanished: false,
             lag: Duration::ZERO,
@@ -121,8 +130,15 @@ impl Fis {
 
     /// Adds an instance.
     pub fn instance(&mut self, id: &str, tags: &[(&str, &str)]) {
+        self.resource("aws:ec2:instance", &format!("arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/{id}"), None, tags);
+    }
+
+    /// Adds a resource of any type.
+    pub fn resource(&mut self, of: &str, arn: &str, zone: Option<&str>, tags: &[(&str, &str)]) {
         self.instances.push(Instance {
-            arn: format!("arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/{id}"),
+            arn: arn.to_owned(),
+            of: of.to_owned(),
+            zone: zone.map(str::to_owned),
             tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             stopped: false,
             pid: None,
@@ -219,17 +235,8 @@ impl Fis {
             return Ok(json!({ "experimentTemplate": found.document }));
         }
         for (name, action) in body["actions"].as_object().ok_or_else(|| invalid("actions are required"))? {
-            if !action["actionId"].as_str().is_some_and(|id| ["aws:ec2:stop-instances", "aws:fis:wait"].contains(&id)) {
-                return Err(invalid(format!("Action {name}: {} is not a valid action ID", action["actionId"])));
-            }
-            let known = match action["actionId"].as_str() {
-                Some("aws:fis:wait") => "duration",
-                _ => "startInstancesAfterDuration",
-            };
-            if let Some((key, value)) =
-                strings(&action["parameters"]).iter().find(|(key, value)| key != known || duration(value, self.minute).is_none())
-            {
-                return Err(invalid(format!("Action {name}: invalid parameter {key}: {value}")));
+            if let Some(problem) = actions::problem(name, action, &body["targets"], |text| duration(text, self.minute).is_some()) {
+                return Err(invalid(problem));
             }
         }
         if body["stopConditions"].as_array().is_none_or(Vec::is_empty) || !body["roleArn"].is_string() || !body["description"].is_string() {
@@ -260,6 +267,7 @@ impl Fis {
             return Err(Refusal(409, "ConflictException", "The safety lever is engaged".into()));
         }
         let id = self.id("EXP");
+        let mode = body["experimentOptions"]["actionsMode"].as_str().unwrap_or("run-all");
         let waiting = json!({ "status": "pending", "reason": "Initial state" });
         let mut actions = template["actions"].clone();
         actions.as_object_mut().unwrap().values_mut().for_each(|action| action["state"] = waiting.clone());
@@ -267,7 +275,7 @@ impl Fis {
             "id": id, "arn": format!("arn:aws:fis:eu-west-1:{ACCOUNT}:experiment/{id}"), "experimentTemplateId": template["id"],
             "roleArn": template["roleArn"], "state": { "status": "pending", "reason": "Experiment is pending." }, "actions": actions,
             "targets": template["targets"], "stopConditions": template["stopConditions"], "creationTime": now(), "startTime": now(),
-            "tags": body["tags"], "experimentOptions": { "actionsMode": "run-all", "emptyTargetResolutionMode": "fail", "accountTargeting": "single-account" },
+            "tags": body["tags"], "experimentOptions": { "actionsMode": mode, "emptyTargetResolutionMode": "fail", "accountTargeting": "single-account" },
             "targetAccountConfigurationsCount": 0,
         });
         let at = Instant::now();
@@ -298,13 +306,15 @@ impl Fis {
     pub fn resources(&self, body: &Value) -> Answer {
         let arns: Vec<&str> = body["ResourceARNList"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let filters = body["TagFilters"].as_array().cloned().unwrap_or_default();
-        let types = body["ResourceTypeFilters"].as_array().cloned().unwrap_or_default();
-        if types.iter().any(|of| of == "eks:pod") {
-            return Err(Refusal(400, "InvalidParameterException", "eks:pod is not supported".into()));
+        let types: Vec<&str> = body["ResourceTypeFilters"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let kept = actions::KNOWN.iter().filter_map(|known| actions::registered(known.on?.1));
+        let kept: BTreeSet<&str> = kept.collect();
+        if let Some(other) = types.iter().find(|of| !kept.contains(**of)) {
+            return Err(Refusal(400, "InvalidParameterException", format!("{other} is not supported")));
         }
         let fits = |one: &&Instance| {
             (arns.is_empty() || arns.contains(&one.arn.as_str()))
-                && (types.is_empty() || types.iter().any(|of| of == "ec2:instance"))
+                && (types.is_empty() || actions::registered(&one.of).is_some_and(|of| types.contains(&of)))
                 && filters.iter().all(|filter| {
                     let value = one.tags.get(filter["Key"].as_str().unwrap());
                     value.is_some_and(|value| filter["Values"].as_array().unwrap().iter().any(|wanted| wanted == value.as_str()))
@@ -331,8 +341,8 @@ impl Fis {
             match state(&one.document) {
                 "pending" if one.entered.elapsed() >= STEP => one.enter("initiating", "Experiment is initiating."),
                 "initiating" if one.entered.elapsed() >= STEP => one.resolve(if self.vanished { &[] } else { &self.instances }),
-                "running" => one.run(&mut self.instances, minute),
-                "stopping" if one.entered.elapsed() >= stopping => one.finish(&mut self.instances),
+                "running" => one.run(&mut self.instances, minute, &mut self.effect),
+                "stopping" if one.entered.elapsed() >= stopping => one.finish(&mut self.instances, &mut self.effect),
                 _ => {}
             }
         }
@@ -389,12 +399,30 @@ impl Running {
         for (name, target) in &targets {
             let tags = strings(&target["resourceTags"]);
             let arns: Vec<&str> = target["resourceArns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let zones: Vec<String> = strings(&target["parameters"])
+                .into_iter()
+                .filter(|(key, _)| key.to_lowercase().contains("availabilityzoneidentifier"))
+                .map(|(_, zone)| zone)
+                .collect();
+            let passes = |one: &Instance, filter: &Value| {
+                let is = match filter["path"].as_str().unwrap() {
+                    "Placement.AvailabilityZone" => one.zone.as_deref().unwrap_or_default(),
+                    "State.Name" if one.stopped => "stopped",
+                    "State.Name" => "running",
+                    other => panic!("{other} is not known here"),
+                };
+                filter["values"].as_array().unwrap().iter().any(|value| value == is)
+            };
             let fits = |one: &&Instance| {
-                if arns.is_empty() {
+                let named = if arns.is_empty() {
                     tags.iter().all(|(key, value)| one.tags.get(key) == Some(value))
                 } else {
                     arns.contains(&one.arn.as_str())
-                }
+                };
+                named
+                    && target["resourceType"] == one.of.as_str()
+                    && (zones.is_empty() || one.zone.as_ref().is_some_and(|zone| zones.contains(zone)))
+                    && target["filters"].as_array().into_iter().flatten().all(|filter| passes(one, filter))
             };
             let mut found: Vec<String> = instances.iter().filter(fits).map(|one| one.arn.clone()).collect();
             if let Some(count) =
@@ -417,7 +445,13 @@ impl Running {
         self.enter("running", "Experiment is running.");
     }
 
-    fn run(&mut self, instances: &mut [Instance], minute: Duration) {
+    fn run(&mut self, instances: &mut [Instance], minute: Duration, effect: &mut Option<Effect>) {
+        if self.document["experimentOptions"]["actionsMode"] == "skip-all" {
+            for name in self.names() {
+                self.action(&name, "skipped", "Action was skipped.");
+            }
+            return self.enter("completed", "Experiment completed.");
+        }
         for name in self.names() {
             let action = self.template["actions"][&name].clone();
             let ready =
@@ -427,13 +461,13 @@ impl Running {
                     self.started.insert(name.clone(), Instant::now());
                     self.document["actions"][&name]["startTime"] = json!(now());
                     self.action(&name, "running", "Action is running.");
-                    self.affect(&action, instances, true);
+                    self.affect(&action, instances, true, effect);
                 }
                 "running" => {
-                    let parameters = strings(&action["parameters"]);
-                    let takes = parameters.first().and_then(|(_, value)| duration(value, minute)).unwrap_or_default();
+                    let lasts = action["actionId"].as_str().and_then(actions::by_id).and_then(|known| known.lasts);
+                    let takes = lasts.and_then(|key| duration(action["parameters"][key].as_str()?, minute)).unwrap_or_default();
                     if self.started[&name].elapsed() >= takes {
-                        self.affect(&action, instances, false);
+                        self.affect(&action, instances, false, effect);
                         self.action(&name, "completed", "Action was completed.");
                     }
                 }
@@ -445,23 +479,30 @@ impl Running {
         }
     }
 
-    fn affect(&self, action: &Value, instances: &mut [Instance], stop: bool) {
+    fn affect(&self, action: &Value, instances: &mut [Instance], begins: bool, effect: &mut Option<Effect>) {
+        let id = action["actionId"].as_str().unwrap();
         let hit: Vec<&String> = strings(&action["targets"]).iter().filter_map(|(_, name)| self.hit.get(name)).flatten().collect();
         for one in instances.iter_mut().filter(|one| hit.contains(&&one.arn)) {
-            one.stopped = stop;
+            if let Some(effect) = effect {
+                effect(id, &one.arn, begins);
+            }
+            if id != "aws:ec2:stop-instances" {
+                continue;
+            }
+            one.stopped = begins;
             if let Some(pid) = one.pid {
-                let signal = if stop { "-STOP" } else { "-CONT" };
+                let signal = if begins { "-STOP" } else { "-CONT" };
                 std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
             }
         }
     }
 
-    fn finish(&mut self, instances: &mut [Instance]) {
+    fn finish(&mut self, instances: &mut [Instance], effect: &mut Option<Effect>) {
         for name in self.names() {
             match self.status_of(&name).as_str() {
                 "stopping" => {
                     let action = self.template["actions"][&name].clone();
-                    self.affect(&action, instances, false);
+                    self.affect(&action, instances, false, effect);
                     self.action(&name, "stopped", "Action was stopped.");
                 }
                 "pending" => self.action(&name, "cancelled", "Action was cancelled."),

@@ -10,6 +10,7 @@
     reason = "a test may break off anywhere and waits on real processes; every file uses another part"
 )]
 
+pub mod actions;
 pub mod cloudwatch;
 pub mod fis;
 pub mod ssm;
