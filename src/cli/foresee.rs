@@ -93,8 +93,8 @@ pub fn foresee(plan: &Plan) -> Vec<(Id, Foreseen)> {
 fn there(plan: &Plan, id: &Id, fault: &FaultPlan, cx: &Cx) -> Option<Foreseen> {
     let on = fault.on.as_ref()?;
     let (spec, kind) = (host::spec_of(id, fault, plan)?, fault::by_kind(host::KIND)?);
-    let mut told = Foreseen { kind: fault.kind.clone(), on: Some(format!("{} ({})", on.host, on.how.ssh)), ..Foreseen::default() };
-    told.undo_usually_takes = Some(kind.undo_takes());
+    let mut told = Foreseen { kind: fault.kind.clone(), on: Some(format!("{} ({})", on.host, on.how.place())), ..Foreseen::default() };
+    told.undo_usually_takes = Some(host::undo_takes(&on.how));
     match runtime().map(|runtime| runtime.block_on(kind.prepare(&spec, Scene { cx, plan }))) {
         Ok(Ok(found)) => {
             told.count = Some(found.targets.len());

@@ -78,13 +78,20 @@ fn truth_server(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// The firedrill that a runner elsewhere has started on this machine; or, with `undo DIR`, what a person types there.
+/// The firedrill that a runner elsewhere has started on this machine; with `hold`, the one that stays there with a fault; with `undo DIR`, what a person types
+/// there.
 fn host(rest: &[OsString]) -> Exit {
     // The end of the connection is no end of what is owed.
     let Ok(runtime) = runtime() else { return Exit::Bug };
     let exit = match rest {
         [] => {
             runtime.block_on(agent::serve(run::own_exe()));
+            Exit::Ok
+        }
+        [verb] if verb == "hold" => {
+            // Away from the group that is ended together with the command which started it.
+            let _ = rustix::process::setsid();
+            runtime.block_on(agent::hold(run::own_exe()));
             Exit::Ok
         }
         [verb, dir] if verb == "undo" => match runtime.block_on(agent::undo(Path::new(dir), run::own_exe())) {

@@ -14,7 +14,7 @@ use crate::base::{Digest, Id, Rate, Span};
 use crate::scenario::defaults;
 use crate::scenario::known::Known;
 use crate::scenario::model::{
-    AfterMoment, ClaimDecl, ConditionDecl, Expect, FaultDecl, GuardDecl, HoldDecl, Kinded, Map, Observed, ProbeDecl, Scenario,
+    AfterMoment, ClaimDecl, ConditionDecl, Expect, FaultDecl, GuardDecl, HoldDecl, HostDecl, Kinded, Map, Observed, ProbeDecl, Scenario,
 };
 use crate::scenario::moment::{self, Anchor};
 
@@ -164,8 +164,12 @@ fn fault_plan(scenario: &Scenario, id: &Id, fault: &FaultDecl, known: &Known) ->
     let (word, plus) = moment::start(fault.how.at.as_ref());
     let confirm = fault.confirm.as_ref().and_then(|confirm| paced(scenario, confirm, defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN));
     let near = known.fault(&fault.what.kind).map_or((defaults::CONFIRM_EVERY, defaults::CONFIRM_WITHIN), |kind| kind.confirm);
-    // Each look at another machine is a connection of its own.
-    let own = if fault.how.on.is_some() { (near.0.max(defaults::LOOK_ELSEWHERE.0), near.1.max(defaults::LOOK_ELSEWHERE.1)) } else { near };
+    let on = fault.how.on.as_ref().and_then(|host| Some((host, scenario.hosts.get(host)?)));
+    // Each look at another machine is a connection, or a command, of its own.
+    let own = on.map_or(near, |(_, how)| {
+        let far = if how.ssm.is_some() { defaults::LOOK_BY_COMMAND } else { defaults::LOOK_ELSEWHERE };
+        (near.0.max(far.0), near.1.max(far.1))
+    });
     let (confirm_every, confirm_within) = confirm.as_ref().map_or(own, |confirm| (confirm.every, confirm.within));
     FaultPlan {
         kind: fault.what.kind.clone(),
@@ -183,7 +187,7 @@ fn fault_plan(scenario: &Scenario, id: &Id, fault: &FaultDecl, known: &Known) ->
             left_to: undo.left_to.clone(),
             done_when: undo.done_when.as_ref().and_then(|done| condition(scenario, done)),
         }),
-        on: fault.how.on.as_ref().and_then(|host| Some(HostPlan { host: host.clone(), how: scenario.hosts.get(host)?.clone() })),
+        on: on.map(|(host, how)| HostPlan { host: host.clone(), how: HostDecl { lease: Some(how.lease()), ..how.clone() } }),
     }
 }
 

@@ -18,7 +18,6 @@ pub(super) fn not_judged(scenario: &Scenario) -> Vec<String> {
         out.extend(items.filter(|(_, value)| value.get("reply").is_some()).map(|(id, _)| format!("team.{section}.{id}")));
     }
     each(&mut out, "components", scenario.components.as_ref());
-    out.extend(scenario.faults.iter().filter(|(_, fault)| fault.how.on.is_some()).map(|(id, _)| format!("faults.{id}.on")));
     if let Some(cadence) = scenario.cadence {
         out.push(format!("cadence: {cadence}"));
     }

@@ -240,7 +240,7 @@ impl Judge<'_> {
     fn hosts(&mut self, n: usize, id: &Id, rule: &Rule) {
         let Some(hosts) = &rule.hosts else { return };
         let verdict = first_refusal(self.case.plan.faults.iter().map(|(fault, how)| {
-            let place = how.on.as_ref()?.how.ssh.rsplit('@').next().unwrap_or_default();
+            let place = how.on.as_ref()?.how.place().rsplit('@').next().unwrap_or_default();
             named(hosts, place).map(|why| format!("`{fault}` acts on {why}"))
         }));
         self.say(n, format!("/rules/{id}/hosts"), rule.why.as_ref(), shown(hosts, "hosts"), verdict);

@@ -122,7 +122,7 @@ pub struct Rule {
     /// Which AWS accounts may be acted in, and what may be hit there.
     #[serde(default)]
     pub aws: Option<AwsRule>,
-    /// On which other machines faults may act, by what stands after `ssh` in the scenario, without the user: `db*.test.example.com`.
+    /// On which other machines faults may act, by what stands after `ssh` in the scenario, without the user, or after `ssm`: `db*.test.example.com`.
     #[serde(default)]
     pub hosts: Option<Globs>,
     /// Whether a drill may be called only from its own machine (`team.listen`).

@@ -21,6 +21,12 @@ pub const CONFIRM_EVERY: Span = Span::millis(50);
 pub const CONFIRM_WITHIN: Span = Span::secs(5);
 /// The same, at least, of a fault on another machine, where each look is a connection of its own.
 pub const LOOK_ELSEWHERE: (Span, Span) = (Span::millis(500), Span::secs(20));
+/// The same where each look is a command, which takes seconds to arrive.
+pub const LOOK_BY_COMMAND: (Span, Span) = (Span::secs(2), Span::secs(60));
+/// How long another machine waits for a word of the runner before it undoes by itself.
+pub const LEASE: Span = Span::secs(15);
+/// The same where each word is a command, which takes seconds to arrive.
+pub const LEASE_BY_COMMAND: Span = Span::secs(60);
 /// How long a restore step may take.
 pub const RESTORE_WITHIN: Span = Span::secs(60);
 /// Recovery limit, counted from effect, unless a claim needs more.

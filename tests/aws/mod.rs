@@ -75,6 +75,8 @@ pub struct World {
     pub calls: Vec<Call>,
     /// What goes wrong with the next calls of an operation; `*` is any.
     pub troubles: BTreeMap<String, Vec<Trouble>>,
+    /// The call of an operation that goes wrong, counted from here on.
+    pub nth: Option<(&'static str, usize, Trouble)>,
     /// Throttles every call but those that stop something, to this many a second.
     pub limit: Option<usize>,
     /// Whether the callers' clocks are an hour off.
@@ -111,6 +113,7 @@ impl Double {
             ssm: ssm::Ssm::default(),
             calls: Vec::new(),
             troubles: BTreeMap::new(),
+            nth: None,
             limit: None,
             skewed: false,
             hook: None,
@@ -256,6 +259,16 @@ impl World {
         let lately = self.calls.iter().filter(|call| call.trouble.is_none() && call.at + Duration::from_secs(1) > now).count();
         if self.limit.is_some_and(|limit| lately >= limit) && operation != "GetCallerIdentity" {
             return Some(Trouble::Throttle);
+        }
+        if let Some((name, left, trouble)) = &mut self.nth
+            && *name == operation
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                let trouble = *trouble;
+                self.nth = None;
+                return Some(trouble);
+            }
         }
         for name in [operation, "*"] {
             if let Some(list) = self.troubles.get_mut(name).filter(|list| !list.is_empty()) {

@@ -18,7 +18,8 @@ pub struct Host {
     pub tags: BTreeMap<String, String>,
     pub online: bool,
     pub platform: &'static str,
-    /// Where its commands run, and what they find as `$TMPDIR`.
+    /// Where its commands run, and what they find as `$TMPDIR`. Their home is `home` in it, programs are found in `bin` first, and a firedrill there keeps its
+    /// registry in `registry`.
     pub dir: PathBuf,
 }
 
@@ -57,7 +58,12 @@ pub struct Ssm {
     pub delivery: Option<Duration>,
     /// Whether cancelling is heard and does nothing.
     pub deaf: bool,
+    /// How many characters of what is printed are kept.
+    pub kept: usize,
 }
+
+/// What AWS writes behind what it cut.
+const CUT: &str = "--output truncated--";
 
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
@@ -135,6 +141,7 @@ impl Default for Ssm {
             pending: Duration::from_millis(50),
             delivery: None,
             deaf: false,
+            kept: 24_000,
         };
         for n in 1..=3 {
             ssm.host(&format!("i-0000a00{n}"), &[("app", "shop"), ("firedrill", "allowed")]);
@@ -152,8 +159,11 @@ impl Drop for Ssm {
                 let _ = child.wait();
             }
         }
-        // Timers that nobody took away.
+        // Timers that nobody took away, and faults that somebody holds.
         for host in &self.hosts {
+            for pid in host.holders() {
+                let _ = Command::new("kill").args(["-s", "TERM", &pid.to_string()]).stderr(Stdio::null()).status();
+            }
             for entry in std::fs::read_dir(&host.dir).into_iter().flatten().flatten() {
                 let waiter = std::fs::read_to_string(entry.path().join("waiter")).unwrap_or_default();
                 if let Some(pid) = waiter.split(' ').next().filter(|pid| !pid.is_empty()) {
@@ -161,6 +171,34 @@ impl Drop for Ssm {
                 }
             }
         }
+    }
+}
+
+impl Host {
+    /// Whether its agent reaches AWS: what acts on the host may cut it off, by the file `offline`.
+    pub fn is_connected(&self) -> bool {
+        self.online && !self.dir.join("offline").exists()
+    }
+
+    /// Directories of faults that runners have ordered there.
+    pub fn faults(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.dir.join("home/.local/state/firedrill/hosts")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+
+    /// The processes that have held them.
+    pub fn holders(&self) -> Vec<u32> {
+        let pid = |dir: PathBuf| {
+            let text = std::fs::read_to_string(dir.join("holder.json")).ok()?;
+            serde_json::from_str::<Value>(&text).ok()?["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+        };
+        self.faults().into_iter().filter_map(pid).collect()
+    }
+
+    /// The runs that are named in the registry of the firedrill there.
+    pub fn registered(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.join("registry/runs")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 }
 
@@ -185,7 +223,7 @@ impl Ssm {
     /// Adds a managed instance.
     pub fn host(&mut self, id: &str, tags: &[(&str, &str)]) {
         let dir = self.dir.path().join(id);
-        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::create_dir_all(dir.join("home")).unwrap();
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         self.hosts.push(Host { id: id.into(), tags, online: true, platform: "Linux", dir });
     }
@@ -228,7 +266,7 @@ impl Ssm {
         };
         let told = |host: &Host| {
             json!({
-                "InstanceId": host.id, "PingStatus": if host.online { "Online" } else { "ConnectionLost" }, "LastPingDateTime": now(),
+                "InstanceId": host.id, "PingStatus": if host.is_connected() { "Online" } else { "ConnectionLost" }, "LastPingDateTime": now(),
                 "PlatformType": host.platform, "PlatformName": "Amazon Linux", "ComputerName": format!("web-{}", &host.id[7..]), "ResourceType": "EC2Instance",
             })
         };
@@ -332,7 +370,10 @@ impl Ssm {
         let one = sent.on.iter().find(|one| one.host == host).ok_or_else(gone)?;
         let read = |what: &str| {
             let text = std::fs::read_to_string(self.dir(host).join(format!(".agent/{id}.{what}"))).unwrap_or_default();
-            text.chars().take(24_000).collect::<String>()
+            if text.chars().count() <= self.kept {
+                return text;
+            }
+            text.chars().take(self.kept - CUT.len()).collect::<String>() + CUT
         };
         let place = sent.body["OutputS3BucketName"]
             .as_str()
@@ -362,13 +403,14 @@ impl Ssm {
                 match one.status {
                     "Pending" if failed > may_fail => one.over("Cancelled", "Terminated"),
                     "Pending" if one.born.elapsed() >= patience => one.over("TimedOut", "DeliveryTimedOut"),
-                    "Pending" if host.online && busy < at_once && one.born.elapsed() >= pending => {
+                    "Pending" if host.is_connected() && busy < at_once && one.born.elapsed() >= pending => {
                         busy += 1;
                         one.child =
                             Some(begin(host, &sent.id, &script(sent.body["DocumentName"].as_str().unwrap(), &sent.body["Parameters"])));
                         (one.status, one.details, one.started) = ("InProgress", "InProgress", Some(Instant::now()));
                     }
-                    "InProgress" | "Cancelling" => one.look(limit),
+                    // What a host that is cut off does is not known.
+                    "InProgress" | "Cancelling" if host.is_connected() => one.look(limit),
                     _ => {}
                 }
             }
@@ -404,7 +446,9 @@ fn begin(host: &Host, id: &str, script: &str) -> Child {
     std::fs::write(at("sh"), script).unwrap();
     let file = |path: &Path| Stdio::from(std::fs::File::create(path).unwrap());
     let mut command = Command::new("sh");
-    command.arg(at("sh")).current_dir(&host.dir).env_clear().env("PATH", std::env::var("PATH").unwrap()).env("TMPDIR", &host.dir);
+    let path = format!("{}:{}", host.dir.join("bin").display(), std::env::var("PATH").unwrap());
+    command.arg(at("sh")).current_dir(&host.dir).env_clear().env("PATH", path).env("TMPDIR", &host.dir);
+    command.env("HOME", host.dir.join("home")).env("FIREDRILL_REGISTRY", host.dir.join("registry"));
     command.stdin(Stdio::null()).stdout(file(&at("out"))).stderr(file(&at("err"))).process_group(0).spawn().unwrap()
 }
 

@@ -10,7 +10,7 @@ use super::super::drive::Setup;
 use super::super::finish::{Finished, cx_for, finish_in};
 use super::super::health::stamp;
 use super::super::watchdog::Guardian;
-use super::{Here, Line, forbidden, here, place, refused};
+use super::{Here, Line, forbidden, here, place, refused, stand};
 use crate::base::Span;
 use crate::event::{Event, Role, SCHEMA, UndoRecord};
 use crate::fault::host::words::{Answer, Order, Told};
@@ -137,6 +137,8 @@ impl Held {
         let Some((mut told, mut hung_up)) = signals() else { return "signals cannot be heard".to_owned() };
         let mut heard = clock::mono_ns();
         loop {
+            // Of a runner without a connection one only reads.
+            heard = heard.max(place::renewed(&self.here.dir).unwrap_or(0).min(clock::mono_ns()));
             let until = heard + lease.0;
             self.guardian.beat(Some(until));
             if clock::mono_ns() > until {
@@ -147,7 +149,7 @@ impl Held {
                     Some(_) => heard = clock::mono_ns(),
                     None => return "the connection to the runner ended".to_owned(),
                 },
-                _ = told.recv() => return "the runner asked".to_owned(),
+                _ = told.recv() => return stand::ASKED.to_owned(),
                 _ = hung_up.recv() => return "the connection to the runner hung up".to_owned(),
                 how = self.guardian.lost() => return format!("the watchdog was lost: {how}"),
                 () = clock::sleep(BEAT) => {}
@@ -160,7 +162,7 @@ impl Held {
         let Held { here, run, exe, journal, mut guardian, .. } = self;
         drop(journal);
         let (watch, _) = mpsc::unbounded_channel();
-        let mut finishing = std::pin::pin!(finish_in(&here.dir, exe, "host", why, Setup::ATTEMPTS, watch));
+        let mut finishing = std::pin::pin!(finish_in(&here.dir, exe, stand::BY, why, Setup::ATTEMPTS, watch));
         let finished = loop {
             tokio::select! {
                 finished = &mut finishing => break finished,

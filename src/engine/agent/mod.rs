@@ -1,7 +1,8 @@
-//! The other side of `fault/host`: a firedrill that a runner has started on this machine over ssh. Each fault is a run of its own here, with a directory, a
-//! journal, a name in the registry and a watchdog, so that whoever dies, the code undoes that undoes every dead run.
+//! The other side of `fault/host`: a firedrill that a runner has started on this machine over ssh, or by a command that brings a letter. Each fault is a run of
+//! its own here, with a directory, a journal, a name in the registry and a watchdog, so that whoever dies, the code undoes that undoes every dead run.
 
 mod hold;
+mod letter;
 mod place;
 mod stand;
 
@@ -20,10 +21,10 @@ use crate::journal::{JournalError, Registry, RunLock};
 use crate::plan::{FaultPlan, Plan};
 use crate::sys::{Clock, Cx, account, clock};
 
-/// Both ends of the connection to the runner.
+/// Both ends of the connection to the runner; without a hearing end, where the runner has none and is heard of in another way.
 #[derive(Debug)]
 pub(super) struct Line {
-    from: mpsc::UnboundedReceiver<String>,
+    from: Option<mpsc::UnboundedReceiver<String>>,
 }
 
 impl Line {
@@ -37,12 +38,20 @@ impl Line {
                 }
             }
         });
-        Line { from }
+        Line { from: Some(from) }
     }
 
     /// What the runner says next; nothing where the connection is over. May be dropped and called again.
     async fn hear(&mut self) -> Option<String> {
-        self.from.recv().await
+        match &mut self.from {
+            Some(from) => from.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Nothing more comes, and that is no end.
+    fn left_alone(self) -> Line {
+        Line { from: None }
     }
 
     fn say(&mut self, answer: &Answer) {
@@ -57,16 +66,40 @@ pub async fn serve(exe: PathBuf) {
     let mut line = Line::open();
     line.say(&Answer::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
     let Some(text) = line.hear().await else { return };
-    let answer = match words::read::<Ask>(&text) {
-        Some(Ok(Ask::Prepare(order))) => prepare(*order, &exe).await.map(|told| Answer::Prepared(Box::new(told))),
-        Some(Ok(Ask::Observe { dir })) => observe(Path::new(&dir), &exe).await,
-        Some(Ok(Ask::Look { dir })) => Ok(Answer::Stands(stand::look(Path::new(&dir)))),
-        Some(Ok(Ask::Undo { dir })) => stand::undo(Path::new(&dir), exe).await.map(Answer::Stands),
-        Some(Ok(Ask::Inject { order, told, lease })) => return hold::inject(*order, *told, lease, exe, line).await,
-        Some(Err(error)) => Err(format!("understand the runner: {error}")),
-        None => Err("understand the runner: it says something else".to_owned()),
+    let answer = match (words::opened(&text), words::read::<Ask>(&text)) {
+        (Some(Ok(ask)), _) => letter::answered(ask, &text, &exe).await,
+        (Some(Err(why)), _) => Err(why),
+        (None, Some(Ok(Ask::Inject { order, told, lease }))) => return hold::inject(*order, *told, lease, exe, line).await,
+        (None, Some(Ok(ask))) => answered(ask, &exe).await,
+        (None, Some(Err(error))) => Err(format!("understand the runner: {error}")),
+        (None, None) => Err("understand the runner: it says something else".to_owned()),
     };
     line.say(&answer.unwrap_or_else(|why| Answer::Failed { why }));
+}
+
+/// Holds a fault for a runner that has no connection. The letter that ordered it comes on standard input; what is said is for whoever brought it, who does not
+/// stay.
+pub async fn hold(exe: PathBuf) {
+    let mut line = Line::open();
+    let Some(text) = line.hear().await else { return };
+    let mut line = line.left_alone();
+    match words::opened(&text) {
+        Some(Ok(Ask::Inject { order, told, lease })) => hold::inject(*order, *told, lease, exe, line).await,
+        Some(Err(why)) => line.say(&Answer::Failed { why }),
+        _ => line.say(&Answer::Failed { why: "understand the runner: it says something else".to_owned() }),
+    }
+}
+
+/// The answer to whatever breaks nothing.
+async fn answered(ask: Ask, exe: &Path) -> Result<Answer, String> {
+    match ask {
+        Ask::Prepare(order) => prepare(*order, exe).await.map(|told| Answer::Prepared(Box::new(told))),
+        Ask::Observe { dir } => observe(Path::new(&dir), exe).await,
+        Ask::Look { dir } => Ok(Answer::Stands(stand::look(Path::new(&dir)))),
+        Ask::Undo { dir } => stand::undo(Path::new(&dir), exe.to_owned()).await.map(Answer::Stands),
+        Ask::Renew { dir, said_ns } => stand::renew(Path::new(&dir), said_ns).map(Answer::Stands),
+        Ask::Inject { .. } => Err("break it: nobody would hold it".to_owned()),
+    }
 }
 
 /// Undoes a fault for a person who asks on this machine.

@@ -14,6 +14,8 @@ const ROOM: &str = ".local/state/firedrill/hosts";
 const HOLDER: &str = "holder.json";
 /// That the undo was asked for.
 const ASKED: &str = "asked";
+/// When the runner was last heard of, where it has no connection.
+const RENEWED: &str = "renewed";
 
 /// The home of this account.
 ///
@@ -80,6 +82,21 @@ pub(super) fn ask(dir: &Path) {
     let _ = fs::write(dir.join(ASKED), "");
 }
 
+/// Writes down when the runner was last heard of, as raw CLOCK_MONOTONIC in nanoseconds: the old moment or the new one, never half of it.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn renew(dir: &Path, at: u64) -> Result<(), String> {
+    let (path, partial) = (dir.join(RENEWED), dir.join(format!(".{RENEWED}.{}", std::process::id())));
+    let put = fs::write(&partial, at.to_string()).and_then(|()| fs::rename(&partial, &path));
+    put.map_err(|error| format!("write {}: {error}", path.display()))
+}
+
+/// When the runner was last heard of; nothing where that stands nowhere.
+pub(super) fn renewed(dir: &Path) -> Option<u64> {
+    fs::read_to_string(dir.join(RENEWED)).ok()?.parse().ok()
+}
+
 /// Whether it was asked for.
 pub(super) fn was_asked(dir: &Path) -> bool {
     dir.join(ASKED).exists()
@@ -98,7 +115,9 @@ mod tests {
         assert!(make(&fault, Some(&me)).unwrap());
         assert!(!make(&fault, None).unwrap(), "what is there is not closed");
         assert_eq!(holder(&fault), Some(me.clone()));
-        assert!(!was_asked(&fault));
+        assert!(!was_asked(&fault) && renewed(&fault).is_none());
+        renew(&fault, 7).unwrap();
+        assert_eq!(renewed(&fault), Some(7));
         let other = of(dir.path(), "r1", "fill").unwrap();
         assert!(make(&other, None).unwrap());
         assert!(!make(&other, Some(&me)).unwrap(), "nothing begins under a name that was closed");

@@ -20,6 +20,10 @@ const LETS_GO: Span = Span::secs(8);
 /// How long whoever has taken over (its watchdog) may take.
 const TAKEN_OVER: Span = Span::secs(14);
 const LOOK: Span = Span::millis(50);
+/// Why a fault ends that is undone because the runner asked.
+pub(super) const ASKED: &str = "the runner asked";
+/// Who undoes for a holder, in the journal.
+pub(super) const BY: &str = "host";
 
 /// Where it stands. A fault that nobody here knows is not undone: an order may be under way.
 pub(super) fn look(dir: &Path) -> Stands {
@@ -36,10 +40,20 @@ pub(super) fn look(dir: &Path) -> Stands {
     match load(dir) {
         Ok(dead) => {
             let owed: Vec<String> = dead.state.owed().map(|(_, item)| item.undo.by_hand.clone()).collect();
+            let asked = asked && !by_itself(&dead.read.entries);
             Stands { undone: owed.is_empty(), asked, how: how(&dead.read.entries), owed }
         }
         Err(error) => Stands { asked, how: format!("failed to {error}"), ..Stands::default() },
     }
+}
+
+/// Whether whoever held it let go without being asked. The runner may ask while that goes on: it was cut short all the same.
+fn by_itself(entries: &[Entry]) -> bool {
+    let first = entries.iter().find_map(|entry| match &entry.event {
+        Event::TakenOver { by, why, .. } => Some(by == BY && why != ASKED),
+        _ => None,
+    });
+    first.unwrap_or(false)
 }
 
 /// Who undid it, why, and what was seen.
@@ -58,6 +72,23 @@ fn how(entries: &[Entry]) -> String {
     [why, seen].into_iter().flatten().collect::<Vec<_>>().join("; ") + &after
 }
 
+/// The runner lives: whoever holds the fault is told. What was said long ago, by the clock here, renews less, so that a word that was under way for long does
+/// not hold a fault for longer than its runner lived.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn renew(dir: &Path, said_ns: i64) -> Result<Stands, String> {
+    if place::holder(dir).is_some() {
+        let wall = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let heard = clock::mono_ns().saturating_sub(u64::try_from(wall.saturating_sub(said_ns)).unwrap_or(0));
+        // Words may overtake each other.
+        if place::renewed(dir).is_none_or(|last| last < heard) {
+            place::renew(dir, heard)?;
+        }
+    }
+    Ok(look(dir))
+}
+
 /// Undoes it.
 ///
 /// # Errors
@@ -74,7 +105,7 @@ pub(super) async fn undo(dir: &Path, exe: PathBuf) -> Result<Stands, String> {
     loop {
         // Nobody may be looking on.
         let (watch, _) = mpsc::unbounded_channel();
-        match finish_in(dir, exe.clone(), "host", "the runner asked", Setup::ATTEMPTS, watch).await {
+        match finish_in(dir, exe.clone(), BY, ASKED, Setup::ATTEMPTS, watch).await {
             Ok(_) => break,
             // Its watchdog is at work on it.
             Err(FinishError::Journal(JournalError::Locked { .. })) if clock::mono_ns() < end => clock::sleep(LOOK).await,

@@ -120,6 +120,23 @@ impl Names<'_> {
     }
 }
 
+impl Names<'_> {
+    /// A document of Systems Manager, by its name or ARN. AWS's own belong to no account.
+    fn document(&self, name: &str) -> String {
+        match name {
+            arn if arn.starts_with("arn:") => arn.to_owned(),
+            own if own.starts_with("AWS") => format!("arn:{}:ssm:{}::document/{own}", self.partition(), self.aws.place.region),
+            _ => self.arn("ssm", &format!("document/{name}")),
+        }
+    }
+
+    /// What Systems Manager manages.
+    fn host(&self, id: &str) -> String {
+        let (service, of) = if id.starts_with("mi-") { ("ssm", "managed-instance") } else { ("ec2", "instance") };
+        self.arn(service, &format!("{of}/{id}"))
+    }
+}
+
 fn any() -> Vec<String> {
     vec!["*".to_owned()]
 }
@@ -147,6 +164,8 @@ pub fn policies(plan: &Plan) -> Option<Policies> {
     for fault in plan.faults.values().filter(|fault| fault.kind == "aws.ssm.command") {
         runner.extend(commanding(&fault.spec, &names));
     }
+    let hosts: BTreeSet<&str> = plan.faults.values().filter_map(|fault| fault.on.as_ref()?.how.ssm.as_deref()).collect();
+    runner.extend(hosts.into_iter().flat_map(|host| reaching(host, &names)));
     unknown.extend(others(&plan.faults.values().collect::<Vec<_>>()));
     let literal = names.aws.place.external_id.as_ref().filter(|id| !id.contains('$'));
     let taken = names.aws.place.role.iter().map(|role| {
@@ -186,27 +205,19 @@ fn watching(plan: &Plan) -> Vec<Statement> {
     asked.into_iter().filter(|(asked, _)| *asked).map(|(_, action)| Statement::of(&[action], any())).collect()
 }
 
+/// These actions but sending.
+fn beside(actions: &[&'static str]) -> Statement {
+    let beside: Vec<&str> = actions.iter().copied().filter(|action| *action != SEND).collect();
+    Statement::of(&beside, any())
+}
+
 /// What whoever sends a command to hosts calls. What is sent must be allowed for the document and for each host.
 fn commanding(spec: &Value, names: &Names<'_>) -> Vec<Statement> {
-    let beside: Vec<&str> = ssm::ACTIONS.iter().copied().filter(|action| *action != SEND).collect();
-    let document = |name: String| match name.as_str() {
-        arn if arn.starts_with("arn:") => name,
-        // AWS's own belong to no account.
-        own if own.starts_with("AWS") => format!("arn:{}:ssm:{}::document/{own}", names.partition(), names.aws.place.region),
-        _ => names.arn("ssm", &format!("document/{name}")),
-    };
     let list = |key: &str| spec.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let host = |id: &str| {
-        if id.starts_with("mi-") {
-            names.arn("ssm", &format!("managed-instance/{id}"))
-        } else {
-            names.arn("ec2", &format!("instance/{id}"))
-        }
-    };
     let mut all = vec![
-        Statement::of(&beside, any()),
-        Statement::of(&[SEND], ssm::documents(spec).into_iter().map(document)),
-        Statement::of(&[SEND], list("instances").map(host)),
+        beside(ssm::ACTIONS),
+        Statement::of(&[SEND], ssm::documents(spec).iter().map(|document| names.document(document))),
+        Statement::of(&[SEND], list("instances").map(|host| names.host(host))),
     ];
     if let Some(tags) = spec.get("tags").and_then(Value::as_object).filter(|tags| !tags.is_empty()) {
         let tags: serde_json::Map<String, Value> =
@@ -215,6 +226,12 @@ fn commanding(spec: &Value, names: &Names<'_>) -> Vec<Statement> {
         all.push(Statement::of(&[SEND], hosts).when(json!({ "StringEquals": tags })));
     }
     all
+}
+
+/// What whoever has faults act on a host by Run Command calls.
+fn reaching(host: &str, names: &Names<'_>) -> [Statement; 3] {
+    let to = |resource: String| Statement::of(&[SEND], [resource]);
+    [beside(ssm::line::ACTIONS), to(names.document(ssm::line::DOCUMENT)), to(names.host(host))]
 }
 
 /// The kind of everything in a plan that is looked at.
@@ -351,6 +368,17 @@ mod tests {
         ] {
             assert!(told.contains(words), "{words}: {told}");
         }
+    }
+
+    #[test]
+    fn a_host_is_allowed_by_its_id_and_one_document() {
+        let aws = place("eu-west-1");
+        let told = policy(reaching("i-0123456789abcdef0", &Names { aws: &aws }).into());
+        let sends = json!({ "Effect": "Allow", "Action": ["ssm:SendCommand"], "Resource": [
+            "arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0", "arn:aws:ssm:eu-west-1::document/AWS-RunShellScript",
+        ] });
+        assert_eq!(told["Statement"][1], sends, "{told:#}");
+        assert!(!told.to_string().contains("CancelCommand") && told.to_string().contains("ssm:GetCommandInvocation"), "{told:#}");
     }
 
     #[test]

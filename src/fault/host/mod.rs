@@ -1,36 +1,38 @@
 //! Faults on other machines (`on:`): any kind that needs nothing of this one, run there by a firedrill of the same version, with a journal, a registry and a
 //! watchdog of its own. What is recorded here is how to get there and what was told; what undoes stands there, and does so by itself when this runner falls
-//! silent. The other side is `engine/agent`.
+//! silent. How machines are reached is one trait (`reach`) with `ssh` and Systems Manager behind it. The other side is `engine/agent`.
 
 mod reach;
+mod ssh;
+#[cfg(feature = "aws")]
+mod ssm;
 pub mod words;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::reach::{Talk, Trouble, call, copy};
+use self::reach::{Executor, Trouble};
+pub use self::reach::{Managed, Reach};
 use self::words::{Answer, Ask, Bites, Order, Stands, Told};
-use super::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen, shell};
+use super::{Fault, FaultError, Permit, Prepared, Resource, Scene, Seen};
 use crate::base::{Id, Problem, Span};
 use crate::plan::{FaultPlan, HostDecl, Mode, Plan};
-use crate::sys::ssh::Login;
 use crate::sys::{Cx, clock};
 
 /// The kind's name in the journal.
 pub const KIND: &str = OnHost::KIND;
-/// How long breaking it may take there, and how long an answer to that may be under way.
-const INJECT_WITHIN: Span = Span::secs(20);
-/// The same, at least, where the fault may cut the connection that brings the answer; else a third of the lease, so that it still holds when one looks.
-const CUT_WITHIN: Span = Span::secs(2);
 /// How long an undo waits for a machine that cannot be reached.
 const PATIENCE: Span = Span::secs(22);
 const BETWEEN: Span = Span::secs(1);
 /// More than this between two clocks is an error of one of them: times of the two journals could not be laid side by side.
 const CLOCKS_APART: Span = Span::secs(60);
+/// What was seen to be undone, by its directory: it stays so, because nothing begins again under that name. Whoever wants to know need not ask twice.
+static UNDONE: Mutex<BTreeMap<String, Stands>> = Mutex::new(BTreeMap::new());
 
 /// A fault on another machine.
 #[derive(Debug)]
@@ -58,7 +60,8 @@ pub struct There {
     /// The machine's name in the scenario.
     pub host: Id,
     /// How it is reached.
-    pub login: Login,
+    #[serde(alias = "login")]
+    pub reach: Reach,
     /// The firedrill there.
     pub exe: String,
     /// How long it waits for a word before it undoes by itself.
@@ -102,9 +105,9 @@ fn alone(id: &Id, fault: &FaultPlan, plan: &Plan) -> Plan {
     Plan { aws: None, reset: None, team: None, policy: None, pins: None, mode: Mode::Normal, ..alone }
 }
 
-fn login(how: &HostDecl, cx: &Cx) -> Login {
-    let path = |text: &String| -> PathBuf { cx.base_dir.join(text) };
-    Login { destination: how.ssh.clone(), port: how.port, config: how.config.as_ref().map(path), identity: how.identity.as_ref().map(path) }
+/// How long undoing there usually takes, as far as one can say before.
+pub fn undo_takes(how: &HostDecl) -> Span {
+    if how.ssm.is_some() { Span::secs(5) } else { OnHost::UNDO_TAKES }
 }
 
 impl There {
@@ -114,14 +117,52 @@ impl There {
     }
 
     async fn stands(&self, ask: &Ask) -> Result<Stands, Trouble> {
-        match call(&self.login, &self.exe, ask).await? {
-            Answer::Stands(stands) => Ok(stands),
-            other => Err(Trouble::Fault(FaultError::Other(format!("understand {}: it answers {other:?}", self.host)))),
+        match self.reach.ask(&self.exe, ask).await? {
+            Answer::Stands(stands) => {
+                if stands.undone {
+                    UNDONE.lock().unwrap_or_else(PoisonError::into_inner).insert(self.told.dir.clone(), stands.clone());
+                }
+                Ok(stands)
+            }
+            Answer::Failed { why } => Err(Trouble::Fault(FaultError::Other(why))),
+            other => Err(Trouble::Fault(self.puzzled(&other))),
         }
     }
 
+    /// What was seen of it once it was undone.
+    fn known(&self) -> Option<Stands> {
+        UNDONE.lock().unwrap_or_else(PoisonError::into_inner).get(&self.told.dir).cloned()
+    }
+
     async fn look(&self) -> Result<Stands, Trouble> {
-        self.stands(&Ask::Look { dir: self.told.dir.clone() }).await
+        match self.known() {
+            Some(stands) => Ok(stands),
+            None => self.stands(&Ask::Look { dir: self.told.dir.clone() }).await,
+        }
+    }
+
+    fn puzzled(&self, answer: &Answer) -> FaultError {
+        FaultError::Other(format!("understand {}: it answers {answer:?}", self.host))
+    }
+
+    /// It was broken, or why not.
+    fn broken(&self, answer: Answer) -> Result<(), FaultError> {
+        match answer {
+            Answer::Injected => Ok(()),
+            Answer::Failed { why } => Err(FaultError::Other(format!("break it{}: failed to {why}", self.place()))),
+            other => Err(self.puzzled(&other)),
+        }
+    }
+
+    /// Whoever was to break it was told to stop.
+    fn called_off(&self) -> FaultError {
+        FaultError::Other(format!("break it{}: it was called off", self.place()))
+    }
+
+    /// Nobody here knows whether it was broken.
+    fn unheard(&self, trouble: Trouble) -> FaultError {
+        let (lease, why) = (self.lease.human(), FaultError::from(trouble));
+        FaultError::Other(format!("hear how it went{}: failed to {why}; it undoes by itself within {lease}", self.place()))
     }
 }
 
@@ -145,40 +186,29 @@ impl Fault for OnHost {
     }
 
     fn by_hand(&self, undo: &There) -> String {
-        let words = undo.login.arguments();
-        // Twice through a shell: the one here and the one there.
-        let there = format!("{} __host undo {}", shell::quote(&undo.exe), shell::quote(&undo.told.dir));
-        format!("ssh {} {}", shell::words(words.iter().map(String::as_str)), shell::quote(&there))
+        undo.reach.by_hand(&undo.exe, &undo.told.dir)
     }
 
     async fn prepare(&self, spec: &Elsewhere, scene: &Scene<'_>) -> Result<Prepared<There>, FaultError> {
         let cx = scene.cx;
-        let login = login(&spec.how, cx);
-        let exe = match &spec.how.firedrill {
-            Some(path) => path.clone(),
-            None => copy(&login, &cx.exe).await?,
-        };
-        let plan: Plan =
-            serde_json::from_value(spec.plan.clone()).map_err(|source| FaultError::Decode { kind: Self::KIND, what: "plan", source })?;
-        let order = Order { run: cx.run.to_string(), item: spec.item.clone(), plan };
-        let mut talk = Talk::open(&login, &exe).await?;
+        let reach = Reach::of(&spec.how, cx)?;
+        let exe = reach.settle(spec.how.firedrill.as_deref(), scene).await?;
+        let ask = Ask::Prepare(ordered(spec, cx)?);
         let before = now_ns();
-        talk.ask(&Ask::Prepare(Box::new(order))).await;
-        let answer = talk.hear(Span::secs(25)).await;
+        let answer = reach.ask(&exe, &ask).await?;
         let after = now_ns();
         let told = match answer {
-            Some(Ok(Answer::Prepared(told))) => *told,
-            Some(Ok(Answer::Failed { why })) => return Err(FaultError::Other(format!("prepare it on {}: failed to {why}", spec.host))),
-            Some(other) => return Err(FaultError::Other(format!("understand {}: it answers {other:?}", spec.host))),
-            None => return Err(talk.trouble("prepare it").await.into()),
+            Answer::Prepared(told) => *told,
+            Answer::Failed { why } => return Err(FaultError::Other(format!("prepare it on {}: failed to {why}", spec.host))),
+            other => return Err(FaultError::Other(format!("understand {}: it answers {other:?}", spec.host))),
         };
         let clock_ahead_ns = (told.wall_ns.saturating_sub(after), told.wall_ns.saturating_sub(before));
         clocks_agree(&spec.host, clock_ahead_ns)?;
-        let undo = There { host: spec.host.clone(), login, exe, lease: spec.how.lease, told, clock_ahead_ns };
+        let undo = There { host: spec.host.clone(), reach, exe, lease: spec.how.lease(), told, clock_ahead_ns };
         let place = undo.place();
         Ok(Prepared {
             targets: undo.told.targets.iter().map(|target| format!("{target}{place}")).collect(),
-            summary: format!("{}{place} ({}, as {})", undo.told.summary, undo.login, undo.told.user),
+            summary: format!("{}{place} ({}, as {})", undo.told.summary, undo.reach, undo.told.user),
             population: undo.told.population,
             claims: undo.told.claims.iter().map(|claim| Resource::Elsewhere(spec.host.to_string(), Box::new(claim.clone()))).collect(),
             undo,
@@ -186,42 +216,11 @@ impl Fault for OnHost {
     }
 
     async fn inject(&self, spec: &Elsewhere, undo: &There, _: Permit<'_>, cx: &Cx) -> Result<(), FaultError> {
-        let plan: Plan =
-            serde_json::from_value(spec.plan.clone()).map_err(|source| FaultError::Decode { kind: Self::KIND, what: "plan", source })?;
-        let order = Box::new(Order { run: cx.run.to_string(), item: spec.item.clone(), plan });
-        let mut talk = Talk::open(&undo.login, &undo.exe).await?;
-        talk.ask(&Ask::Inject { order, told: Box::new(undo.told.clone()), lease: undo.lease }).await;
-        let mut begun = false;
-        loop {
-            let limit = if begun && spec.confirmed { Span(undo.lease.0 / 3).max(CUT_WITHIN) } else { INJECT_WITHIN };
-            let heard = tokio::select! {
-                heard = talk.hear(limit) => heard,
-                // The other side sees the end of its input, and undoes.
-                () = cx.cancel.cancelled() => return Err(FaultError::Other(format!("break it{}: it was called off", undo.place()))),
-            };
-            match heard {
-                Some(Ok(Answer::Injecting)) => begun = true,
-                Some(Ok(Answer::Injected)) => break,
-                Some(Ok(Answer::Failed { why })) => return Err(FaultError::Other(format!("break it{}: failed to {why}", undo.place()))),
-                Some(other) => return Err(FaultError::Other(format!("understand {}: it answers {other:?}", undo.host))),
-                // The fault may have cut the connection that was to say so: whether it bites, `confirm` shows from outside.
-                None if begun && spec.confirmed => break,
-                None => {
-                    let lease = undo.lease.human();
-                    let why = FaultError::from(talk.trouble("break it").await);
-                    return Err(FaultError::Other(format!(
-                        "hear how it went{}: failed to {why}; it undoes by itself within {lease}",
-                        undo.place()
-                    )));
-                }
-            }
-        }
-        tokio::spawn(keep(talk, undo.lease));
-        Ok(())
+        undo.reach.inject(undo, ordered(spec, cx)?, spec.confirmed, cx).await
     }
 
     async fn observe(&self, undo: &There, _: &Cx) -> Result<Seen, FaultError> {
-        match call(&undo.login, &undo.exe, &Ask::Observe { dir: undo.told.dir.clone() }).await? {
+        match undo.reach.ask(&undo.exe, &Ask::Observe { dir: undo.told.dir.clone() }).await? {
             Answer::Seen { biting, seen } => {
                 let seen = format!("{seen}{}", undo.place());
                 Ok(match biting {
@@ -231,7 +230,8 @@ impl Fault for OnHost {
                     None => Seen::CannotTell,
                 })
             }
-            other => Err(FaultError::Other(format!("understand {}: it answers {other:?}", undo.host))),
+            Answer::Failed { why } => Err(FaultError::Other(why)),
+            other => Err(undo.puzzled(&other)),
         }
     }
 
@@ -244,13 +244,17 @@ impl Fault for OnHost {
                 Ok(Stands { owed, how, .. }) => {
                     return Err(FaultError::Other(format!("undo it{}: {how}; by hand there: {}", undo.place(), owed.join("; "))));
                 }
-                Err(Trouble::Ssh(_)) if clock::mono_ns() < end => clock::sleep(BETWEEN).await,
+                Err(Trouble::Away(_)) if clock::mono_ns() < end => clock::sleep(BETWEEN).await,
                 Err(trouble) => return Err(trouble.into()),
             }
         }
     }
 
     async fn verify(&self, undo: &There, _: &Cx) -> Result<bool, FaultError> {
+        // The ask to undo looks there before it acts: where each ask costs seconds, the undo does not wait for another look.
+        if undo.reach.is_costly() && undo.known().is_none() {
+            return Ok(false);
+        }
         Ok(undo.look().await?.undone)
     }
 
@@ -282,18 +286,11 @@ fn now_ns() -> i64 {
     i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
 
-/// Says again and again that the runner lives, until the other side has ended.
-async fn keep(mut talk: Talk, lease: Span) {
-    let every = Span(lease.0 / 10).max(Span::millis(500));
-    while talk.renew().await {
-        // Silence is what is expected; an answer that comes late is of no use any more.
-        let began = clock::mono_ns();
-        let heard = talk.hear(every).await;
-        let waited = Span(clock::mono_ns().saturating_sub(began));
-        if heard.is_none() && waited < every {
-            return;
-        }
-    }
+/// The fault as the other machine is to break it.
+fn ordered(spec: &Elsewhere, cx: &Cx) -> Result<Box<Order>, FaultError> {
+    let plan: Plan =
+        serde_json::from_value(spec.plan.clone()).map_err(|source| FaultError::Decode { kind: OnHost::KIND, what: "plan", source })?;
+    Ok(Box::new(Order { run: cx.run.to_string(), item: spec.item.clone(), plan }))
 }
 
 #[cfg(test)]

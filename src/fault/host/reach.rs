@@ -1,198 +1,150 @@
-//! Getting firedrill onto another machine, and asking it there. The copy is this very binary, named by its digest and verified there before it is used, in a
-//! directory that only the remote account may enter.
+//! How another machine is reached, and what is asked of whatever reaches it: an ask goes there, its answer comes back. `local` needs none of it.
 
-use std::path::Path;
-use std::sync::OnceLock;
+use std::fmt;
+use std::path::PathBuf;
 
-use super::super::{FaultError, shell};
-use super::words::{self, Answer, Ask};
-use crate::base::{Span, digest_of};
-use crate::sys::ssh::{self, Ended, Login, Session, SshError};
+use serde::{Deserialize, Serialize};
 
-/// How long a look at the machine may take, and a copy to it.
-const LOOK_WITHIN: Span = Span::secs(15);
-const COPY_WITHIN: Span = Span::secs(240);
-/// How long an answer may take.
-const ANSWER_WITHIN: Span = Span::secs(25);
+use super::super::{FaultError, Scene};
+use super::There;
+use super::words::{Answer, Ask, Order};
+use crate::plan::HostDecl;
+use crate::sys::ssh::Login;
+use crate::sys::{Cx, Place};
 
-impl From<SshError> for FaultError {
-    /// Its texts read after "failed to" as well.
-    fn from(error: SshError) -> FaultError {
-        FaultError::Other(error.to_string())
+/// Gets asks to the firedrill on another machine, and its answers back.
+pub(super) trait Executor: fmt::Display {
+    /// Looks whether the machine may be reached, and where the firedrill there is; brings it there where it can. `named` is what the scenario says.
+    fn settle(&self, named: Option<&str>, scene: &Scene<'_>) -> impl Future<Output = Result<String, FaultError>> + Send;
+
+    /// One question, one answer. Safe to repeat for everything but [`Ask::Inject`].
+    fn ask(&self, exe: &str, ask: &Ask) -> impl Future<Output = Result<Answer, Trouble>> + Send;
+
+    /// Breaks it there, and says from then on, for as long as this process lives or until an undo is asked for, that the runner lives. `confirmed` says
+    /// that something else shows whether it bites: the fault may cut off the machine before it can answer.
+    fn inject(&self, there: &There, order: Box<Order>, confirmed: bool, cx: &Cx) -> impl Future<Output = Result<(), FaultError>> + Send;
+
+    /// One line for `sh` here that undoes it there.
+    fn by_hand(&self, exe: &str, dir: &str) -> String;
+}
+
+/// A machine that AWS Systems Manager manages. Known to every build, also to one that cannot go there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Managed {
+    /// The account, and who acts in it.
+    pub place: Place,
+    /// Its id.
+    pub instance: String,
+    /// The run, by which its commands can be told from those of others.
+    pub run: String,
+}
+
+impl fmt::Display for Managed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by Systems Manager in {}, {}", self.instance, self.place.account, self.place.region)
     }
 }
 
-/// What a machine says of itself before anything is copied to it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Looked {
-    system: String,
-    dir: Option<String>,
-    no_dir: Option<String>,
-    have: Option<String>,
-    free_kib: Option<u64>,
+/// How a machine is reached: enough for a fresh process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Reach {
+    /// Over the system's own `ssh`.
+    Ssh(Login),
+    /// By AWS Systems Manager, command by command.
+    Ssm(Managed),
 }
 
-fn looked(output: &str) -> Looked {
-    let said = |word: &str| output.lines().find_map(|line| line.strip_prefix(word)).map(|rest| rest.trim().to_owned());
-    Looked {
-        system: said("system ").unwrap_or_default(),
-        dir: said("dir "),
-        no_dir: said("no-dir "),
-        have: said("have "),
-        free_kib: said("free ").and_then(|text| text.parse().ok()),
-    }
-}
-
-/// For `sh` there: its system, and the place of the copy.
-fn look_script(name: &str) -> String {
-    format!(
-        "umask 077; echo \"system $(uname -sm)\"; d=\"${{HOME:-/nonexistent}}/.cache/firedrill\"; f=\"$d/{name}\"; \
-         if mkdir -p \"$d\" 2>/dev/null && chmod 700 \"$d\" && [ -w \"$d\" ]; then echo \"dir $d\"; else echo \"no-dir $d\"; fi; \
-         if [ -x \"$f\" ]; then echo \"have $f\"; else df -Pk \"$d\" 2>/dev/null | awk 'NR == 2 {{ print \"free \" $4 }}'; fi"
-    )
-}
-
-/// For `sh` there: what comes on its input becomes the copy, once it is whole and what it was to be.
-fn copy_script(file: &str, hex: &str) -> String {
-    let file = shell::quote(file);
-    format!(
-        "umask 077; t={file}.$$; cat > \"$t\" && [ \"$(sha256sum < \"$t\" | cut -d' ' -f1)\" = {hex} ] && chmod 700 \"$t\" && mv -f \"$t\" {file} \
-         || {{ rm -f \"$t\"; exit 73; }}"
-    )
-}
-
-/// A script as one word for whichever login shell there is.
-fn in_sh(script: &str) -> String {
-    // Not `shell::quote`, which reads the escapes of scenarios.
-    format!("exec sh -c '{}'", script.replace('\'', r"'\''"))
-}
-
-/// This system, as `uname -sm` says it.
-fn system_here() -> String {
-    format!("Linux {}", std::env::consts::ARCH)
-}
-
-/// The digest of this binary, read once.
-fn digest(exe: &Path) -> Result<(&'static str, usize), FaultError> {
-    static DIGEST: OnceLock<(String, usize)> = OnceLock::new();
-    if DIGEST.get().is_none() {
-        let bytes = read(exe)?;
-        let hex = digest_of(&bytes).to_string().trim_start_matches("sha256:").to_owned();
-        let _ = DIGEST.set((hex, bytes.len()));
-    }
-    DIGEST.get().map(|(hex, size)| (hex.as_str(), *size)).ok_or_else(|| FaultError::Other("read this binary".to_owned()))
-}
-
-fn read(exe: &Path) -> Result<Vec<u8>, FaultError> {
-    std::fs::read(exe).map_err(|source| FaultError::Os { doing: format!("read {}", exe.display()), source })
-}
-
-fn missing(what: String, help: &str) -> FaultError {
-    FaultError::Missing { what, help: help.to_owned() }
-}
-
-/// The path of a firedrill on that machine: this binary, copied there where it is not yet.
-///
-/// # Errors
-/// The machine cannot be reached, is of another sort, or has no room; then nothing was touched.
-pub(super) async fn copy(login: &Login, exe: &Path) -> Result<String, FaultError> {
-    let (hex, size) = digest(exe)?;
-    let name = format!("firedrill-{hex}");
-    let (output, ended) = ssh::run(login, &in_sh(&look_script(&name)), b"", LOOK_WITHIN).await?;
-    let seen = looked(&output);
-    if seen.system.is_empty() {
-        return Err(FaultError::Other(format!("look at {login}: {}", last(&ended))));
-    }
-    if seen.system != system_here() {
-        let what = format!("use this firedrill on {login}: it is for {}, and that machine is {}", system_here(), seen.system);
-        return Err(missing(what, "install firedrill there, and name it in the scenario: `firedrill: /usr/local/bin/firedrill`"));
-    }
-    let Some(dir) = seen.dir else {
-        let what = format!("keep a firedrill on {login}: {} cannot be written", seen.no_dir.unwrap_or_default());
-        return Err(missing(what, "give the account a home of its own, or install firedrill there and name it: `firedrill: PATH`"));
-    };
-    if let Some(file) = seen.have {
-        return Ok(file);
-    }
-    let room = format!("{} MiB in {dir}", size / (1024 * 1024) + 1);
-    if seen.free_kib.is_some_and(|free| free.saturating_mul(1024) < size as u64) {
-        return Err(missing(format!("copy firedrill to {login}: it needs {room}, and there is less"), "make room there"));
-    }
-    let file = format!("{dir}/{name}");
-    let (_, ended) = ssh::run(login, &in_sh(&copy_script(&file, hex)), &read(exe)?, COPY_WITHIN).await?;
-    match ended.code {
-        0 => Ok(file),
-        _ => Err(missing(format!("copy firedrill to {login}: {}", last(&ended)), &format!("it needs {room}, and `sha256sum`"))),
-    }
-}
-
-fn last(ended: &Ended) -> String {
-    let line = ended.said.lines().rev().map(str::trim).find(|line| !line.is_empty());
-    line.map_or_else(|| format!("it ended with exit {}", ended.code), str::to_owned)
-}
-
-/// Somebody to talk to on that machine.
-#[derive(Debug)]
-pub(super) struct Talk {
-    login: Login,
-    session: Session,
-}
-
-impl Talk {
-    /// Starts the firedrill there, and waits until it listens.
-    pub(super) async fn open(login: &Login, exe: &str) -> Result<Talk, Trouble> {
-        // Kinds refuse to cut off the session that runs a drill. This one may be: the other side undoes without it.
-        let line = format!("env -u SSH_CONNECTION -u SSH_CLIENT {} __host", shell::quote(exe));
-        let session = Session::open(login, &line).map_err(Trouble::Ssh)?;
-        let mut talk = Talk { login: login.clone(), session };
-        match talk.hear(LOOK_WITHIN).await {
-            Some(Ok(Answer::Ready { version })) if version == env!("CARGO_PKG_VERSION") => Ok(talk),
-            Some(Ok(Answer::Ready { version })) => {
-                let what = format!("talk to firedrill {version} on {login}: this is {}", env!("CARGO_PKG_VERSION"));
-                Err(Trouble::Fault(missing(what, "install the same version there, or leave `firedrill:` out: this one is copied then")))
-            }
-            Some(_) => Err(Trouble::Fault(FaultError::Other(format!("talk to {exe} on {login}: it says something else")))),
-            None => Err(talk.trouble(&format!("start {exe}")).await),
-        }
-    }
-
-    /// Asks.
-    pub(super) async fn ask(&mut self, ask: &Ask) -> bool {
-        self.session.send(words::line(ask).as_bytes()).await.is_ok()
-    }
-
-    /// Says that the runner lives.
-    pub(super) async fn renew(&mut self) -> bool {
-        self.session.send(format!("{}\n", words::RENEW).as_bytes()).await.is_ok()
-    }
-
-    /// The next answer; nothing where the connection is over or silent for that long.
-    pub(super) async fn hear(&mut self, limit: Span) -> Option<Result<Answer, serde_json::Error>> {
-        let heard = async {
-            loop {
-                if let Some(answer) = words::read(&self.session.line().await?) {
-                    return Some(answer);
-                }
-            }
+impl Reach {
+    /// The way that a scenario names.
+    pub(super) fn of(how: &HostDecl, cx: &Cx) -> Result<Reach, FaultError> {
+        let Some(instance) = &how.ssm else {
+            let path = |text: &String| -> PathBuf { cx.base_dir.join(text) };
+            let (config, identity) = (how.config.as_ref().map(path), how.identity.as_ref().map(path));
+            return Ok(Reach::Ssh(Login { destination: how.place().to_owned(), port: how.port, config, identity }));
         };
-        tokio::time::timeout(limit.std(), heard).await.ok().flatten()
+        let place =
+            cx.account.as_deref().cloned().ok_or_else(|| FaultError::Target("the scenario names no account under `aws:`".into()))?;
+        Ok(Reach::Ssm(Managed { place, instance: instance.clone(), run: cx.run.to_string() }))
     }
 
-    /// Why there was no answer.
-    pub(super) async fn trouble(self, doing: &str) -> Trouble {
-        let login = self.login;
-        match self.session.end().await {
-            Err(error) => Trouble::Ssh(error),
-            Ok(ended) => Trouble::Fault(FaultError::Other(format!("{doing} on {login}: {}", last(&ended)))),
+    /// Whether each ask costs seconds and a call of somebody else's service, so that none is made for comfort.
+    pub(super) fn is_costly(&self) -> bool {
+        matches!(self, Reach::Ssm(_))
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reach::Ssh(login) => login.fmt(f),
+            Reach::Ssm(managed) => managed.fmt(f),
         }
+    }
+}
+
+impl Executor for Reach {
+    async fn settle(&self, named: Option<&str>, scene: &Scene<'_>) -> Result<String, FaultError> {
+        match self {
+            Reach::Ssh(login) => login.settle(named, scene).await,
+            Reach::Ssm(managed) => managed.settle(named, scene).await,
+        }
+    }
+
+    async fn ask(&self, exe: &str, ask: &Ask) -> Result<Answer, Trouble> {
+        match self {
+            Reach::Ssh(login) => login.ask(exe, ask).await,
+            Reach::Ssm(managed) => managed.ask(exe, ask).await,
+        }
+    }
+
+    async fn inject(&self, there: &There, order: Box<Order>, confirmed: bool, cx: &Cx) -> Result<(), FaultError> {
+        match self {
+            Reach::Ssh(login) => login.inject(there, order, confirmed, cx).await,
+            Reach::Ssm(managed) => managed.inject(there, order, confirmed, cx).await,
+        }
+    }
+
+    fn by_hand(&self, exe: &str, dir: &str) -> String {
+        match self {
+            Reach::Ssh(login) => login.by_hand(exe, dir),
+            Reach::Ssm(managed) => managed.by_hand(exe, dir),
+        }
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+impl Executor for Managed {
+    async fn settle(&self, _: Option<&str>, _: &Scene<'_>) -> Result<String, FaultError> {
+        Err(self.left_out())
+    }
+
+    async fn ask(&self, _: &str, _: &Ask) -> Result<Answer, Trouble> {
+        Err(Trouble::Fault(self.left_out()))
+    }
+
+    async fn inject(&self, _: &There, _: Box<Order>, _: bool, _: &Cx) -> Result<(), FaultError> {
+        Err(self.left_out())
+    }
+
+    fn by_hand(&self, exe: &str, dir: &str) -> String {
+        format!("echo {}", super::super::shell::quote(&format!("on {}: {exe} __host undo {dir}", self.instance)))
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+impl Managed {
+    fn left_out(&self) -> FaultError {
+        missing(format!("reach {self}: this firedrill was built without AWS"), "build it with the feature `aws`")
     }
 }
 
 /// Why an answer is missing.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The machine was not reached: it may be in a while.
-    Ssh(SshError),
+    /// The machine was not reached, or its answer was not heard: it may be in a while. Reads after "failed to".
+    Away(String),
     /// It was.
     Fault(FaultError),
 }
@@ -200,54 +152,35 @@ pub(super) enum Trouble {
 impl From<Trouble> for FaultError {
     fn from(trouble: Trouble) -> FaultError {
         match trouble {
-            Trouble::Ssh(error) => error.into(),
+            Trouble::Away(why) => FaultError::Other(why),
             Trouble::Fault(error) => error,
         }
     }
 }
 
-/// One question, one answer, one connection.
-pub(super) async fn call(login: &Login, exe: &str, ask: &Ask) -> Result<Answer, Trouble> {
-    let mut talk = Talk::open(login, exe).await?;
-    talk.ask(ask).await;
-    match talk.hear(ANSWER_WITHIN).await {
-        Some(Ok(Answer::Failed { why })) => Err(Trouble::Fault(FaultError::Other(why))),
-        Some(Ok(answer)) => Ok(answer),
-        Some(Err(error)) => Err(Trouble::Fault(FaultError::Other(format!("understand {login}: {error}")))),
-        None => Err(talk.trouble("ask firedrill").await),
-    }
+/// Something that a machine lacks.
+pub(super) fn missing(what: String, help: &str) -> FaultError {
+    FaultError::Missing { what, help: help.to_owned() }
+}
+
+/// The firedrill there is another one.
+pub(super) fn other_version(version: &str, place: &str) -> Trouble {
+    let what = format!("talk to firedrill {version} on {place}: this is {}", env!("CARGO_PKG_VERSION"));
+    Trouble::Fault(missing(what, "install the same version there; over `ssh`, leave `firedrill:` out: this one is copied then"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn what_a_machine_says_of_itself_is_read() {
-        let seen = looked("Welcome!\nsystem Linux x86_64\ndir /home/ops/.cache/firedrill\nfree 1024\n");
-        assert_eq!((seen.system.as_str(), seen.free_kib, seen.have), ("Linux x86_64", Some(1024), None));
-        assert_eq!(looked("no-dir /nonexistent/.cache/firedrill\n").no_dir.as_deref(), Some("/nonexistent/.cache/firedrill"));
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "asks the real shell")]
-    fn a_copy_is_whole_or_not_there() {
-        use std::io::Write;
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("it's here").display().to_string();
-        let hex = digest_of(b"whole").to_string().trim_start_matches("sha256:").to_owned();
-        let put = |bytes: &[u8]| {
-            let mut child = std::process::Command::new("sh")
-                .args(["-c", &in_sh(&copy_script(&file, &hex))])
-                .stdin(std::process::Stdio::piped())
-                .spawn()
-                .unwrap();
-            child.stdin.take().unwrap().write_all(bytes).unwrap();
-            child.wait().unwrap().success()
-        };
-        assert!(!put(b"half"));
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert!(put(b"whole"));
-        assert_eq!(std::fs::read(&file).unwrap(), b"whole");
+    fn what_a_journal_says_leads_there_again() {
+        let login = json!({ "destination": "ops@db1", "port": 2222 });
+        let managed = json!({ "place": { "account": "111122223333", "region": "eu-west-1" }, "instance": "i-0abc1", "run": "01RUN" });
+        for (text, words) in [(login, "ops@db1:2222"), (managed, "i-0abc1 by Systems Manager in 111122223333, eu-west-1")] {
+            let reach: Reach = serde_json::from_value(text.clone()).unwrap();
+            assert_eq!((reach.to_string().as_str(), serde_json::to_value(&reach).unwrap()), (words, text));
+        }
     }
 }

@@ -1,5 +1,8 @@
-//! What a runner and the firedrill on another machine say to each other: one JSON value a line, behind a word that no login script writes.
+//! What a runner and the firedrill on another machine say to each other: one JSON value a line, behind a word that no login script writes. Where there is no
+//! connection, each ask is a letter.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -9,7 +12,9 @@ use crate::plan::Plan;
 
 /// What every line begins with: what a login script writes is no answer.
 const MARK: &str = "firedrill: ";
-/// What the runner says while it lives.
+/// What a letter begins with.
+const LETTER: &str = "firedrill-letter: ";
+/// What the runner says while it lives, over a connection.
 pub const RENEW: &str = "renew";
 
 /// A fault for another machine: a plan with this one fault, which is a local one there.
@@ -53,6 +58,34 @@ pub enum Ask {
         /// Its directory there.
         dir: String,
     },
+    /// The runner lives; for who has no connection. It answers where the fault stands.
+    Renew {
+        /// Its directory there.
+        dir: String,
+        /// When this was said, by the clock there, in nanoseconds since 1970: at the latest. What is long under way renews less.
+        said_ns: i64,
+    },
+}
+
+impl Ask {
+    /// What is asked, in one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Ask::Prepare(_) => "prepare",
+            Ask::Inject { .. } => "inject",
+            Ask::Observe { .. } => "observe",
+            Ask::Look { .. } => "look",
+            Ask::Undo { .. } => "undo",
+            Ask::Renew { .. } => "renew",
+        }
+    }
+}
+
+/// An ask for a firedrill that is not there yet when it is written, and may be another one by the time that it arrives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Letter {
+    version: String,
+    ask: Value,
 }
 
 /// What the other machine answers.
@@ -149,9 +182,45 @@ pub fn read<T: DeserializeOwned>(line: &str) -> Option<Result<T, serde_json::Err
     line.trim_end().strip_prefix(MARK).map(serde_json::from_str)
 }
 
+/// A letter with this ask: one line of letters and digits, so that no shell reads anything into it, nor AWS, which fills in what stands in `{{…}}`.
+pub fn letter(ask: &Ask) -> String {
+    let letter = Letter { version: env!("CARGO_PKG_VERSION").to_owned(), ask: serde_json::to_value(ask).unwrap_or_default() };
+    format!("{LETTER}{}", STANDARD.encode(serde_json::to_vec(&letter).unwrap_or_default()))
+}
+
+/// The ask of a letter; nothing where the line is none.
+///
+/// # Errors
+/// It is damaged, or for another version: reads after "failed to".
+pub fn opened(line: &str) -> Option<Result<Ask, String>> {
+    let text = line.trim().strip_prefix(LETTER)?;
+    let read = || {
+        let bytes = STANDARD.decode(text).map_err(|error| format!("read the runner's letter: {error}"))?;
+        let letter: Letter = serde_json::from_slice(&bytes).map_err(|error| format!("read the runner's letter: {error}"))?;
+        if letter.version != env!("CARGO_PKG_VERSION") {
+            return Err(format!("understand firedrill {}: this is {}", letter.version, env!("CARGO_PKG_VERSION")));
+        }
+        serde_json::from_value(letter.ask).map_err(|error| format!("understand the runner: {error}"))
+    };
+    Some(read())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_is_one_harmless_word_and_is_for_one_version() {
+        let text = letter(&Ask::Look { dir: "/x/it's {{here}}".into() });
+        let word = text.strip_prefix(LETTER).unwrap();
+        assert!(word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)), "{text}");
+        assert!(matches!(opened(&format!("{text}\n")), Some(Ok(Ask::Look { dir })) if dir == "/x/it's {{here}}"));
+        assert!(opened(&line(&Ask::Look { dir: "/x".into() })).is_none());
+        assert!(opened(&text[..text.len() - 5]).unwrap().unwrap_err().starts_with("read the runner's letter"));
+        let other = serde_json::to_vec(&serde_json::json!({ "version": "0.0.0", "ask": { "ask": "dance" } })).unwrap();
+        let why = opened(&format!("{LETTER}{}", STANDARD.encode(other))).unwrap().unwrap_err();
+        assert!(why.starts_with("understand firedrill 0.0.0: this is "), "{why}");
+    }
 
     #[test]
     fn what_is_said_is_understood_and_noise_is_not() {

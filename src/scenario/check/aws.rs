@@ -27,7 +27,7 @@ pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
         out.push(
             Finding::warning("/aws", "nothing in this scenario acts in an AWS account", "used by nothing")
                 .on_key()
-                .help("remove it, or add an `aws.…` fault"),
+                .help("remove it, or add an `aws.…` fault, or a host that is reached by `ssm`"),
         );
     }
     out
@@ -45,6 +45,10 @@ fn users(s: &Scenario, known: &Known) -> Vec<(String, String)> {
     let asks = |kind: &str| known.probe(kind).is_some_and(|kind| kind.in_account);
     for (id, fault) in &s.faults {
         add(acts(&fault.what.kind), at(&["faults", id.as_str()]), &fault.what.kind);
+    }
+    for (id, host) in &s.hosts {
+        let ssm = host.ssm.as_ref().map(|instance| format!("ssm: {instance}"));
+        add(ssm.is_some(), at(&["hosts", id.as_str()]), ssm.as_deref().unwrap_or_default());
     }
     for (id, probe) in &s.probes {
         add(asks(&probe.what.kind), at(&["probes", id.as_str()]), &probe.what.kind);
@@ -217,9 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn alarms_and_sources_of_alarms_need_an_account_too() {
+    fn alarms_sources_of_alarms_and_hosts_need_an_account_too() {
+        use crate::scenario::model::HostDecl;
         let mut s = scenario();
         let known = super::super::sample::known();
+        s.hosts.insert(super::super::sample::id("web1"), HostDecl { ssm: Some("i-0abc1".into()), ..HostDecl::default() });
+        assert!(check(&s, &known)[0].title.contains("`ssm: i-0abc1` acts in an AWS account, and none is named"));
+        s.hosts.clear();
         s.team = Some(serde_json::json!({ "signals": { "alarms": { "cloudwatch": {} } } }));
         assert!(check(&s, &known)[0].title.contains("`cloudwatch` acts in an AWS account"));
         s.aws = Some(aws());

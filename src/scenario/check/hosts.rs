@@ -11,6 +11,8 @@ use crate::base::{Id, Span};
 const HOST: Sort = Sort { one: "host", many: "hosts", section: "hosts" };
 /// The shortest and the longest lease: a short one ends with every hiccup of the network, a long one is no safety.
 const LEASE: (Span, Span) = (Span::secs(5), Span::secs(600));
+/// The shortest where each word of the runner is a command: three of them must find time to arrive, each of which takes seconds.
+const LEASE_BY_COMMAND: Span = Span::secs(30);
 
 pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
     let mut out: Vec<Finding> = s.hosts.iter().flat_map(|(id, host)| well_written(id, host)).collect();
@@ -84,15 +86,27 @@ fn well_written(id: &Id, host: &HostDecl) -> Vec<Finding> {
     };
     // What begins with a dash would be an option of ssh.
     let word = |text: &str| !text.is_empty() && !text.starts_with('-') && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    refuse("ssh", !word(&host.ssh), format!("`{}` is no place that ssh can go to", host.ssh), "write for example `ssh: user@db1`");
+    if let Some(ssh) = &host.ssh {
+        refuse("ssh", !word(ssh), format!("`{ssh}` is no place that ssh can go to"), "write for example `ssh: user@db1`");
+    }
+    if let Some(ssm) = &host.ssm {
+        let help = "an id begins with `i-` or `mi-`; `aws ssm describe-instance-information` shows those that there are";
+        refuse("ssm", !is_managed(ssm), format!("`{ssm}` is no machine of Systems Manager"), help);
+        let of_ssh = [("port", host.port.is_some()), ("config", host.config.is_some()), ("identity", host.identity.is_some())];
+        for (key, there) in of_ssh {
+            refuse(key, there, format!("`{key}` belongs to ssh"), "remove it: Run Command needs the account under `aws`, and nothing else");
+        }
+    }
     refuse("port", host.port == Some(0), "0 is no port".to_owned(), "ssh listens at 22 where nobody said otherwise");
-    let lease = host.lease < LEASE.0 || host.lease > LEASE.1;
-    refuse(
-        "lease",
-        lease,
-        format!("{} is no lease", host.lease.human()),
-        "from 5s to 10m: so long the machine waits for a word before it undoes",
-    );
+    let (least, why) = match &host.ssm {
+        Some(_) => (
+            LEASE_BY_COMMAND,
+            "from 30s to 10m: each word of the runner is a command, which takes seconds to arrive, and the machine must not undo before it does",
+        ),
+        None => (LEASE.0, "from 5s to 10m: so long the machine waits for a word before it undoes"),
+    };
+    let lease = host.lease();
+    refuse("lease", lease < least || lease > LEASE.1, format!("{} is no lease", lease.human()), why);
     let relative = host.firedrill.as_ref().is_some_and(|path| !path.starts_with('/'));
     refuse(
         "firedrill",
@@ -100,7 +114,37 @@ fn well_written(id: &Id, host: &HostDecl) -> Vec<Finding> {
         "that path is not absolute".to_owned(),
         "write where firedrill is on that machine, for example `/usr/local/bin/firedrill`",
     );
+    out.extend(reached(id, host));
     out
+}
+
+/// A machine is reached in one way, and firedrill must get there.
+fn reached(id: &Id, host: &HostDecl) -> Option<Finding> {
+    let place = at(&["hosts", id.as_str()]);
+    match (&host.ssh, &host.ssm) {
+        (None, None) => Some(
+            Finding::error(place, format!("nothing says how `{id}` is reached"), "not this")
+                .on_key()
+                .help("write `ssh: user@db1`, or `ssm: i-0123456789abcdef0` with `firedrill: PATH`"),
+        ),
+        (Some(_), Some(_)) => Some(
+            Finding::error(at(&["hosts", id.as_str(), "ssm"]), format!("`{id}` is reached by `ssh` already"), "a second way")
+                .on_key()
+                .help("keep `ssh` or `ssm`"),
+        ),
+        (None, Some(_)) if host.firedrill.is_none() => Some(
+            Finding::error(place, format!("firedrill does not come to `{id}` by itself: Run Command carries no files"), "not this")
+                .on_key()
+                .help("install the same version there, and write where: `firedrill: /usr/local/bin/firedrill`"),
+        ),
+        _ => None,
+    }
+}
+
+/// The id of a machine that Systems Manager manages.
+fn is_managed(text: &str) -> bool {
+    let rest = text.strip_prefix("mi-").or_else(|| text.strip_prefix("i-"));
+    rest.is_some_and(|rest| (1..=20).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]
@@ -109,7 +153,7 @@ mod tests {
     use super::*;
 
     fn host() -> HostDecl {
-        HostDecl { ssh: "ops@db1".into(), port: None, config: None, identity: None, firedrill: None, lease: Span::secs(15) }
+        HostDecl { ssh: Some("ops@db1".into()), ..HostDecl::default() }
     }
 
     fn elsewhere() -> Scenario {
@@ -133,13 +177,37 @@ mod tests {
         assert!(found(&s).is_empty());
         s.hosts.insert(id("db1"), host());
         warns(&s, "/hosts/db1", "nothing acts on");
-        s.hosts[0] = HostDecl { ssh: "-oProxyCommand=x".into(), lease: Span::secs(1), firedrill: Some("bin/firedrill".into()), ..host() };
+        s.hosts[0] = HostDecl {
+            ssh: Some("-oProxyCommand=x".into()),
+            lease: Some(Span::secs(1)),
+            firedrill: Some("bin/firedrill".into()),
+            ..HostDecl::default()
+        };
         refuses(&s, "/hosts/db1/ssh", "no place");
         refuses(&s, "/hosts/db1/lease", "no lease");
         refuses(&s, "/hosts/db1/firedrill", "not absolute");
         s.hosts.clear();
         s.faults[0].how.on = Some(id("db1"));
         refuses(&s, "/faults/lose-primary/on", "no host is called `db1`");
+    }
+
+    #[test]
+    fn a_host_of_systems_manager_has_firedrill_and_a_longer_lease() {
+        let mut s = elsewhere();
+        let by_ssm = HostDecl { ssm: Some("i-0123456789abcdef0".into()), firedrill: Some("/opt/firedrill".into()), ..HostDecl::default() };
+        assert_eq!((by_ssm.lease(), host().lease()), (Span::secs(60), Span::secs(15)));
+        assert_eq!(well_written(&id("db1"), &by_ssm), vec![]);
+        s.hosts[0] = HostDecl { lease: Some(Span::secs(29)), port: Some(22), ..by_ssm.clone() };
+        refuses(&s, "/hosts/db1/lease", "29 s is no lease");
+        refuses(&s, "/hosts/db1/port", "belongs to ssh");
+        s.hosts[0] = HostDecl { ssm: Some("web1".into()), ..by_ssm.clone() };
+        refuses(&s, "/hosts/db1/ssm", "no machine of Systems Manager");
+        s.hosts[0] = HostDecl { firedrill: None, ..by_ssm.clone() };
+        refuses(&s, "/hosts/db1", "Run Command carries no files");
+        s.hosts[0] = HostDecl { ssh: host().ssh, ..by_ssm };
+        refuses(&s, "/hosts/db1/ssm", "reached by `ssh` already");
+        s.hosts[0] = HostDecl::default();
+        refuses(&s, "/hosts/db1", "nothing says how");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod document;
 mod hosts;
+pub(in crate::fault) mod line;
 mod order;
 mod preset;
 mod sent;

@@ -8,7 +8,6 @@ use aws_sdk_ssm::types::{CommandFilter, CommandFilterKey, CommandInvocationStatu
 use super::super::spec::Bucket;
 use super::order::Order;
 use crate::base::Span;
-use crate::fault::FaultError;
 use crate::sys::aws::{Account, AwsError, failed};
 use crate::sys::clock;
 
@@ -91,7 +90,7 @@ pub(super) struct How<'a> {
 ///
 /// # Errors
 /// AWS refuses, throttles for too long, or nobody knows whether it was sent.
-pub(super) async fn send(account: &Account, order: &Order, to: &[String], how: How<'_>, known: &[String]) -> Result<String, FaultError> {
+pub(super) async fn send(account: &Account, order: &Order, to: &[String], how: How<'_>, known: &[String]) -> Result<String, AwsError> {
     let mut request = account
         .ssm_stop
         .send_command()
@@ -107,25 +106,26 @@ pub(super) async fn send(account: &Account, order: &Order, to: &[String], how: H
         request = request.output_s3_bucket_name(&output.bucket).set_output_s3_key_prefix(output.prefix.clone());
     }
     let doing = format!("send {} to {}", order.document, to.join(", "));
+    let odd = |message: &str| AwsError::Refused { doing: doing.clone(), code: "NoAnswer".into(), message: message.into() };
     for tried in 1.. {
         // The SDK would send again what may have been done.
         let once = request.clone().customize().config_override(Builder::new().retry_config(RetryConfig::disabled()));
         let error = match once.send().await {
             Ok(answer) => {
                 let id = answer.command().and_then(|command| command.command_id()).map(str::to_owned);
-                return id.ok_or_else(|| FaultError::Other(format!("{doing}: AWS names no command")));
+                return id.ok_or_else(|| odd("AWS names no command"));
             }
             Err(error) => failed(&doing, &account.place, error),
         };
         if error.is_throttled() && tried < TRIES {
             clock::sleep(Span::millis(150).times(u64::from(tried))).await;
         } else if error.is_in_doubt() {
-            return lost(account, how, known).await?.ok_or_else(|| error.into());
+            return lost(account, how, known).await?.ok_or(error);
         } else {
-            return Err(error.into());
+            return Err(error);
         }
     }
-    Err(FaultError::Other(format!("{doing}: it was never tried")))
+    Err(odd("it was never tried"))
 }
 
 /// A command whose answer was lost, once the lists show it.
