@@ -26,7 +26,7 @@ use crate::sys::process::ProcessId;
 use crate::sys::{clock, title};
 
 /// How long the watchdog goes on trying.
-const TRYING: Span = Span::secs(600);
+pub const TRYING: Span = Span::secs(600);
 const BETWEEN: Span = Span::secs(5);
 /// The same where everything is undone and only the disk does not take it: each time it is undone again.
 const UNTIL_WRITABLE: Span = Span::secs(60);

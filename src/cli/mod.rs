@@ -25,6 +25,7 @@ pub mod known;
 mod lead;
 mod lever;
 pub mod load;
+mod login;
 pub mod many;
 pub mod metrics;
 mod named;
@@ -50,6 +51,10 @@ mod verbs;
 pub mod view;
 
 use clap::{CommandFactory, Parser};
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use args::{Cli, Runbook, Verb};
 use exit::Exit;
@@ -153,8 +158,11 @@ fn log_to_stderr(verbose: u8, voice: Voice) {
     };
     let filter = crate::sys::env::var("FIREDRILL_LOG").unwrap_or_else(|| level.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    let told = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(voice.colour_err).finish();
+    // What the SDKs trace holds whole requests and answers, with the keys of sessions: that is nobody's, however much is asked for.
+    let harmless = filter_fn(|of| *of.level() != Level::TRACE || !of.target().starts_with("aws_"));
     // Set once; a second subscriber in one process (tests) is refused and that is fine.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(voice.colour_err).try_init();
+    let _ = told.with(harmless).try_init();
 }
 
 /// The runtime of the orchestrator.

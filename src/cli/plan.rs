@@ -7,12 +7,13 @@ use super::exit::Exit;
 use super::foresee::{Foreseen, foresee};
 use super::known::known;
 use super::load::load;
-use super::out::{Voice, print, say};
+use super::out::{Voice, can_ask, print, say};
 use super::resolve::resolve;
-use super::{pin, policy};
+use super::{login, pin, policy};
 use crate::base::Id;
 use crate::plan::{Mode, Plan, preview};
 use crate::policy::Stage;
+use crate::sys::session;
 use crate::sys::surroundings::Surroundings;
 
 /// `firedrill plan FILE`.
@@ -27,12 +28,19 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
     if args.output == PlanFormat::Iam {
         return iam(&loaded.plan, voice);
     }
+    // Without a code it is a plan all the same, and says of each fault what it lacks.
+    if (can_ask() || session::code().is_some())
+        && let Err(exit) = login::enter(&loaded.plan, voice)
+    {
+        return exit;
+    }
     let mut foreseen = foresee(&loaded.plan);
     if args.resolve
         && let Err(exit) = resolve(&loaded.plan, &mut foreseen, voice)
     {
         return exit;
     }
+    let session = login::told(&loaded.plan);
     let doubts: Vec<String> =
         Surroundings::here().doubts().into_iter().map(|doubt| format!("{}\n  help: {}", doubt.what, doubt.help)).collect();
     let lock = pin::path_of(&args.file);
@@ -42,6 +50,7 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
             let mut told = preview::json(&loaded.plan, &faults);
             told["digest"] = json!(judged.bound.digest());
             told["policy"] = judged.to_json();
+            told["session"] = json!(session.as_ref().map(|told| &told.value));
             told["warnings"] = json!(loaded.warnings.iter().chain(&doubts).collect::<Vec<_>>());
             told["locked"] = json!(lock.exists());
             print(&serde_json::to_string_pretty(&told).unwrap_or_default());
@@ -50,6 +59,7 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
         PlanFormat::Text => {
             let extra: Vec<(String, Vec<String>)> = foreseen.iter().map(|(id, told)| (id.to_string(), told.lines())).collect();
             print(&(preview::text(&loaded.plan, &extra) + &judged.section()));
+            session.iter().for_each(|told| print(&format!("\nsession    {}", told.words)));
             print(&format!("\ndigest {}", judged.bound.digest()));
         }
     }
@@ -60,7 +70,7 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
     if judged.is_refused() {
         return judged.refuse(&voice);
     }
-    let troubles: Vec<String> = troubles(&foreseen);
+    let troubles: Vec<String> = troubles(&foreseen).into_iter().chain(session.and_then(|told| told.trouble)).collect();
     for why in &troubles {
         voice.error(why, Some("as things are, `firedrill run` could not start"));
     }

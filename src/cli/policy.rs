@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::known::known;
 use super::load::Loaded;
+use super::login;
 use super::named;
 use super::out::{Voice, say};
 use super::pin;
@@ -99,6 +100,7 @@ fn judge_by(policies: Vec<Ruled>, loaded: &Loaded, stage: Stage, voice: &Voice) 
     })?;
     let counted = policies.iter().flat_map(|ruled| ruled.policy.rules.values()).any(|rule| rule.max_targets.is_some());
     if counted && stage == Stage::Now {
+        login::enter(&loaded.plan, *voice)?;
         look_up(&released(loaded.plan.clone(), &policies), &mut reach);
     }
     let presented = if policies.is_empty() { Vec::new() } else { presented(&loaded.dir.join(APPROVALS), voice) };

@@ -17,7 +17,7 @@ use super::notices::Notices;
 use super::onlooker::{Onlooker, show};
 use super::out::{Voice, can_ask, confirm, print, say, stream};
 use super::view::{Style, View};
-use super::{blind, calibrate, debrief, hearing, hlog, lever, policy, runtime, signals, store};
+use super::{blind, calibrate, debrief, hearing, hlog, lever, login, policy, runtime, signals, store};
 use crate::base::Span;
 use crate::engine::drive::{self, Setup};
 use crate::engine::finish::cx_for;
@@ -125,6 +125,9 @@ fn drill_in(loaded: Loaded, runs: &Path, output: Option<Format>, metrics: &Metri
             );
         }
         return (Exit::CouldNotStart, None);
+    }
+    if let Err(exit) = login::ready(&loaded.plan, voice) {
+        return (exit, None);
     }
     // Two: a step of a fault that blocks its thread must not stop the loop that counts the seconds and hears the signals.
     let runtimes = Builder::new_current_thread().enable_all().build().and_then(|of_loop| Ok((of_loop, runtime()?)));

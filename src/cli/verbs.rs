@@ -9,7 +9,7 @@ use super::load::load;
 use super::out::{Voice, print, say};
 use super::past::{self, Past};
 use super::run::{conclude, judge_and_write, own_exe};
-use super::{kinds as pages, policy, runtime, store};
+use super::{kinds as pages, login, policy, runtime, store};
 use crate::base::Span;
 use crate::engine::finish::{self, FinishError, Finished};
 use crate::journal::{FILE, JournalError, Registry, RunLock};
@@ -88,6 +88,7 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
     if RunLock::is_held(dir) && !comes_free(dir) {
         return alive();
     }
+    login::to_undo(dir, voice);
     let Ok(runtime) = runtime() else { return Exit::Bug };
     let (watch, _) = tokio::sync::mpsc::unbounded_channel();
     match runtime.block_on(finish::finish(dir, own_exe(), "undo", "firedrill undo", watch)) {

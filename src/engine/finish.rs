@@ -81,7 +81,11 @@ pub fn load(run_dir: &Path) -> Result<Dead, FinishError> {
     Ok(Dead { plan: Arc::new(plan), read, state })
 }
 
-fn plan_of(run_dir: &Path) -> Result<Plan, FinishError> {
+/// Reads the plan of a run directory.
+///
+/// # Errors
+/// It cannot be read.
+pub fn plan_of(run_dir: &Path) -> Result<Plan, FinishError> {
     let path = run_dir.join(PLAN);
     let bad = |why: String| FinishError::Plan { path: path.clone(), why };
     let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
@@ -155,9 +159,17 @@ async fn let_injections_end(cx: &Cx, state: &RunState) {
 }
 
 /// Where a plan acts.
-fn place_of(plan: &AwsPlan) -> Place {
+pub fn place_of(plan: &AwsPlan) -> Place {
     let at = plan.place.clone();
-    Place { account: at.account, region: at.region, profile: at.profile, role: at.role, external_id: at.external_id }
+    Place {
+        account: at.account,
+        region: at.region,
+        profile: at.profile,
+        role: at.role,
+        external_id: at.external_id,
+        mfa: at.mfa,
+        session: at.session,
+    }
 }
 
 /// The door to the world for a run of this plan.

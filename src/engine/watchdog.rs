@@ -10,7 +10,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::base::Span;
 use crate::sys::process::{self, ProcessId};
-use crate::sys::{Cx, clock, helper};
+use crate::sys::{Cx, clock, helper, session};
 
 /// Silence after which the watchdog acts while something is overdue.
 const SILENT_OVERDUE: Span = Span::secs(3);
@@ -53,7 +53,9 @@ impl Guardian {
         let me = process::find(std::process::id()).ok_or_else(|| no("this process is not in /proc".into()))?;
         let me = serde_json::to_string(&me).map_err(|e| no(e.to_string()))?;
         let arguments = [cx.run_dir.as_os_str(), OsStr::new(&me)];
-        let (child, ours) = helper::start(cx, "__watchdog", &arguments).map_err(|e| no(format!("{}: {e}", cx.exe.display())))?;
+        // Sessions go with it: it can ask nobody for a code.
+        let started = helper::start(cx, "__watchdog", &arguments, &session::handed_on());
+        let (child, ours) = started.map_err(|e| no(format!("{}: {e}", cx.exe.display())))?;
         Ok(Unanswered { exe: cx.exe.to_path_buf(), child, ours })
     }
 }
@@ -131,10 +133,14 @@ pub enum Duty {
     TryOn(String),
 }
 
-/// The watchdog's side: watches the runner over standard input until it dies, falls silent or says goodbye; kills it if it must.
+/// The watchdog's side: takes over what sessions the runner has, then watches it over standard input until it dies, falls silent or says goodbye; kills it if it must.
 pub async fn watch(stream: UnixStream, runner: &ProcessId) -> Duty {
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from).lines();
+    // Before anything else: it lies in the socket since before this process was, also where the runner is gone by now.
+    if let Ok(Ok(Some(line))) = tokio::time::timeout(READY_WITHIN.std(), from.next_line()).await {
+        session::take(&line);
+    }
     if to.write_all(b"ready\n").await.is_err() {
         return Duty::Finish("the runner died before the watchdog was ready".into());
     }

@@ -34,11 +34,13 @@ impl AwsPlan {
 
     /// In one line, for people.
     pub fn words(&self) -> String {
-        let AwsDecl { account, region, profile, role, .. } = &self.place;
+        let AwsDecl { account, region, profile, role, mfa, session, .. } = &self.place;
         let profile = profile.as_ref().map(|profile| format!(", profile {profile}")).unwrap_or_default();
         let role = role.as_ref().map(|role| format!(", as {role}")).unwrap_or_default();
+        let code = mfa.as_ref().map(|device| format!(", with a code of {device}")).unwrap_or_default();
+        let session = session.map(|lasts| format!(", for {} at a time", lasts.human())).unwrap_or_default();
         let tags: Vec<String> = self.opt_in_tags().iter().map(|(key, value)| format!("{key}={value}")).collect();
-        format!("{account} in {region}{profile}{role}; only what is tagged {} is hit", tags.join(" and "))
+        format!("{account} in {region}{profile}{role}{code}{session}; only what is tagged {} is hit", tags.join(" and "))
     }
 }
 
@@ -48,15 +50,12 @@ mod tests {
 
     #[test]
     fn what_may_be_hit_is_tagged() {
-        let place = AwsDecl {
-            account: "111122223333".into(),
-            region: "eu-west-1".into(),
-            profile: Some("drills".into()),
-            role: None,
-            external_id: None,
-        };
+        let place =
+            AwsDecl { account: "111122223333".into(), region: "eu-west-1".into(), profile: Some("drills".into()), ..AwsDecl::default() };
         let mut plan = AwsPlan::of(&place);
         assert_eq!(plan.words(), "111122223333 in eu-west-1, profile drills; only what is tagged firedrill=allowed is hit");
+        let place = AwsDecl { mfa: Some("GAHT12345678".into()), session: Some(crate::base::Span::secs(7_200)), ..place };
+        assert!(AwsPlan::of(&place).words().contains(", with a code of GAHT12345678, for 2 h at a time; only"));
         plan.opt_in = vec!["chaos=yes".into(), "owner".into()];
         assert_eq!(plan.opt_in_tags(), [("chaos", "yes"), ("owner", "")]);
     }

@@ -47,7 +47,7 @@ mod tests {
 
     fn plan() -> Plan {
         let mut scenario = sample::scenario();
-        let place = AwsDecl { account: "111122223333".into(), region: "eu-west-1".into(), profile: None, role: None, external_id: None };
+        let place = AwsDecl { account: "111122223333".into(), region: "eu-west-1".into(), ..AwsDecl::default() };
         scenario.aws = Some(place);
         crate::plan::build(
             &scenario,

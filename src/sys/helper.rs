@@ -1,13 +1,14 @@
 //! Helper processes of this binary that are not actions: the watchdog. They get a socket as standard input and nothing else of ours.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
-use super::{Cx, title};
+use super::{Cx, session, title};
 use crate::base::Span;
 
 /// Runs this binary with these arguments as a process that nothing holds on to: should we die, it goes on and comes to its own end. That is what a drill
@@ -25,16 +26,18 @@ pub async fn run(cx: &Cx, arguments: &[String], limit: Span) -> std::io::Result<
     Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-/// Starts a hidden verb of this binary with the far end of a socket as its standard input; returns it with the near end.
+/// Starts a hidden verb of this binary with the far end of a socket as its standard input, on which `line` is there before the process is, so that it reads
+/// it whatever becomes of us; returns it with the near end.
 ///
 /// # Errors
-/// The machine refuses a socket or a process.
+/// The machine refuses a socket or a process, or the line is too long for a socket.
 #[expect(clippy::disallowed_methods, reason = "a helper of this binary, not an action: it must outlive us, so no shim and no limit")]
-pub fn start(cx: &Cx, verb: &str, arguments: &[&OsStr]) -> std::io::Result<(Child, UnixStream)> {
+pub fn start(cx: &Cx, verb: &str, arguments: &[&OsStr], line: &str) -> std::io::Result<(Child, UnixStream)> {
     let (near, far) = UnixStream::pair()?;
     near.set_nonblocking(true)?;
+    (&near).write_all(format!("{line}\n").as_bytes())?;
     let mut command = Command::new(cx.exe.as_os_str());
-    command.arg(verb);
+    command.arg(verb).env_remove(session::CODE);
     let words: Option<Vec<String>> = arguments.iter().map(|word| word.to_str().map(str::to_owned)).collect();
     match words.and_then(|words| title::packed(&words)) {
         // Everybody may read arguments, and nobody else an environment.

@@ -17,6 +17,7 @@ mod place;
 pub mod ports;
 pub mod process;
 pub mod scrape;
+pub mod session;
 pub mod shim;
 pub mod socket;
 pub mod ssh;

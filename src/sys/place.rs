@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::Span;
+
 /// An account, and who acts in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The account's number.
@@ -19,4 +21,10 @@ pub struct Place {
     /// What the role's trust policy asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// The device whose code the role asks for: its ARN, or its serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<String>,
+    /// How long a session of the role lasts, in whole seconds; AWS's own default where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Span>,
 }

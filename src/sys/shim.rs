@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, setsid, wait};
 
 use super::process::{self, ProcessId};
-use super::{account, clock, title};
+use super::{account, clock, session, title};
 use crate::base::Span;
 
 /// How long a command that must end may take after SIGTERM.
@@ -91,7 +91,7 @@ fn command(arguments: &Arguments) -> Result<Command, String> {
     #[expect(clippy::disallowed_methods, reason = "the one place where a command of a scenario starts")]
     let mut command = Command::new(&arguments.program);
     let (zeroth, rest) = arguments.argv.split_first().ok_or("nothing to run")?;
-    command.arg0(zeroth).args(rest).stdin(Stdio::null()).env_remove(title::EXEC);
+    command.arg0(zeroth).args(rest).stdin(Stdio::null()).env_remove(title::EXEC).env_remove(session::CODE);
     if let Some(user) = &arguments.user {
         account::find(user).ok_or_else(|| format!("no account {user}"))?.apply(&mut command);
     }

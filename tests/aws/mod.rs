@@ -14,6 +14,7 @@ pub mod actions;
 pub mod cloudwatch;
 pub mod fis;
 pub mod ssm;
+pub mod sts;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -72,6 +73,7 @@ pub struct World {
     pub fis: Fis,
     pub cloudwatch: cloudwatch::CloudWatch,
     pub ssm: ssm::Ssm,
+    pub sts: sts::Sts,
     pub calls: Vec<Call>,
     /// What goes wrong with the next calls of an operation; `*` is any.
     pub troubles: BTreeMap<String, Vec<Trouble>>,
@@ -111,6 +113,7 @@ impl Double {
             fis: Fis::new(minute),
             cloudwatch: cloudwatch::CloudWatch::default(),
             ssm: ssm::Ssm::default(),
+            sts: sts::Sts::default(),
             calls: Vec::new(),
             troubles: BTreeMap::new(),
             nth: None,
@@ -215,6 +218,7 @@ fn operation_of(method: &Method, path: &[&str], headers: &HeaderMap, body: &[u8]
         ("DELETE", ["experiments", _]) => rest("StopExperiment"),
         ("GET", ["experiments", _, "resolvedTargets"]) => rest("ListExperimentResolvedTargets"),
         ("GET", ["safetyLevers", _]) => rest("GetSafetyLever"),
+        ("GET", ["federation", "credentials"]) => rest("GetRoleCredentials"),
         _ => {
             let form = pairs(&String::from_utf8_lossy(body));
             (Protocol::Query, form.get("Action").cloned().unwrap_or_else(|| format!("{method} {}", path.join("/"))))
@@ -232,6 +236,9 @@ fn signer(headers: &HeaderMap) -> Option<(String, String)> {
 
 fn admitted(world: &World, headers: &HeaderMap) -> Result<(), Refusal> {
     let refuse = |code, text: &str| Err(Refusal(403, code, text.to_owned()));
+    if let Some(said) = signer(headers).and_then(|(key, _)| world.sts.refuses(&key, headers)) {
+        return said;
+    }
     match signer(headers) {
         None => refuse("MissingAuthenticationTokenException", "Missing Authentication Token"),
         Some((key, _)) if key == EXPIRED => refuse("ExpiredTokenException", "The security token included in the request is expired"),
@@ -281,7 +288,9 @@ impl World {
     fn act(&mut self, operation: &str, caller: &str, asked: &Asked<'_>) -> Answer {
         match operation {
             "GetCallerIdentity" => {
-                let who = if caller == OF_ROLE { "drill/firedrill" } else { "drills/alice" };
+                let own = if caller == OF_ROLE { "drill/firedrill" } else { "drills/alice" };
+                let of_session = self.sts.role_of(caller);
+                let who = of_session.as_ref().and_then(Value::as_str).unwrap_or(own);
                 Ok(json!({ "Arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{who}"), "Account": ACCOUNT, "UserId": "AROA:alice" }))
             }
             "AssumeRole"
@@ -293,6 +302,7 @@ impl World {
                     json!({ "AssumedRoleId": "AROA:firedrill", "Arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/drill/firedrill") });
                 Ok(json!({ "Credentials": keys, "AssumedRoleUser": user }))
             }
+            "AssumeRole" if asked.query.get("RoleArn").is_some_and(|role| role == sts::ROLE) => self.sts.assume(&asked.query),
             "AssumeRole" => Err(Refusal(403, "AccessDenied", "alice is not authorized to perform: sts:AssumeRole".into())),
             "GetResources" => self.fis.resources(&asked.body),
             "DescribeAlarms" | "GetMetricData" => self.cloudwatch.act(operation, &asked.body),
@@ -326,6 +336,7 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, method: Method, uri: Uri
         Some(Trouble::Throttle) => Err(Refusal(429, "ThrottlingException", "Rate exceeded".into())),
         Some(Trouble::Expire) => Err(Refusal(403, "ExpiredTokenException", "The security token included in the request is expired".into())),
         Some(Trouble::Break) => return broken(),
+        None | Some(Trouble::LoseAnswer) if operation == "GetRoleCredentials" => world.sts.portal(&headers, &asked),
         None | Some(Trouble::LoseAnswer) => match admitted(&world, &headers) {
             Ok(()) => world.act(&operation, &caller, &asked),
             Err(refusal) => Err(refusal),

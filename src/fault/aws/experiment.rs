@@ -297,7 +297,7 @@ mod tests {
                 region: "eu-west-1".into(),
                 profile: Some("drills".into()),
                 role: role.map(str::to_owned),
-                external_id: None,
+                ..Place::default()
             },
             mark: "01RUN-7".into(),
             run: "01RUN".into(),

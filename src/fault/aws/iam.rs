@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::spec::{Spec, Target};
 use super::{RUN, actions, ssm};
+use crate::base::Span;
 use crate::plan::{AwsPlan, FaultPlan, Plan};
 
 /// Version of the policy language.
@@ -18,11 +19,16 @@ const VERSION: &str = "2012-10-17";
 /// Sending a command.
 const SEND: &str = "ssm:SendCommand";
 
+/// The longest session that a role gives where nobody set it.
+const USUAL_SESSION: Span = Span::secs(3600);
+
 /// What must be allowed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policies {
     /// For whoever calls, where the drill acts in another role: to take that role.
     pub caller: Option<Value>,
+    /// Who may take that role, where it is only given with a code.
+    pub trust: Option<Value>,
     /// For whoever acts, which is that role where there is one.
     pub runner: Value,
     /// For the role of each experiment that is made.
@@ -50,6 +56,9 @@ impl Policies {
         let mut value = json!({ "schema": "firedrill.iam/1", "runner": self.runner, "experiments": experiments, "unknown": self.unknown });
         if let Some(caller) = &self.caller {
             value["caller"] = caller.clone();
+        }
+        if let Some(trust) = &self.trust {
+            value["trust"] = trust.clone();
         }
         value
     }
@@ -177,7 +186,29 @@ pub fn policies(plan: &Plan) -> Option<Policies> {
     });
     let taken: Vec<Statement> = taken.collect();
     let caller = (!taken.is_empty()).then(|| policy(taken));
-    Some(Policies { caller, runner: policy(runner), experiments, unknown })
+    let at = &names.aws.place;
+    if let Some(lasts) = at.session.filter(|lasts| *lasts > USUAL_SESSION) {
+        unknown.push(format!(
+            "the role that is taken: its maximum session duration must be {} or more; it is an hour where nobody set it",
+            lasts.human()
+        ));
+    }
+    let trust = at.mfa.as_ref().map(|device| with_code(device, literal, &names));
+    Some(Policies { caller, trust, runner: policy(runner), experiments, unknown })
+}
+
+/// The trust of a role that is only given with a code: to the account that the device belongs to, whose own policies say who. That a session has a code
+/// behind it is asked here, since it is for the role to say.
+fn with_code(device: &str, external: Option<&String>, names: &Names<'_>) -> Value {
+    // The serial number of a hardware device names no account.
+    let account = device.split(':').nth(4).unwrap_or(&names.aws.place.account);
+    let mut condition = json!({ "Bool": { "aws:MultiFactorAuthPresent": "true" } });
+    if let Some(id) = external {
+        condition["StringEquals"] = json!({ "sts:ExternalId": id });
+    }
+    json!({ "Version": VERSION, "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": format!("arn:{}:iam::{account}:root", names.partition()) }, "Action": "sts:AssumeRole", "Condition": condition,
+    }] })
 }
 
 /// Kinds whose calls are listed here.
@@ -379,6 +410,19 @@ mod tests {
         ] });
         assert_eq!(told["Statement"][1], sends, "{told:#}");
         assert!(!told.to_string().contains("CancelCommand") && told.to_string().contains("ssm:GetCommandInvocation"), "{told:#}");
+    }
+
+    #[test]
+    fn a_role_that_is_given_with_a_code_is_given_to_the_account_of_the_device() {
+        let aws = place("eu-west-1");
+        let names = Names { aws: &aws };
+        let told = with_code("arn:aws:iam::444455556666:mfa/alice", Some(&"shop-7".to_owned()), &names)["Statement"][0].clone();
+        assert_eq!(told["Principal"]["AWS"], "arn:aws:iam::444455556666:root");
+        assert_eq!(
+            told["Condition"],
+            json!({ "Bool": { "aws:MultiFactorAuthPresent": "true" }, "StringEquals": { "sts:ExternalId": "shop-7" } })
+        );
+        assert_eq!(with_code("GAHT12345678", None, &names)["Statement"][0]["Principal"]["AWS"], "arn:aws:iam::111122223333:root");
     }
 
     #[test]

@@ -41,5 +41,7 @@ fn place_of(plan: &AwsPlan) -> Place {
         profile: at.profile.clone(),
         role: at.role.clone(),
         external_id: at.external_id.clone(),
+        mfa: at.mfa.clone(),
+        session: at.session,
     }
 }

@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_guards_alarm_becomes_the_stop_condition() {
         let mut s = scenario();
-        let place = AwsDecl { account: "111122223333".into(), region: "cn-north-1".into(), profile: None, role: None, external_id: None };
+        let place = AwsDecl { account: "111122223333".into(), region: "cn-north-1".into(), ..AwsDecl::default() };
         s.aws = Some(place);
         s.guards[0].what = Observed::Kind(Kinded { kind: ALARM.into(), spec: json!({ "name": "errors" }) });
         let spec = json!({ "stop_conditions": [{ "guard": "neighbours" }, "arn:aws:cloudwatch:x", { "guard": "gone" }], "role": "r" });

@@ -7,10 +7,14 @@ use super::super::known::Known;
 use super::super::model::{AwsDecl, Observed, Scenario};
 use super::places::{Seen, looks};
 use super::{GUARD, at, names, unknown};
-use crate::base::Id;
+use crate::base::{Id, Span};
 
 /// The kind of guard whose alarm can stop an experiment.
 const ALARM: &str = "aws.cloudwatch.alarm";
+/// The shortest session of a role that AWS gives.
+const SHORTEST_SESSION: Span = Span::secs(15 * 60);
+/// … and the longest.
+const LONGEST_SESSION: Span = Span::secs(12 * 3600);
 
 pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
     let mut out = stops(s);
@@ -105,7 +109,7 @@ fn place(aws: &AwsDecl) -> Vec<Finding> {
             out.push(Finding::error(at(&["aws", key]), title, "not that").help(help));
         }
     };
-    let AwsDecl { account, region, profile, role, external_id } = aws;
+    let AwsDecl { account, region, profile, role, external_id, mfa, session } = aws;
     let number = "it has twelve digits: `aws sts get-caller-identity` shows it";
     refuse("account", is_account(account), format!("`{account}` is no account number"), number);
     refuse("region", is_region(region), format!("`{region}` is no region"), "write for example `eu-west-1`");
@@ -124,6 +128,21 @@ fn place(aws: &AwsDecl) -> Vec<Finding> {
             "it has letters, digits and `_+=,.@:/-`, at most 128",
         );
         refuse("external_id", role.is_some(), "an external id belongs to a role".to_owned(), "add `role:`, or remove it");
+    }
+    if let Some(device) = mfa {
+        refuse(
+            "mfa",
+            is_device(device),
+            format!("`{device}` is no device that shows codes"),
+            "write its ARN, `arn:aws:iam::111122223333:mfa/NAME`, or the serial number of a hardware device: `aws iam list-mfa-devices` shows yours",
+        );
+        refuse("mfa", role.is_some(), "a code is only asked for when a role is taken".to_owned(), "add `role:`, or remove it");
+    }
+    if let Some(session) = session {
+        let given = (SHORTEST_SESSION..=LONGEST_SESSION).contains(session) && session.0.is_multiple_of(Span::secs(1).0);
+        let title = format!("AWS gives no session of {}", session.human());
+        refuse("session", given, title, "write 15m to 12h, in whole seconds; the role's own maximum may be less");
+        refuse("session", role.is_some(), "how long a session lasts is said of a role".to_owned(), "add `role:`, or remove it");
     }
     out
 }
@@ -148,9 +167,20 @@ fn is_word(text: &str) -> bool {
 }
 
 fn is_role(text: &str) -> bool {
+    is_of_iam(text, "role/")
+}
+
+/// A device that shows codes: a security key (`u2f/`) shows none. A hardware device has a serial number of at least nine characters.
+fn is_device(text: &str) -> bool {
+    let serial = (9..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=/,.@-".contains(&byte));
+    if text.starts_with("arn:") { is_of_iam(text, "mfa/") } else { serial }
+}
+
+/// An ARN of IAM whose resource begins like this.
+fn is_of_iam(text: &str, kind: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
-    let [arn, partition, service, "", account, role] = parts[..] else { return false };
-    let named = role.strip_prefix("role/").is_some_and(|name| !name.is_empty());
+    let [arn, partition, service, "", account, resource] = parts[..] else { return false };
+    let named = resource.strip_prefix(kind).is_some_and(|name| !name.is_empty());
     arn == "arn"
         && partition.starts_with("aws")
         && service == "iam"
@@ -171,6 +201,8 @@ mod tests {
             profile: Some("drills".into()),
             role: Some("arn:aws:iam::111122223333:role/firedrill".into()),
             external_id: Some("shop-7".into()),
+            mfa: Some("arn:aws:iam::111122223333:mfa/alice".into()),
+            session: Some(Span::secs(3600)),
         }
     }
 
@@ -188,6 +220,14 @@ mod tests {
         refuses(&s, "/aws/profile", "no profile");
         s.aws = Some(AwsDecl { role: None, ..aws() });
         refuses(&s, "/aws/external_id", "belongs to a role");
+        refuses(&s, "/aws/mfa", "only asked for when a role is taken");
+        refuses(&s, "/aws/session", "is said of a role");
+        s.aws = Some(AwsDecl { mfa: Some("arn:aws:iam::111122223333:u2f/alice".into()), session: Some(Span::secs(60)), ..aws() });
+        refuses(&s, "/aws/mfa", "no device that shows codes");
+        refuses(&s, "/aws/session", "no session of 60 s");
+        for device in ["GAHT12345678", "arn:aws-cn:iam::111122223333:mfa/team/bob"] {
+            assert_eq!(place(&AwsDecl { mfa: Some(device.into()), session: Some(Span::secs(900)), ..aws() }), vec![], "{device}");
+        }
         s.aws = Some(aws());
         warns(&s, "/aws", "nothing in this scenario");
     }

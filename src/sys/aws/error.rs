@@ -98,6 +98,38 @@ pub enum AwsError {
         /// What AWS says.
         message: String,
     },
+    /// The role is only taken with a code, and there is none.
+    #[error(
+        "{doing}: the role is only taken with a code of {device}, and nobody was asked for one (help: start it on a terminal, or give the six digits by the environment variable FIREDRILL_MFA_CODE)"
+    )]
+    NeedsCode {
+        /// What was being done.
+        doing: String,
+        /// The device that shows codes.
+        device: String,
+    },
+    /// A code that AWS does not take.
+    #[error(
+        "{doing}: AWS does not take the code of {device}: {message} (help: each code is good once and for half a minute, so wait for the next one; `aws iam list-mfa-devices` tells your device)"
+    )]
+    WrongCode {
+        /// What was being done.
+        doing: String,
+        /// The device that shows codes.
+        device: String,
+        /// What AWS says.
+        message: String,
+    },
+    /// A session that only a new code can follow.
+    #[error(
+        "{doing}: the session of the role has ended (help: only a new code of {device} opens another one: `firedrill undo` asks for it as soon as this drill has ended)"
+    )]
+    SessionOver {
+        /// What was being done.
+        doing: String,
+        /// The device that shows codes.
+        device: String,
+    },
     /// Not the account that was meant.
     #[error(
         "enter account {meant}: these credentials act in {found} as {caller} (help: choose the profile or role of {meant}, or correct `aws.account`)"
@@ -169,7 +201,10 @@ fn of_code(doing: String, place: &Place, profile: String, code: &str, message: &
     match code {
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
             forget(place);
-            AwsError::Expired { doing, profile }
+            match &place.mfa {
+                Some(device) => AwsError::SessionOver { doing, device: device.clone() },
+                None => AwsError::Expired { doing, profile },
+            }
         }
         // Its message quotes the signed request, session token and all: it is not passed on.
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "RequestExpired" | "InvalidSignature" => {
@@ -218,7 +253,7 @@ mod tests {
     use super::*;
 
     fn place() -> Place {
-        Place { account: "111122223333".into(), region: "eu-west-1".into(), profile: Some("drills".into()), role: None, external_id: None }
+        Place { account: "111122223333".into(), region: "eu-west-1".into(), profile: Some("drills".into()), ..Place::default() }
     }
 
     fn told(code: &str, message: &str) -> String {
@@ -236,6 +271,13 @@ mod tests {
             "start the experiment: access denied: User: x is not authorized to perform: fis:StartExperiment (help: the runner's role needs this permission)"
         );
         assert_eq!(told("ValidationException", "no"), "start the experiment: ValidationException: no");
+    }
+
+    #[test]
+    fn a_session_that_a_code_opened_is_followed_by_one_of_another_code() {
+        let place = Place { mfa: Some("arn:aws:iam::111122223333:mfa/alice".into()), ..place() };
+        let told = of_code("stop the experiment".into(), &place, String::new(), "ExpiredTokenException", "").to_string();
+        assert!(told.contains("only a new code of arn:aws:iam::111122223333:mfa/alice") && told.contains("`firedrill undo`"), "{told}");
     }
 
     #[test]

@@ -1,21 +1,31 @@
 //! The only door to AWS: clients over rustls and ring, credentials by the SDK's own chain, a limit on every call, and nobody gets in who was
 //! not seen to act in the account that was meant. It must never know what an experiment is for.
 
+mod code;
+mod ends;
 mod error;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_fis::config::retry::RetryPartition;
+use aws_sdk_sts::config::SharedHttpClient;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::runtime::{Handle, Id};
 
+use super::session;
+
 pub use super::place::Place;
+pub use code::{device, log_in};
+pub use ends::{End, ends};
 pub use error::{AwsError, failed};
 
 /// How long a connection may take.
@@ -30,6 +40,8 @@ const TRIES: u32 = 4;
 const TRIES_TO_STOP: u32 = 8;
 /// The most accounts that are held open, counted for each runtime: those that were opened first are forgotten.
 const MOST_OPENED: usize = 64;
+/// How sessions of a role are called in AWS's own records.
+const SESSION_NAME: &str = "firedrill";
 
 /// Clients in an account that was seen to be the one that was meant.
 #[derive(Debug)]
@@ -87,7 +99,7 @@ pub fn forget(place: &Place) {
 }
 
 async fn enter(place: &Place) -> Result<Account, AwsError> {
-    let config = configured(place).await;
+    let config = in_role(place, base(place).await).await?;
     let sts = aws_sdk_sts::Client::new(&config);
     let caller = sts.get_caller_identity().send().await.map_err(|error| failed("ask who is acting", place, error))?;
     let found = caller.account.unwrap_or_default();
@@ -122,27 +134,64 @@ fn retries(most: u32) -> RetryConfig {
         .with_max_backoff(Duration::from_secs(2))
 }
 
+fn http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build()
+}
+
 /// What all clients share. Endpoints, profiles and credentials are found where the AWS command line finds them.
-async fn configured(place: &Place) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
+async fn base(place: &Place) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
+        .http_client(http())
         .region(Region::new(place.region.clone()))
-        .timeout_config(timeouts)
+        .timeout_config(timeouts())
         .retry_config(retries(TRIES));
     if let Ok(name) = AppName::new(concat!("firedrill-", env!("CARGO_PKG_VERSION"))) {
         loader = loader.app_name(name);
     }
     if let Some(profile) = &place.profile {
-        loader = loader.profile_name(profile);
+        loader = loader.profile_name(profile).credentials_provider(of_profile(place, profile));
     }
-    let base = loader.load().await;
-    let Some(role) = &place.role else { return base };
-    let mut assumed = AssumeRoleProvider::builder(role).session_name("firedrill").configure(&base);
-    if let Some(external) = &place.external_id {
-        assumed = assumed.external_id(external);
-    }
-    let provider = SharedCredentialsProvider::new(assumed.build().await);
-    base.into_builder().credentials_provider(provider).build()
+    loader.load().await
+}
+
+/// The credentials of a profile, and of nobody else: whoever names one means it, also where the environment holds others.
+fn of_profile(place: &Place, profile: &str) -> ProfileFileCredentialsProvider {
+    let shared = ProviderConfig::without_region()
+        .with_http_client(http())
+        .with_region(Some(Region::new(place.region.clone())))
+        .with_timeout_config(timeouts())
+        .with_retry_config(retries(TRIES));
+    ProfileFileCredentialsProvider::builder().configure(&shared).profile_name(profile).build()
+}
+
+/// The same in the role that is taken, where one is.
+async fn in_role(place: &Place, base: SdkConfig) -> Result<SdkConfig, AwsError> {
+    let Some(role) = &place.role else { return Ok(base) };
+    let provider = match &place.mfa {
+        Some(_) => SharedCredentialsProvider::new(held(place)?),
+        None => {
+            let mut assumed = AssumeRoleProvider::builder(role).session_name(SESSION_NAME).configure(&base);
+            if let Some(external) = &place.external_id {
+                assumed = assumed.external_id(external);
+            }
+            if let Some(lasts) = place.session {
+                assumed = assumed.session_length(lasts.std());
+            }
+            SharedCredentialsProvider::new(assumed.build().await)
+        }
+    };
+    Ok(base.into_builder().credentials_provider(provider).build())
+}
+
+/// The session that somebody's code opened.
+fn held(place: &Place) -> Result<Credentials, AwsError> {
+    let Some(session) = session::of(place) else {
+        return Err(AwsError::NeedsCode { doing: format!("enter account {}", place.account), device: device(place) });
+    };
+    // Without an end: that it is over is for AWS to say, and not for this machine's clock.
+    Ok(Credentials::new(session.key, session.secret, Some(session.token), None, "firedrill"))
 }

@@ -170,9 +170,7 @@ mod tests {
         let place = |region: &str| crate::sys::aws::Place {
             account: "111122223333".into(),
             region: region.into(),
-            profile: None,
-            role: None,
-            external_id: None,
+            ..crate::sys::aws::Place::default()
         };
         let claim = |id: &str, region: &str| a_host(id, true, "Linux").claim(&place(region)).to_string();
         assert_eq!(claim("i-1", "eu-west-1"), "arn:aws:ec2:eu-west-1:111122223333:instance/i-1");

@@ -333,7 +333,7 @@ mod tests {
 
     fn undo(order: Option<Order>) -> Undo {
         Undo {
-            place: Place { account: "111122223333".into(), region: "eu-west-1".into(), profile: None, role: None, external_id: None },
+            place: Place { account: "111122223333".into(), region: "eu-west-1".into(), ..Place::default() },
             mark: "01RUN-7".into(),
             since: "2026-11-27T01:00:00Z".into(),
             instances: vec!["i-1".into()],
