@@ -108,7 +108,7 @@ impl Fault for FisExperiment {
             undo: Undo::of(
                 &account.place,
                 format!("{}-{}", scene.cx.run, clock::mono_ns()),
-                &scene.cx.run.to_string(),
+                scene.cx.run.as_ref(),
                 spec.template.clone(),
             ),
             targets: found.targets,

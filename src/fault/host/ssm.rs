@@ -142,7 +142,7 @@ fn understood(printed: &Printed, exe: &str, place: &str) -> Result<Answer, Troub
         Some(Ok(Answer::Ready { version })) => return Err(other_version(&version, place)),
         _ => return Err(fault(format!("start {exe} on {place}: {}", printed.words()))),
     }
-    match said.last() {
+    match said.next_back() {
         Some(Ok(answer)) => Ok(answer),
         Some(Err(error)) if printed.cut || error.is_eof() => {
             let what = format!("hear what firedrill says on {place}: AWS keeps 24,000 characters of what a command prints, and has cut it");
@@ -266,7 +266,15 @@ mod tests {
 
     #[test]
     fn a_comment_is_short_enough_and_never_the_same() {
-        let place = aws::Place { account: "111122223333".into(), region: "eu-west-1".into(), profile: None, role: None, external_id: None };
+        let place = aws::Place {
+            account: "111122223333".into(),
+            region: "eu-west-1".into(),
+            profile: None,
+            role: None,
+            external_id: None,
+            mfa: None,
+            session: None,
+        };
         let managed = Managed { place, instance: "i-1".into(), run: "01JDSN2VQ0000000000000000".into() };
         let (one, other) = (managed.comment("prepare"), managed.comment("prepare"));
         assert!(one != other && one.len() <= 100, "{one}");

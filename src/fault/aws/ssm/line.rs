@@ -154,6 +154,8 @@ mod tests {
             profile: Some("drills".into()),
             role: None,
             external_id: None,
+            mfa: None,
+            session: None,
         };
         let line = by_hand(&place, "i-0abc1", "/opt/fire drill __host undo '/x'", "firedrill 01RUN by hand");
         for part in [
