@@ -5,7 +5,9 @@
 mod reach;
 pub mod words;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -24,7 +26,8 @@ use crate::sys::{Cx, clock};
 pub const KIND: &str = OnHost::KIND;
 /// How long breaking it may take there, and how long an answer to that may be under way.
 const INJECT_WITHIN: Span = Span::secs(20);
-/// The same, at least, where the fault may cut the connection that brings the answer; else a third of the lease, so that it still holds when one looks.
+/// The same where the fault cuts the connection that would bring the answer, so that it still holds when one looks; where something else may show that it
+/// bites, that long or a third of the lease.
 const CUT_WITHIN: Span = Span::secs(2);
 /// How long an undo waits for a machine that cannot be reached.
 const PATIENCE: Span = Span::secs(22);
@@ -67,6 +70,26 @@ pub struct There {
     pub told: Told,
     /// How far its clock is ahead of this one: at least and at most, in nanoseconds.
     pub clock_ahead_ns: (i64, i64),
+}
+
+/// When a fault was asked for, and its undo, by the clock of this very process.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    from: u64,
+    to: Option<u64>,
+}
+
+/// The faults of this very process, by their directories there.
+static WANTED: Mutex<BTreeMap<String, Wanted>> = Mutex::new(BTreeMap::new());
+
+fn wanted() -> MutexGuard<'static, BTreeMap<String, Wanted>> {
+    WANTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a fault that ended by itself had surely lasted until its undo was asked for. It began after it was asked for, by any clock.
+fn lasted_long_enough(wanted: Option<Wanted>, lasted: Option<Span>) -> bool {
+    let asked_for = wanted.and_then(|wanted| Some(wanted.to?.saturating_sub(wanted.from)));
+    lasted.zip(asked_for).is_some_and(|(lasted, asked_for)| lasted.0 >= asked_for)
 }
 
 /// The spec of [`OnHost`] for a fault that acts on another machine; nothing for one that acts here.
@@ -117,6 +140,22 @@ impl There {
         match call(&self.login, &self.exe, ask).await? {
             Answer::Stands(stands) => Ok(stands),
             other => Err(Trouble::Fault(FaultError::Other(format!("understand {}: it answers {other:?}", self.host)))),
+        }
+    }
+
+    /// How long an answer to the order may be under way.
+    fn within(&self, begun: bool, confirmed: bool) -> Span {
+        match (begun, confirmed, self.told.cuts) {
+            (true, true, true) => CUT_WITHIN,
+            (true, true, false) => Span(self.lease.0 / 3).max(CUT_WITHIN),
+            _ => INJECT_WITHIN,
+        }
+    }
+
+    /// Notes that it is to end now.
+    fn ends_now(&self) {
+        if let Some(wanted) = wanted().get_mut(&self.told.dir) {
+            wanted.to.get_or_insert_with(clock::mono_ns);
         }
     }
 
@@ -174,6 +213,15 @@ impl Fault for OnHost {
         };
         let clock_ahead_ns = (told.wall_ns.saturating_sub(after), told.wall_ns.saturating_sub(before));
         clocks_agree(&spec.host, clock_ahead_ns)?;
+        if told.cuts && !spec.confirmed {
+            return Err(FaultError::Missing {
+                what: format!(
+                    "break it on {}: {} would cut the connection from here, and nobody would hear from there that it bites",
+                    spec.host, told.summary
+                ),
+                help: "write a `confirm:` that shows it from here, for example that a connection to it times out".to_owned(),
+            });
+        }
         let undo = There { host: spec.host.clone(), login, exe, lease: spec.how.lease, told, clock_ahead_ns };
         let place = undo.place();
         Ok(Prepared {
@@ -190,17 +238,21 @@ impl Fault for OnHost {
             serde_json::from_value(spec.plan.clone()).map_err(|source| FaultError::Decode { kind: Self::KIND, what: "plan", source })?;
         let order = Box::new(Order { run: cx.run.to_string(), item: spec.item.clone(), plan });
         let mut talk = Talk::open(&undo.login, &undo.exe).await?;
+        wanted().insert(undo.told.dir.clone(), Wanted { from: clock::mono_ns(), to: None });
         talk.ask(&Ask::Inject { order, told: Box::new(undo.told.clone()), lease: undo.lease }).await;
         let mut begun = false;
         loop {
-            let limit = if begun && spec.confirmed { Span(undo.lease.0 / 3).max(CUT_WITHIN) } else { INJECT_WITHIN };
             let heard = tokio::select! {
-                heard = talk.hear(limit) => heard,
+                heard = talk.hear(undo.within(begun, spec.confirmed)) => heard,
                 // The other side sees the end of its input, and undoes.
                 () = cx.cancel.cancelled() => return Err(FaultError::Other(format!("break it{}: it was called off", undo.place()))),
             };
             match heard {
-                Some(Ok(Answer::Injecting)) => begun = true,
+                Some(Ok(Answer::Injecting)) => {
+                    begun = true;
+                    // Where it is going to be cut off, the other side waits for this.
+                    talk.renew().await;
+                }
                 Some(Ok(Answer::Injected)) => break,
                 Some(Ok(Answer::Failed { why })) => return Err(FaultError::Other(format!("break it{}: failed to {why}", undo.place()))),
                 Some(other) => return Err(FaultError::Other(format!("understand {}: it answers {other:?}", undo.host))),
@@ -237,6 +289,7 @@ impl Fault for OnHost {
 
     /// A machine that cannot be reached may be cut off by this very fault: it undoes by itself, and then it can.
     async fn undo(&self, undo: &There, _: &Cx) -> Result<(), FaultError> {
+        undo.ends_now();
         let end = clock::mono_ns() + PATIENCE.0;
         loop {
             match undo.stands(&Ask::Undo { dir: undo.told.dir.clone() }).await {
@@ -245,17 +298,26 @@ impl Fault for OnHost {
                     return Err(FaultError::Other(format!("undo it{}: {how}; by hand there: {}", undo.place(), owed.join("; "))));
                 }
                 Err(Trouble::Ssh(_)) if clock::mono_ns() < end => clock::sleep(BETWEEN).await,
+                Err(Trouble::Ssh(error)) => {
+                    let (host, lease) = (&undo.host, undo.lease.human());
+                    return Err(FaultError::Other(format!("{error} ({host} undoes it by itself {lease} after it last heard of us)")));
+                }
                 Err(trouble) => return Err(trouble.into()),
             }
         }
     }
 
     async fn verify(&self, undo: &There, _: &Cx) -> Result<bool, FaultError> {
+        undo.ends_now();
         Ok(undo.look().await?.undone)
     }
 
     async fn cut_short(&self, undo: &There, _: &Cx) -> Option<String> {
         let stands = undo.look().await.ok().filter(|stands| stands.undone && !stands.asked)?;
+        let wanted = wanted().get(&undo.told.dir).copied();
+        if lasted_long_enough(wanted, stands.lasted) {
+            return None;
+        }
         Some(format!("{} undid it by itself: {}", undo.host, stands.how))
     }
 
@@ -299,6 +361,17 @@ async fn keep(mut talk: Talk, lease: Span) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_surely_lasted_until_its_undo_was_not_cut_short() {
+        let from = Span::secs(100).0;
+        let until = |to: Option<u64>| Some(Wanted { from, to: to.map(|s| from + Span::secs(s).0) });
+        assert!(lasted_long_enough(until(Some(20)), Some(Span::secs(20))));
+        assert!(!lasted_long_enough(until(Some(20)), Some(Span::millis(19_999))));
+        assert!(!lasted_long_enough(until(None), Some(Span::secs(20))), "nobody has asked yet");
+        assert!(!lasted_long_enough(None, Some(Span::secs(20))), "another process has asked");
+        assert!(!lasted_long_enough(until(Some(20)), None));
+    }
 
     #[test]
     fn clocks_that_lie_far_apart_are_told() {

@@ -43,22 +43,28 @@ fn looked(output: &str) -> Looked {
     }
 }
 
-/// For `sh` there: its system, and the place of the copy.
+/// For `sh` there: its system, and the place of the copy. One that is there is touched: its age is the time since its last use.
 fn look_script(name: &str) -> String {
     format!(
         "umask 077; echo \"system $(uname -sm)\"; d=\"${{HOME:-/nonexistent}}/.cache/firedrill\"; f=\"$d/{name}\"; \
          if mkdir -p \"$d\" 2>/dev/null && chmod 700 \"$d\" && [ -w \"$d\" ]; then echo \"dir $d\"; else echo \"no-dir $d\"; fi; \
-         if [ -x \"$f\" ]; then echo \"have $f\"; else df -Pk \"$d\" 2>/dev/null | awk 'NR == 2 {{ print \"free \" $4 }}'; fi"
+         if [ -x \"$f\" ]; then touch -c \"$f\" 2>/dev/null; echo \"have $f\"; else df -Pk \"$d\" 2>/dev/null | awk 'NR == 2 {{ print \"free \" $4 }}'; fi"
     )
 }
 
-/// For `sh` there: what comes on its input becomes the copy, once it is whole and what it was to be.
+/// For `sh` there: what comes on its input becomes the copy, once it is whole and what it was to be. It then removes those that nobody uses any more.
 fn copy_script(file: &str, hex: &str) -> String {
     let file = shell::quote(file);
     format!(
         "umask 077; t={file}.$$; cat > \"$t\" && [ \"$(sha256sum < \"$t\" | cut -d' ' -f1)\" = {hex} ] && chmod 700 \"$t\" && mv -f \"$t\" {file} \
-         || {{ rm -f \"$t\"; exit 73; }}"
+         || {{ rm -f \"$t\"; exit 73; }}; {file} __host tidy >/dev/null 2>&1 || :"
     )
+}
+
+/// For `sh` there: starts the firedrill. Kinds refuse to cut off the session that runs a drill; this one may be, since the other side undoes without it, and
+/// is only named to whoever has to know.
+fn serve_script(exe: &str) -> String {
+    format!("c=$SSH_CONNECTION; unset SSH_CONNECTION SSH_CLIENT; exec {} __host called-from \"$c\"", shell::quote(exe))
 }
 
 /// A script as one word for whichever login shell there is.
@@ -141,8 +147,7 @@ pub(super) struct Talk {
 impl Talk {
     /// Starts the firedrill there, and waits until it listens.
     pub(super) async fn open(login: &Login, exe: &str) -> Result<Talk, Trouble> {
-        // Kinds refuse to cut off the session that runs a drill. This one may be: the other side undoes without it.
-        let line = format!("env -u SSH_CONNECTION -u SSH_CLIENT {} __host", shell::quote(exe));
+        let line = in_sh(&serve_script(exe));
         let session = Session::open(login, &line).map_err(Trouble::Ssh)?;
         let mut talk = Talk { login: login.clone(), session };
         match talk.hear(LOOK_WITHIN).await {
