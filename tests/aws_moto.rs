@@ -50,6 +50,7 @@ fn pace() -> MutexGuard<'static, ()> {
     PACE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[expect(clippy::zombie_processes, reason = "it ends when its input does, which is when these tests end")]
 fn start() -> Option<Moto> {
     let has_boto3 =
         Command::new("python3").args(["-c", "import boto3"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
