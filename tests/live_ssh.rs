@@ -12,43 +12,11 @@ mod drill;
 mod needs;
 mod sshd;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use drill::{Place, Stranger, signal, state, wait};
-use sshd::Sshd;
-
-/// Longer than any lease of these tests and the undo that follows it.
-const WHOLE_WITHIN: u64 = 60;
-
-fn until(what: &str, seconds: u64, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while !holds() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Writes `scenario.yaml`: a drill that watches the sshd, with these faults on `there`.
-fn scenario(place: &Place, host: &Sshd, faults: &str) {
-    let text = format!(
-        "firedrill: 1\ntitle: Another machine\nenvironment: test\nhosts:\n  there: {{ ssh: {user}@{name}, port: {port}, config: {config}, firedrill: {exe}, lease: 5s }}\n\
-         probes:\n  self: {{ command: {{ run: [\"true\"] }}, rate: 5/s }}\n\
-         steady_state: {{ over: 1s, probes: {{ self: {{ success: {{ min: 10% }} }} }} }}\n\
-         faults:\n{faults}recovery: {{ within: 60s, stable_for: 1s }}\n",
-        user = host.user,
-        name = host.address,
-        port = host.port,
-        config = host.config().display(),
-        exe = drill::binary().display(),
-    );
-    place.file("scenario.yaml", text);
-}
-
-fn types(place: &Place, run: &Path) -> Vec<String> {
-    place.journal(run).iter().map(|entry| entry["event"]["type"].as_str().unwrap_or_default().to_owned()).collect()
-}
+use sshd::{Sshd, WHOLE_WITHIN, instead, kill_both, scenario, types, until};
 
 fn pause(place: &Place) -> String {
     format!("  hang: {{ process.pause: {{ pid_file: {} }}, on: there, for: 2s }}\n", place.path().join("stranger.pid").display())
@@ -86,15 +54,7 @@ fn a_dead_runner_is_missed_there() {
     let mut runner = place.start(&["run", "scenario.yaml", "--yes"]);
     let run = place.wait_until_bitten("hang", 60);
     assert!(stranger.is_stopped());
-    let watchdog = place
-        .journal(&run)
-        .iter()
-        .find_map(|entry| entry["event"]["pid"].as_u64().filter(|_| entry["event"]["type"] == "watchdog_started"));
-    let watchdog = u32::try_from(watchdog.unwrap()).unwrap();
-    // The runner first: it would start another watchdog.
-    let killed = std::process::Command::new("sh").args(["-c", &format!("kill -KILL {} {watchdog}", runner.id())]).status().unwrap();
-    assert!(killed.success());
-    let _ = runner.wait();
+    kill_both(&place, &run, &mut runner);
     until("the machine is whole by itself", WHOLE_WITHIN, || !stranger.is_stopped());
     until("nobody holds it there", WHOLE_WITHIN, || host.registered().is_empty());
     let done = place.run(&["undo", run.to_str().unwrap()], 90);
@@ -173,24 +133,41 @@ fn the_binary_goes_there_once() {
     let Some(host) = Sshd::start(&place) else { return };
     let stranger = Stranger::start(&place);
     scenario(&place, &host, &pause(&place));
-    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
-    place.file("scenario.yaml", text.replace(&format!("firedrill: {}, ", drill::binary().display()), ""));
+    instead(&place, &format!("firedrill: {}, ", drill::binary().display()), "");
     let cache = host.home().join(".cache");
     std::fs::write(&cache, "in the way").unwrap();
     let done = place.run(&["run", "scenario.yaml", "--yes"], 120).expect(11);
     assert!(done.stderr.contains("cannot be written") && done.stderr.contains("firedrill: PATH"), "{}", done.stderr);
     std::fs::remove_file(&cache).unwrap();
 
-    place.run(&["run", "scenario.yaml", "--yes"], 240).expect(0);
     let dir = cache.join("firedrill");
-    let kept: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().flatten().map(|entry| entry.path()).collect();
+    std::fs::create_dir_all(&dir).unwrap();
+    let old = |letter: &str, end: &str| dir.join(format!("firedrill-{}{end}", letter.repeat(64)));
+    let (gone, half, runs, young) = (old("a", ""), old("a", ".4121"), old("b", ""), old("c", ""));
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 24 * 3600);
+    for path in [&gone, &half, &runs, &young] {
+        std::fs::copy("/bin/sh", path).unwrap();
+        if path != &young {
+            std::fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+    }
+    let mut running = std::process::Command::new(&runs).args(["-c", "read x"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+
+    place.run(&["run", "scenario.yaml", "--yes"], 240).expect(0);
+    let _ = running.kill();
+    let _ = running.wait();
+    let mut kept: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(kept.contains(&runs) && kept.contains(&young), "what is in use or young stays: {kept:?}");
+    kept.retain(|path| ![&runs, &young].contains(&path));
     let [copy] = &kept[..] else { panic!("one copy, and nothing half-way: {kept:?}") };
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&dir), mode(copy)), (0o700, 0o700));
     assert!(std::fs::read(copy).unwrap() == std::fs::read(drill::binary()).unwrap(), "it is this binary");
-    let made = std::fs::metadata(copy).unwrap().modified().unwrap();
+    let made = std::fs::metadata(copy).unwrap();
     place.run(&["run", "scenario.yaml", "--yes"], 120).expect(0);
-    assert_eq!(std::fs::metadata(copy).unwrap().modified().unwrap(), made, "the second time it is there");
+    let used = std::fs::metadata(copy).unwrap();
+    assert_eq!(used.ino(), made.ino(), "the second time it is there");
+    assert!(used.modified().unwrap() > made.modified().unwrap(), "its age is that of its last use");
     assert!(!stranger.is_stopped());
 }
 
@@ -203,8 +180,7 @@ fn a_cut_connection_is_the_end_of_the_fault() {
     let fault =
         format!("  cut:\n    network.partition: {{ peer: {} }}\n    on: there\n    for: 20s\n    confirm: {confirm}\n", host.client);
     scenario(&place, &host, &fault);
-    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
-    place.file("scenario.yaml", text.replace("lease: 5s", "lease: 15s"));
+    instead(&place, "lease: 5s", "lease: 15s");
     let done = place.run(&["run", "scenario.yaml", "--yes"], 240);
     let run = place.runs().pop().unwrap();
     let told = types(&place, &run);

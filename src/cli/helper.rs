@@ -78,14 +78,23 @@ fn truth_server(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// The firedrill that a runner elsewhere has started on this machine; with `hold`, the one that stays there with a fault; with `undo DIR`, what a person types
+/// The firedrill that a runner elsewhere has started on this machine, `called-from` where; `tidy`, once it was copied there; with `hold`, the one that stays
+/// there with a fault; with `undo DIR`, what a person types
 /// there.
 fn host(rest: &[OsString]) -> Exit {
     // The end of the connection is no end of what is owed.
     let Ok(runtime) = runtime() else { return Exit::Bug };
     let exit = match rest {
         [] => {
-            runtime.block_on(agent::serve(run::own_exe()));
+            runtime.block_on(agent::serve(run::own_exe(), ""));
+            Exit::Ok
+        }
+        [verb, caller] if verb == "called-from" => {
+            runtime.block_on(agent::serve(run::own_exe(), &caller.to_string_lossy()));
+            Exit::Ok
+        }
+        [verb] if verb == "tidy" => {
+            agent::tidy(&run::own_exe());
             Exit::Ok
         }
         [verb] if verb == "hold" => {

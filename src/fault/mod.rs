@@ -21,6 +21,7 @@ pub mod system;
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use schemars::JsonSchema;
@@ -80,6 +81,10 @@ pub trait Fault: Send + Sync + 'static {
     }
     /// What it will touch, as far as the spec tells. Pure; [`Prepared::claims`] decides.
     fn claims(&self, spec: &Self::Spec) -> Vec<Resource>;
+    /// Whether it would cut off a TCP connection of the machine on which it acts: with that address, and that port of its own. Pure; most kinds cut nothing.
+    fn cuts(&self, _: &Self::Spec, _: IpAddr, _: u16) -> bool {
+        false
+    }
     /// What a person types if firedrill is dead: one line for `sh`. Pure.
     fn by_hand(&self, undo: &Self::Undo) -> String;
     /// The commands that inject it, as `sh` would take them, for people. Pure; kinds that act by themselves run none.
@@ -197,6 +202,8 @@ pub trait ErasedFault: Send + Sync {
     fn needs(&self, spec: &Value) -> Vec<Privilege>;
     /// See [`Fault::claims`].
     fn claims(&self, spec: &Value) -> Vec<Resource>;
+    /// See [`Fault::cuts`]; false for a spec that does not decode.
+    fn cuts(&self, spec: &Value, client: IpAddr, port: u16) -> bool;
     /// See [`Fault::by_hand`].
     fn by_hand(&self, undo: &Value) -> Result<String, FaultError>;
     /// See [`Fault::runs`]; none for what does not decode.
@@ -269,6 +276,9 @@ impl<F: Fault> ErasedFault for F {
     }
     fn claims(&self, spec: &Value) -> Vec<Resource> {
         decode::<F::Spec>(F::KIND, "spec", spec).map(|spec| Fault::claims(self, &spec)).unwrap_or_default()
+    }
+    fn cuts(&self, spec: &Value, client: IpAddr, port: u16) -> bool {
+        decode::<F::Spec>(F::KIND, "spec", spec).is_ok_and(|spec| Fault::cuts(self, &spec, client, port))
     }
     fn by_hand(&self, undo: &Value) -> Result<String, FaultError> {
         Ok(Fault::by_hand(self, &decode(F::KIND, "undo data", undo)?))

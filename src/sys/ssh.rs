@@ -2,6 +2,7 @@
 //! ever asked: where a password or a yes would be needed, it ends with an error.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -58,6 +59,13 @@ impl fmt::Display for Login {
         write!(f, "{}", self.destination)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
+}
+
+/// The client and the server's port of a session, as sshd tells them in `SSH_CONNECTION`; nothing for what it does not say.
+pub fn session(text: &str) -> Option<(IpAddr, u16)> {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let [client, _, _, port] = fields.as_slice() else { return None };
+    Some((client.parse().ok()?, port.parse().ok()?))
 }
 
 /// Why a machine cannot be reached: reads after "failed to".
@@ -247,6 +255,13 @@ mod tests {
             "reach db1: ssh: connect to host db1 port 22: Connection refused"
         );
         assert_eq!(of(""), "reach db1: the connection was cut");
+    }
+
+    #[test]
+    fn the_ends_of_a_session_are_found() {
+        assert_eq!(session("10.0.0.9 50000 10.0.0.1 22"), Some(("10.0.0.9".parse().unwrap(), 22)));
+        assert_eq!(session("10.0.0.9"), None);
+        assert_eq!(session(""), None);
     }
 
     #[test]

@@ -1,13 +1,102 @@
 //! A real sshd of our own: its keys, port, configuration and known hosts in the directory of the test, and an ssh configuration that leads to it.
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a test may break off anywhere")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::drill::{Place, account, free_ports, has_program};
+use crate::drill::{Place, account, binary, free_ports, has_program};
 use crate::needs;
+
+/// Longer than any lease of these tests and the undo that follows it.
+pub const WHOLE_WITHIN: u64 = 60;
+
+pub fn until(what: &str, seconds: u64, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while !holds() {
+        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Writes `scenario.yaml`: a drill that watches nothing much, with these faults on `there`.
+pub fn scenario(place: &Place, host: &Sshd, faults: &str) {
+    let text = format!(
+        "firedrill: 1\ntitle: Another machine\nenvironment: test\nhosts:\n  there: {{ ssh: {user}@{name}, port: {port}, config: {config}, firedrill: {exe}, lease: 5s }}\n\
+         probes:\n  self: {{ command: {{ run: [\"true\"] }}, rate: 5/s }}\n\
+         steady_state: {{ over: 1s, probes: {{ self: {{ success: {{ min: 10% }} }} }} }}\n\
+         faults:\n{faults}recovery: {{ within: 60s, stable_for: 1s }}\n",
+        user = host.user,
+        name = host.address,
+        port = host.port,
+        config = host.config().display(),
+        exe = binary().display(),
+    );
+    place.file("scenario.yaml", text);
+}
+
+/// Changes `scenario.yaml`.
+pub fn instead(place: &Place, what: &str, by: &str) {
+    let text = std::fs::read_to_string(place.path().join("scenario.yaml")).unwrap();
+    assert!(text.contains(what), "{what} in {text}");
+    place.file("scenario.yaml", text.replace(what, by));
+}
+
+/// The types of the events of a run, in order.
+pub fn types(place: &Place, run: &Path) -> Vec<String> {
+    place.journal(run).iter().map(|entry| entry["event"]["type"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Kills a runner and its watchdog with SIGKILL.
+pub fn kill_both(place: &Place, run: &Path, runner: &mut Child) {
+    let watchdog =
+        place.journal(run).iter().find_map(|entry| entry["event"]["pid"].as_u64().filter(|_| entry["event"]["type"] == "watchdog_started"));
+    // The runner first: it would start another watchdog.
+    let line = format!("kill -KILL {} {}", runner.id(), watchdog.unwrap());
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    let _ = runner.wait();
+}
+
+/// A small ext4 of its own in the place of a directory, in blocks of 1 KiB; gone with the test.
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// None, said aloud, where that cannot be.
+    pub fn mount(at: &Path, size: u64) -> Option<Disk> {
+        let image = at.with_extension("image");
+        std::fs::create_dir_all(at).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(size).unwrap();
+        let (image, there) = (image.to_str().unwrap(), at.to_str().unwrap());
+        let does = |words: &[&str]| Command::new(words[0]).args(&words[1..]).output().is_ok_and(|output| output.status.success());
+        let made = does(&["mkfs.ext4", "-q", "-b", "1024", "-m", "0", "-O", "^has_journal", image]);
+        if made && does(&["mount", "-o", "loop", image, there]) {
+            return Some(Disk(at.to_owned()));
+        }
+        println!("SKIPPED a disk of its own: no ext4 can be mounted here; nothing was shown of it");
+        None
+    }
+
+    /// Nobody may write to it any more.
+    pub fn protect(&self) {
+        must(&["mount", "-o", "remount,ro", self.0.to_str().unwrap()]);
+    }
+
+    /// Whether there is no room for a few bytes more.
+    pub fn is_full(&self) -> bool {
+        let probe = self.0.join("probe");
+        let full = std::fs::write(&probe, [7; 5_000]).is_err();
+        let _ = std::fs::remove_file(probe);
+        full
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
 
 /// An sshd; gone with the test.
 pub struct Sshd {
@@ -78,6 +167,7 @@ impl Sshd {
         let dir = place.path().join("sshd");
         let home = dir.join("home");
         std::fs::create_dir_all(&home).unwrap();
+        std::fs::create_dir_all(dir.join("bin")).unwrap();
         let (host_key, other_key, login) = (key(&dir.join("host")), key(&dir.join("other")), key(&dir.join("login")));
         std::fs::write(dir.join("authorized"), format!("{login}\n")).unwrap();
         let [port] = free_ports();
@@ -85,7 +175,7 @@ impl Sshd {
         let config = format!(
             "Port {port}\nListenAddress {address}\nHostKey {d}/host\nAuthorizedKeysFile {d}/authorized\nPidFile {d}/pid\nStrictModes no\n\
              UsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
-             SetEnv HOME={} FIREDRILL_REGISTRY={d}/registry PATH={}\n",
+             SetEnv HOME={} FIREDRILL_REGISTRY={d}/registry PATH={d}/bin:{}\n",
             home.display(),
             std::env::var("PATH").unwrap(),
         );
@@ -125,6 +215,28 @@ impl Sshd {
     /// The home of whoever logs in.
     pub fn home(&self) -> PathBuf {
         self.dir.join("home")
+    }
+
+    /// The home as a disk of its own.
+    pub fn home_disk(&self, size: u64) -> Option<Disk> {
+        Disk::mount(&self.home(), size)
+    }
+
+    /// Puts a program there that is found before every other of that name.
+    pub fn program(&self, name: &str, script: &str) -> PathBuf {
+        let file = self.dir.join("bin").join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    /// The tables of its packet filter that are firedrill's.
+    pub fn tables(&self) -> Vec<String> {
+        let mut words = vec!["nft", "list", "tables"];
+        if let Some(net) = &self.netns {
+            words.splice(..0, ["ip", "netns", "exec", net]);
+        }
+        must(&words).lines().filter(|line| line.contains("firedrill_")).map(str::to_owned).collect()
     }
 
     /// Makes this the only host key that is known of it.

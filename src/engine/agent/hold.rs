@@ -19,6 +19,8 @@ use crate::journal::{Armed, Journal, PLAN, Registry, RunLock};
 use crate::sys::process;
 use crate::sys::{Clock, clock};
 
+/// How long the runner may take to say that it knows what comes.
+const GO_WITHIN: Span = Span::secs(10);
 /// How often the watchdog hears that this process lives.
 const BEAT: Span = Span::millis(500);
 
@@ -41,7 +43,7 @@ pub(super) async fn inject(order: Order, told: Told, lease: Span, exe: PathBuf, 
     let why = match held.break_it(&order, &told, &mut line).await {
         Ok(()) => {
             line.say(&Answer::Injected);
-            held.hold(lease, &mut line).await
+            held.hold(lease, told.cuts, &mut line).await
         }
         Err(why) => {
             line.say(&Answer::Failed { why: why.clone() });
@@ -57,7 +59,7 @@ async fn begin(order: &Order, told: &Told, exe: &Path) -> Result<Held, String> {
     if here.dir != Path::new(&told.dir) {
         return Err(format!("find {}: this account keeps it at {}", told.dir, here.dir.display()));
     }
-    if let Some(why) = forbidden(Some(&here.dir)) {
+    if let Some(why) = forbidden(Some(&here.dir)).await {
         return Err(why);
     }
     let me = process::find(std::process::id()).ok_or("find this process in /proc")?;
@@ -111,6 +113,9 @@ impl Held {
         let (_, ack) = self.journal.append_durable(self.clock.now(), event);
         let armed: Armed = ack.durable().await.map_err(|error| refused(&error))?;
         line.say(&Answer::Injecting);
+        if told.cuts && !line.hears_within(GO_WITHIN).await {
+            return Err("hear that the runner knows what is going to cut it off: nothing was touched".to_owned());
+        }
         self.happened(Event::Injecting { id: id.clone() });
         let cx = self.here.act.cx.clone();
         let spec = cx.fill_value(&self.here.fault.spec);
@@ -131,11 +136,12 @@ impl Held {
         done
     }
 
-    /// Waits for whatever ends it; says what.
-    async fn hold(&mut self, lease: Span, line: &mut Line) -> String {
+    /// Waits for whatever ends it; says what. A fault that cuts the connection itself is not over when that ends: then the lease is what it lasts.
+    async fn hold(&mut self, lease: Span, cuts: bool, line: &mut Line) -> String {
         let signals = || Some((signal(SignalKind::terminate()).ok()?, signal(SignalKind::hangup()).ok()?));
         let Some((mut told, mut hung_up)) = signals() else { return "signals cannot be heard".to_owned() };
         let mut heard = clock::mono_ns();
+        let mut cut_off = false;
         loop {
             // Of a runner without a connection one only reads.
             heard = heard.max(place::renewed(&self.here.dir).unwrap_or(0).min(clock::mono_ns()));
@@ -145,8 +151,9 @@ impl Held {
                 return format!("nothing was heard of the runner for {}", lease.human());
             }
             tokio::select! {
-                text = line.hear() => match text {
+                text = line.hear(), if !cut_off => match text {
                     Some(_) => heard = clock::mono_ns(),
+                    None if cuts => cut_off = true,
                     None => return "the connection to the runner ended".to_owned(),
                 },
                 _ = told.recv() => return stand::ASKED.to_owned(),

@@ -25,7 +25,7 @@ pub(super) async fn answered(ask: Ask, text: &str, exe: &Path) -> Result<Answer,
         Ask::Observe { dir } | Ask::Look { dir } | Ask::Undo { dir } | Ask::Renew { dir, .. } => dir.clone(),
         Ask::Prepare(_) => String::new(),
     };
-    super::answered(ask, exe).await.map(|answer| short(answer, &dir, exe)).map_err(|why| one_line(&why, LONGEST))
+    super::answered(ask, exe, "").await.map(|answer| short(answer, &dir, exe)).map_err(|why| one_line(&why, LONGEST))
 }
 
 /// What fits. What was prepared is needed whole: where it is too long, nothing is broken.

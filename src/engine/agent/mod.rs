@@ -1,6 +1,7 @@
 //! The other side of `fault/host`: a firedrill that a runner has started on this machine over ssh, or by a command that brings a letter. Each fault is a run of
 //! its own here, with a directory, a journal, a name in the registry and a watchdog, so that whoever dies, the code undoes that undoes every dead run.
 
+mod copies;
 mod hold;
 mod letter;
 mod place;
@@ -14,12 +15,17 @@ use tokio::sync::mpsc;
 
 use super::act::{Act, within};
 use super::finish::{cx_for, load};
+use crate::base::Span;
 use crate::event::UndoRecord;
 use crate::fault::host::words::{self, Answer, Ask, Bites, Order, Stands, Told};
 use crate::fault::{self, Claims, STEP_LIMIT, Seen};
 use crate::journal::{JournalError, Registry, RunLock};
 use crate::plan::{FaultPlan, Plan};
-use crate::sys::{Clock, Cx, account, clock};
+use crate::sys::{Clock, Cx, account, clock, ssh};
+
+/// How long a run that nobody holds may take to be held by whoever finishes it.
+const TAKEN_OVER: Span = Span::secs(3);
+const LOOK: Span = Span::millis(100);
 
 /// Both ends of the connection to the runner; without a hearing end, where the runner has none and is heard of in another way.
 #[derive(Debug)]
@@ -54,6 +60,11 @@ impl Line {
         Line { from: None }
     }
 
+    /// Whether the runner says something within that time.
+    async fn hears_within(&mut self, limit: Span) -> bool {
+        matches!(tokio::time::timeout(limit.std(), self.hear()).await, Ok(Some(_)))
+    }
+
     fn say(&mut self, answer: &Answer) {
         let mut out = std::io::stdout().lock();
         // A runner that is gone hears nothing: what is to be done then does not depend on it.
@@ -61,8 +72,8 @@ impl Line {
     }
 }
 
-/// Serves one question of a runner over standard input and output.
-pub async fn serve(exe: PathBuf) {
+/// Serves one question of a runner over standard input and output. `caller` is the session that it comes by, as sshd tells it in `SSH_CONNECTION`.
+pub async fn serve(exe: PathBuf, caller: &str) {
     let mut line = Line::open();
     line.say(&Answer::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
     let Some(text) = line.hear().await else { return };
@@ -70,7 +81,7 @@ pub async fn serve(exe: PathBuf) {
         (Some(Ok(ask)), _) => letter::answered(ask, &text, &exe).await,
         (Some(Err(why)), _) => Err(why),
         (None, Some(Ok(Ask::Inject { order, told, lease }))) => return hold::inject(*order, *told, lease, exe, line).await,
-        (None, Some(Ok(ask))) => answered(ask, &exe).await,
+        (None, Some(Ok(ask))) => answered(ask, &exe, caller).await,
         (None, Some(Err(error))) => Err(format!("understand the runner: {error}")),
         (None, None) => Err("understand the runner: it says something else".to_owned()),
     };
@@ -91,15 +102,20 @@ pub async fn hold(exe: PathBuf) {
 }
 
 /// The answer to whatever breaks nothing.
-async fn answered(ask: Ask, exe: &Path) -> Result<Answer, String> {
+async fn answered(ask: Ask, exe: &Path, caller: &str) -> Result<Answer, String> {
     match ask {
-        Ask::Prepare(order) => prepare(*order, exe).await.map(|told| Answer::Prepared(Box::new(told))),
+        Ask::Prepare(order) => prepare(*order, exe, caller).await.map(|told| Answer::Prepared(Box::new(told))),
         Ask::Observe { dir } => observe(Path::new(&dir), exe).await,
         Ask::Look { dir } => Ok(Answer::Stands(stand::look(Path::new(&dir)))),
         Ask::Undo { dir } => stand::undo(Path::new(&dir), exe.to_owned()).await.map(Answer::Stands),
         Ask::Renew { dir, said_ns } => stand::renew(Path::new(&dir), said_ns).map(Answer::Stands),
         Ask::Inject { .. } => Err("break it: nobody would hold it".to_owned()),
     }
+}
+
+/// Removes the copies of other firedrills that nobody has used for long, where this one is a copy.
+pub fn tidy(exe: &Path) {
+    copies::tidy(exe);
 }
 
 /// Undoes a fault for a person who asks on this machine.
@@ -137,11 +153,23 @@ impl Here {
 }
 
 /// Why nothing may be broken on this machine now.
-fn forbidden(except: Option<&Path>) -> Option<String> {
-    let registry = Registry::here();
-    if let Some(engaged) = registry.lever().look() {
+async fn forbidden(except: Option<&Path>) -> Option<String> {
+    if let Some(engaged) = Registry::here().lever().look() {
         return Some(format!("inject anything: the safety lever of the machine is engaged: {}", engaged.reason));
     }
+    let end = clock::mono_ns() + TAKEN_OVER.0;
+    loop {
+        match owing(except) {
+            // Whoever lets go of a fault, or takes it over, holds its lock again in a moment.
+            Some(_) if clock::mono_ns() < end => clock::sleep(LOOK).await,
+            found => return found,
+        }
+    }
+}
+
+/// Which dead run still owes something on this machine.
+fn owing(except: Option<&Path>) -> Option<String> {
+    let registry = Registry::here();
     let dead = |dir: &PathBuf| Some(dir.as_path()) != except && dir.is_dir() && !RunLock::is_held(dir);
     registry.runs().into_iter().map(|(_, dir)| dir).filter(dead).find_map(|dir| {
         let state = load(&dir).ok()?.state;
@@ -151,8 +179,8 @@ fn forbidden(except: Option<&Path>) -> Option<String> {
     })
 }
 
-async fn prepare(order: Order, exe: &Path) -> Result<Told, String> {
-    if let Some(why) = forbidden(None) {
+async fn prepare(order: Order, exe: &Path, caller: &str) -> Result<Told, String> {
+    if let Some(why) = forbidden(None).await {
         return Err(why);
     }
     let here = here(&order, exe)?;
@@ -179,6 +207,7 @@ async fn prepare(order: Order, exe: &Path) -> Result<Told, String> {
         wall_ns: i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX),
         boot_id: clock::boot_id().to_owned(),
         needs,
+        cuts: ssh::session(caller).is_some_and(|(client, port)| kind.cuts(&spec, client, port)),
     })
 }
 

@@ -35,13 +35,13 @@ pub(super) fn look(dir: &Path) -> Stands {
     }
     let asked = place::was_asked(dir);
     if !dir.join(FILE).exists() {
-        return Stands { undone: true, asked, how: "nothing had begun".to_owned(), owed: Vec::new() };
+        return Stands { undone: true, asked, how: "nothing had begun".to_owned(), ..Stands::default() };
     }
     match load(dir) {
         Ok(dead) => {
             let owed: Vec<String> = dead.state.owed().map(|(_, item)| item.undo.by_hand.clone()).collect();
             let asked = asked && !by_itself(&dead.read.entries);
-            Stands { undone: owed.is_empty(), asked, how: how(&dead.read.entries), owed }
+            Stands { undone: owed.is_empty(), asked, how: how(&dead.read.entries), lasted: lasted(&dead.read.entries), owed }
         }
         Err(error) => Stands { asked, how: format!("failed to {error}"), ..Stands::default() },
     }
@@ -87,6 +87,16 @@ pub(super) fn renew(dir: &Path, said_ns: i64) -> Result<Stands, String> {
         }
     }
     Ok(look(dir))
+}
+
+/// From when it began to when it was last seen not to be undone.
+fn lasted(entries: &[Entry]) -> Option<Span> {
+    let began = entries.iter().find(|entry| matches!(entry.event, Event::Injecting { .. }))?.at;
+    let ended = entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Undone { when, .. } => Some(when.lo),
+        _ => None,
+    })?;
+    Some(ended.since(began))
 }
 
 /// Undoes it.

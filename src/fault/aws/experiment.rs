@@ -105,12 +105,7 @@ impl Fault for FisExperiment {
         let what = spec.template.as_ref().map_or_else(|| "a template of its own".to_owned(), |id| format!("template {id}"));
         Ok(Prepared {
             summary: format!("experiment from {what} ({}), as {}", shape.actions.join(", "), account.caller),
-            undo: Undo::of(
-                &account.place,
-                format!("{}-{}", scene.cx.run, clock::mono_ns()),
-                scene.cx.run.as_ref(),
-                spec.template.clone(),
-            ),
+            undo: Undo::of(&account.place, format!("{}-{}", scene.cx.run, clock::mono_ns()), scene.cx.run.as_ref(), spec.template.clone()),
             targets: found.targets,
             population: found.population,
             claims: found.claims,

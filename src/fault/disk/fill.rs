@@ -106,13 +106,18 @@ fn directory(path: &str, cx: &Cx) -> Result<PathBuf, FaultError> {
     }
     let shared = [(Path::new("/"), "`/`"), (cx.run_dir.as_path(), "the run directory, where the undo is kept")];
     for (other, name) in shared {
-        if std::fs::metadata(other).is_ok_and(|other| other.dev() == meta.dev()) {
+        if there_or_above(other).is_some_and(|other| other.dev() == meta.dev()) {
             return Err(FaultError::Target(format!("{} is on the file system of {name}: that one is never filled", dir.display())));
         }
     }
     access(&dir, Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| os(format!("get the right to write into {}", dir.display()))(error.into()))?;
     Ok(dir)
+}
+
+/// A directory, or what it is going to be made in: where one only looks, and on another machine, there is no run directory yet.
+fn there_or_above(path: &Path) -> Option<std::fs::Metadata> {
+    path.ancestors().find_map(|path| std::fs::metadata(path).ok())
 }
 
 impl FillUndo {
@@ -238,6 +243,14 @@ mod tests {
         assert_eq!(check(r#"{"path":"","size":"0B"}"#), ["/path", "/size"]);
         assert_eq!(check(r#"{"path":"/x"}"#), [""]);
         assert_eq!(check(r#"{"path":"/x","to":"90%","size":"1B"}"#), [""]);
+    }
+
+    #[test]
+    fn the_disk_of_a_run_directory_that_is_not_there_yet_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let dev = |path: &Path| there_or_above(path).unwrap().dev();
+        assert_eq!(dev(&dir.path().join("hosts/run.fill")), std::fs::metadata(dir.path()).unwrap().dev());
+        assert_eq!(dev(Path::new("/proc/self/nothing/there")), std::fs::metadata("/proc/self").unwrap().dev());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod ssm;
 pub mod words;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -72,6 +72,26 @@ pub struct There {
     pub clock_ahead_ns: (i64, i64),
 }
 
+/// When a fault was asked for, and its undo, by the clock of this very process.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    from: u64,
+    to: Option<u64>,
+}
+
+/// The faults of this very process, by their directories there.
+static WANTED: Mutex<BTreeMap<String, Wanted>> = Mutex::new(BTreeMap::new());
+
+fn wanted() -> MutexGuard<'static, BTreeMap<String, Wanted>> {
+    WANTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a fault that ended by itself had surely lasted until its undo was asked for. It began after it was asked for, by any clock.
+fn lasted_long_enough(wanted: Option<Wanted>, lasted: Option<Span>) -> bool {
+    let asked_for = wanted.and_then(|wanted| Some(wanted.to?.saturating_sub(wanted.from)));
+    lasted.zip(asked_for).is_some_and(|(lasted, asked_for)| lasted.0 >= asked_for)
+}
+
 /// The spec of [`OnHost`] for a fault that acts on another machine; nothing for one that acts here.
 pub fn spec_of(id: &Id, fault: &FaultPlan, plan: &Plan) -> Option<Value> {
     let on = fault.on.as_ref()?;
@@ -132,6 +152,13 @@ impl There {
     /// What was seen of it once it was undone.
     fn known(&self) -> Option<Stands> {
         UNDONE.lock().unwrap_or_else(PoisonError::into_inner).get(&self.told.dir).cloned()
+    }
+
+    /// Notes that it is to end now.
+    fn ends_now(&self) {
+        if let Some(wanted) = wanted().get_mut(&self.told.dir) {
+            wanted.to.get_or_insert_with(clock::mono_ns);
+        }
     }
 
     async fn look(&self) -> Result<Stands, Trouble> {
@@ -204,6 +231,15 @@ impl Fault for OnHost {
         };
         let clock_ahead_ns = (told.wall_ns.saturating_sub(after), told.wall_ns.saturating_sub(before));
         clocks_agree(&spec.host, clock_ahead_ns)?;
+        if told.cuts && !spec.confirmed {
+            return Err(FaultError::Missing {
+                what: format!(
+                    "break it on {}: {} would cut the connection from here, and nobody would hear from there that it bites",
+                    spec.host, told.summary
+                ),
+                help: "write a `confirm:` that shows it from here, for example that a connection to it times out".to_owned(),
+            });
+        }
         let undo = There { host: spec.host.clone(), reach, exe, lease: spec.how.lease(), told, clock_ahead_ns };
         let place = undo.place();
         Ok(Prepared {
@@ -216,6 +252,7 @@ impl Fault for OnHost {
     }
 
     async fn inject(&self, spec: &Elsewhere, undo: &There, _: Permit<'_>, cx: &Cx) -> Result<(), FaultError> {
+        wanted().insert(undo.told.dir.clone(), Wanted { from: clock::mono_ns(), to: None });
         undo.reach.inject(undo, ordered(spec, cx)?, spec.confirmed, cx).await
     }
 
@@ -237,6 +274,7 @@ impl Fault for OnHost {
 
     /// A machine that cannot be reached may be cut off by this very fault: it undoes by itself, and then it can.
     async fn undo(&self, undo: &There, _: &Cx) -> Result<(), FaultError> {
+        undo.ends_now();
         let end = clock::mono_ns() + PATIENCE.0;
         loop {
             match undo.stands(&Ask::Undo { dir: undo.told.dir.clone() }).await {
@@ -245,12 +283,17 @@ impl Fault for OnHost {
                     return Err(FaultError::Other(format!("undo it{}: {how}; by hand there: {}", undo.place(), owed.join("; "))));
                 }
                 Err(Trouble::Away(_)) if clock::mono_ns() < end => clock::sleep(BETWEEN).await,
+                Err(Trouble::Away(why)) => {
+                    let (host, lease) = (&undo.host, undo.lease.human());
+                    return Err(FaultError::Other(format!("{why} ({host} undoes it by itself {lease} after it last heard of us)")));
+                }
                 Err(trouble) => return Err(trouble.into()),
             }
         }
     }
 
     async fn verify(&self, undo: &There, _: &Cx) -> Result<bool, FaultError> {
+        undo.ends_now();
         // The ask to undo looks there before it acts: where each ask costs seconds, the undo does not wait for another look.
         if undo.reach.is_costly() && undo.known().is_none() {
             return Ok(false);
@@ -260,6 +303,10 @@ impl Fault for OnHost {
 
     async fn cut_short(&self, undo: &There, _: &Cx) -> Option<String> {
         let stands = undo.look().await.ok().filter(|stands| stands.undone && !stands.asked)?;
+        let wanted = wanted().get(&undo.told.dir).copied();
+        if lasted_long_enough(wanted, stands.lasted) {
+            return None;
+        }
         Some(format!("{} undid it by itself: {}", undo.host, stands.how))
     }
 
@@ -296,6 +343,17 @@ fn ordered(spec: &Elsewhere, cx: &Cx) -> Result<Box<Order>, FaultError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_surely_lasted_until_its_undo_was_not_cut_short() {
+        let from = Span::secs(100).0;
+        let until = |to: Option<u64>| Some(Wanted { from, to: to.map(|s| from + Span::secs(s).0) });
+        assert!(lasted_long_enough(until(Some(20)), Some(Span::secs(20))));
+        assert!(!lasted_long_enough(until(Some(20)), Some(Span::millis(19_999))));
+        assert!(!lasted_long_enough(until(None), Some(Span::secs(20))), "nobody has asked yet");
+        assert!(!lasted_long_enough(None, Some(Span::secs(20))), "another process has asked");
+        assert!(!lasted_long_enough(until(Some(20)), None));
+    }
 
     #[test]
     fn clocks_that_lie_far_apart_are_told() {

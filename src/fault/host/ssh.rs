@@ -19,7 +19,8 @@ const COPY_WITHIN: Span = Span::secs(240);
 const ANSWER_WITHIN: Span = Span::secs(25);
 /// How long breaking it may take there, and how long an answer to that may be under way.
 const INJECT_WITHIN: Span = Span::secs(20);
-/// The same, at least, where the fault may cut the connection that brings the answer; else a third of the lease, so that it still holds when one looks.
+/// The same where the fault cuts the connection that would bring the answer, so that it still holds when one looks; where something else may show that it
+/// bites, that long or a third of the lease.
 const CUT_WITHIN: Span = Span::secs(2);
 
 impl From<SshError> for FaultError {
@@ -50,22 +51,28 @@ fn looked(output: &str) -> Looked {
     }
 }
 
-/// For `sh` there: its system, and the place of the copy.
+/// For `sh` there: its system, and the place of the copy. One that is there is touched: its age is the time since its last use.
 fn look_script(name: &str) -> String {
     format!(
         "umask 077; echo \"system $(uname -sm)\"; d=\"${{HOME:-/nonexistent}}/.cache/firedrill\"; f=\"$d/{name}\"; \
          if mkdir -p \"$d\" 2>/dev/null && chmod 700 \"$d\" && [ -w \"$d\" ]; then echo \"dir $d\"; else echo \"no-dir $d\"; fi; \
-         if [ -x \"$f\" ]; then echo \"have $f\"; else df -Pk \"$d\" 2>/dev/null | awk 'NR == 2 {{ print \"free \" $4 }}'; fi"
+         if [ -x \"$f\" ]; then touch -c \"$f\" 2>/dev/null; echo \"have $f\"; else df -Pk \"$d\" 2>/dev/null | awk 'NR == 2 {{ print \"free \" $4 }}'; fi"
     )
 }
 
-/// For `sh` there: what comes on its input becomes the copy, once it is whole and what it was to be.
+/// For `sh` there: what comes on its input becomes the copy, once it is whole and what it was to be. It then removes those that nobody uses any more.
 fn copy_script(file: &str, hex: &str) -> String {
     let file = shell::quote(file);
     format!(
         "umask 077; t={file}.$$; cat > \"$t\" && [ \"$(sha256sum < \"$t\" | cut -d' ' -f1)\" = {hex} ] && chmod 700 \"$t\" && mv -f \"$t\" {file} \
-         || {{ rm -f \"$t\"; exit 73; }}"
+         || {{ rm -f \"$t\"; exit 73; }}; {file} __host tidy >/dev/null 2>&1 || :"
     )
+}
+
+/// For `sh` there: starts the firedrill. Kinds refuse to cut off the session that runs a drill; this one may be, since the other side undoes without it, and
+/// is only named to whoever has to know.
+fn serve_script(exe: &str) -> String {
+    format!("c=$SSH_CONNECTION; unset SSH_CONNECTION SSH_CLIENT; exec {} __host called-from \"$c\"", shell::quote(exe))
 }
 
 /// A script as one word for whichever login shell there is.
@@ -144,8 +151,7 @@ struct Talk {
 impl Talk {
     /// Starts the firedrill there, and waits until it listens.
     async fn open(login: &Login, exe: &str) -> Result<Talk, Trouble> {
-        // Kinds refuse to cut off the session that runs a drill. This one may be: the other side undoes without it.
-        let line = format!("env -u SSH_CONNECTION -u SSH_CLIENT {} __host", shell::quote(exe));
+        let line = in_sh(&serve_script(exe));
         let session = Session::open(login, &line)?;
         let mut talk = Talk { login: login.clone(), session };
         match talk.hear(LOOK_WITHIN).await {
@@ -217,14 +223,17 @@ impl Executor for Login {
         talk.ask(&Ask::Inject { order, told: Box::new(there.told.clone()), lease: there.lease }).await;
         let mut begun = false;
         loop {
-            let limit = if begun && confirmed { Span(there.lease.0 / 3).max(CUT_WITHIN) } else { INJECT_WITHIN };
             let heard = tokio::select! {
-                heard = talk.hear(limit) => heard,
+                heard = talk.hear(within(there, begun, confirmed)) => heard,
                 // The other side sees the end of its input, and undoes.
                 () = cx.cancel.cancelled() => return Err(there.called_off()),
             };
             match heard {
-                Some(Ok(Answer::Injecting)) => begun = true,
+                Some(Ok(Answer::Injecting)) => {
+                    begun = true;
+                    // Where it is going to be cut off, the other side waits for this.
+                    talk.renew().await;
+                }
                 Some(Ok(answer)) => {
                     there.broken(answer)?;
                     break;
@@ -244,6 +253,15 @@ impl Executor for Login {
         // Twice through a shell: the one here and the one there.
         let there = format!("{} __host undo {}", shell::quote(exe), shell::quote(dir));
         format!("ssh {} {}", shell::words(words.iter().map(String::as_str)), shell::quote(&there))
+    }
+}
+
+/// How long an answer to the order may be under way.
+fn within(there: &There, begun: bool, confirmed: bool) -> Span {
+    match (begun, confirmed, there.told.cuts) {
+        (true, true, true) => CUT_WITHIN,
+        (true, true, false) => Span(there.lease.0 / 3).max(CUT_WITHIN),
+        _ => INJECT_WITHIN,
     }
 }
 

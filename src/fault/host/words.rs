@@ -99,7 +99,7 @@ pub enum Answer {
     },
     /// What it found.
     Prepared(Box<Told>),
-    /// The undo is durable there, and now it is being broken.
+    /// The undo is durable there, and now it is being broken; where that will cut the connection, once the runner has said that it heard this.
     Injecting,
     /// It is broken.
     Injected,
@@ -156,6 +156,8 @@ pub struct Told {
     pub boot_id: String,
     /// What it needs there and has.
     pub needs: Vec<Privilege>,
+    /// It would cut the very connection over which this is told.
+    pub cuts: bool,
 }
 
 /// Where a fault on another machine stands.
@@ -167,6 +169,8 @@ pub struct Stands {
     pub asked: bool,
     /// Who undid it, why and when, for people.
     pub how: String,
+    /// For how long it surely lasted, by the clock there; nothing where that is not known.
+    pub lasted: Option<Span>,
     /// Lines for whoever has to undo it there by hand.
     pub owed: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -178,6 +179,11 @@ impl<S: PacketSpec> Fault for Packets<S> {
         asked.rule().iter().map(|rule| Resource::Packets(format!("{}, of {place}", rule.packets()))).collect()
     }
 
+    fn cuts(&self, spec: &S, client: IpAddr, port: u16) -> bool {
+        let asked = spec.asked();
+        asked.netns.is_none() && asked.rule().is_ok_and(|rule| rule.cuts(client, port))
+    }
+
     fn by_hand(&self, undo: &TableUndo) -> String {
         undo.by_hand()
     }
@@ -302,6 +308,15 @@ mod tests {
         assert!(first.overlaps(&claims("network.loss", json!({ "port": "80", "loss": "20%" }))));
         assert!(!first.overlaps(&claims("network.blackhole", json!({ "port": 81 }))));
         assert!(!first.overlaps(&claims("network.blackhole", json!({ "port": 80, "netns": "shop" }))));
+    }
+
+    #[test]
+    fn only_what_hits_the_caller_here_cuts_it_off() {
+        let cuts = |kind_of: &str, spec| kind(kind_of).cuts(&spec, "10.0.0.9".parse().unwrap(), 22);
+        assert!(cuts("network.partition", json!({ "peer": "10.0.0.0/24" })) && cuts("network.reject", json!({ "port": 22 })));
+        assert!(!cuts("network.partition", json!({ "peer": "10.0.0.8" })) && !cuts("network.blackhole", json!({ "port": 80 })));
+        assert!(!cuts("network.blackhole", json!({ "port": 22, "netns": "shop" })));
+        assert!(!cuts("disk.fill", json!({ "path": "/srv", "size": "1MiB" })));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::rule::Rule;
 use crate::base::Problem;
 use crate::fault::{FaultError, Scene};
-use crate::sys::env;
+use crate::sys::{env, ssh};
 
 /// Networks with shorter prefixes than these are refused without a port.
 const WIDEST: (u8, u8) = (8, 16);
@@ -37,9 +37,11 @@ pub fn too_much(rule: &Rule) -> Option<Problem> {
     })
 }
 
-/// Refuses a rule for the host's own namespace that would hit the session from which the drill is run, or a control probe.
+/// Refuses a rule for the host's own namespace that would hit the session from which the drill is run, or a control probe. Sessions of others on the
+/// machine are looked for nowhere: who is cut off with the service is part of what is tried, and the fault ends without them. Where a fault is held for a
+/// runner elsewhere, no such session is named: that one may be cut (see `fault/host`).
 pub fn ourselves(rule: &Rule, scene: &Scene<'_>) -> Result<(), FaultError> {
-    if let Some((client, port)) = env::var("SSH_CONNECTION").as_deref().and_then(session)
+    if let Some((client, port)) = env::var("SSH_CONNECTION").as_deref().and_then(ssh::session)
         && rule.hits(client, port)
     {
         return Err(FaultError::Target(format!(
@@ -56,13 +58,6 @@ pub fn ourselves(rule: &Rule, scene: &Scene<'_>) -> Result<(), FaultError> {
         }
     }
     Ok(())
-}
-
-/// The client and the server's port of an `SSH_CONNECTION`.
-fn session(text: &str) -> Option<(IpAddr, u16)> {
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    let [client, _, _, port] = fields.as_slice() else { return None };
-    Some((client.parse().ok()?, port.parse().ok()?))
 }
 
 /// Address and port of `http://HOST:PORT/…` or `HOST:PORT`, where the host is an address.
@@ -111,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_probes_and_sessions_are_found() {
+    fn the_ends_of_probes_are_found() {
         let end = |address: &str, port| Some((address.parse().unwrap(), port));
         assert_eq!(end_of("http://127.0.0.1:8080/x?y=1:2"), end("127.0.0.1", 8080));
         assert_eq!(end_of("https://10.0.0.7/x"), end("10.0.0.7", 443));
@@ -119,7 +114,5 @@ mod tests {
         assert_eq!(end_of("[::1]:6379"), end("::1", 6379));
         assert_eq!(end_of("localhost:6379"), end("127.0.0.1", 6379));
         assert_eq!(end_of("http://shop.example:80/"), None);
-        assert_eq!(session("10.0.0.9 50000 10.0.0.1 22"), end("10.0.0.9", 22));
-        assert_eq!(session("10.0.0.9"), None);
     }
 }

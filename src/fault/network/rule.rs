@@ -199,6 +199,12 @@ impl Rule {
             && (self.ports.is_empty() || self.ports.contains(&port))
     }
 
+    /// Whether a TCP connection with this address and this port at either end would not live through it. Losing less than half makes it slow.
+    pub fn cuts(&self, address: IpAddr, port: u16) -> bool {
+        let hard = if let Fate::Lose(loss) = self.fate { loss.fraction() >= 0.5 } else { true };
+        hard && self.protocol != Protocol::Udp && self.hits(address, port)
+    }
+
     /// The packets, for people: `tcp with 10.0.0.7, port 5432, in and out`.
     pub fn packets(&self) -> String {
         let listed = |texts: Vec<String>| texts.join(", ");
@@ -393,5 +399,13 @@ mod tests {
         let rule = asked(Some(&peers), Some(&ports), Fate::Drop).rule().unwrap();
         assert!(rule.hits("10.1.1.1".parse().unwrap(), 80));
         assert!(!rule.hits("10.1.1.1".parse().unwrap(), 81) && !rule.hits("11.1.1.1".parse().unwrap(), 80));
+        let cuts = |fate, protocol| {
+            let asked = Asked { protocol, ..asked(Some(&peers), Some(&ports), fate) };
+            asked.rule().unwrap().cuts("10.1.1.1".parse().unwrap(), 80)
+        };
+        let lose = |share: &str| Fate::Lose(share.parse().unwrap());
+        assert!(cuts(Fate::Drop, Protocol::Any) && cuts(Fate::Unreachable, Protocol::Tcp) && cuts(Fate::Reset, Protocol::Any));
+        assert!(cuts(lose("50%"), Protocol::Any) && !cuts(lose("49%"), Protocol::Any) && !cuts(Fate::Drop, Protocol::Udp));
+        assert!(!rule.cuts("10.1.1.1".parse().unwrap(), 81));
     }
 }
