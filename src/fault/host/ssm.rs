@@ -142,7 +142,7 @@ fn understood(printed: &Printed, exe: &str, place: &str) -> Result<Answer, Troub
         Some(Ok(Answer::Ready { version })) => return Err(other_version(&version, place)),
         _ => return Err(fault(format!("start {exe} on {place}: {}", printed.words()))),
     }
-    match said.last() {
+    match said.next_back() {
         Some(Ok(answer)) => Ok(answer),
         Some(Err(error)) if printed.cut || error.is_eof() => {
             let what = format!("hear what firedrill says on {place}: AWS keeps 24,000 characters of what a command prints, and has cut it");
