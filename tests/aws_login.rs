@@ -346,15 +346,16 @@ fn killed_at(call: usize, port: u16) -> Result<bool, String> {
         let _ = runner.kill();
         return Err("the runner does not end".into());
     }
-    comes(Duration::from_secs(90), || watchdogs(&place).iter().all(|pid| !alive(*pid)));
+    let owing = || std::fs::read_dir(place.path().join("registry/runs")).map(|dir| dir.flatten().count()).unwrap_or_default();
+    // A watchdog that has not answered yet stands in no journal: that it has done its work shows in the registry.
+    comes(Duration::from_secs(90), || owing() == 0 && watchdogs(&place).iter().all(|pid| !alive(*pid)));
     let at = killed.lock().unwrap().clone();
     let mut wrong = residue(&double);
     if started(&double) > 1 {
         wrong.push(format!("{} experiments were started", started(&double)));
     }
-    let owed = std::fs::read_dir(place.path().join("registry/runs")).map(|dir| dir.flatten().count()).unwrap_or_default();
-    if owed > 0 {
-        wrong.push(format!("{owed} runs still owe"));
+    if owing() > 0 {
+        wrong.push(format!("{} runs still owe", owing()));
     }
     if wrong.is_empty() { Ok(at.is_some()) } else { Err(format!("call {call}, {at:?}: {}\n{:#?}", wrong.join("; "), double.operations())) }
 }
