@@ -73,6 +73,10 @@ pub fn read_from(mut file: impl BufRead, path: &Path) -> Result<Read, JournalErr
         match entry_of(&line, &out.sum, out.entries.len() as u64) {
             Ok((mut entry, sum)) if whole => {
                 words.share(&mut entry.event);
+                if let Event::Samples { rows, .. } = &mut entry.event {
+                    // Of a day with hundreds of thousands, what a list has kept free counts.
+                    rows.shrink_to_fit();
+                }
                 out.entries.push(entry);
                 out.sum = sum;
                 out.good += length;

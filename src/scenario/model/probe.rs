@@ -34,7 +34,7 @@ pub struct ProbeHow {
     /// A path that the fault cannot touch: bad here means "it was us".
     #[serde(default)]
     pub control: bool,
-    /// Samples that are due within so much time leave together, at its end: cheaper at high rates, and each is late by up to as much.
+    /// Samples that are due within so much time leave together, at its end: fewer wake-ups at high rates, and each is late by up to as much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<Span>,
 }
