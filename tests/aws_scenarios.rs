@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use aws::fis::has_ended;
 use aws::{ACCOUNT, Double};
-use drill::{Done, Place, wait};
+use drill::{Done, Place, case, side_by_side, wait};
 use serde_json::Value;
 use world_of_aws::{Database, Names, serve};
 
@@ -121,9 +121,21 @@ fn hit(hits: &Hits) -> Vec<String> {
     all
 }
 
+/// They mostly wait.
+#[test]
+fn every_scenario_does_what_it_says() {
+    side_by_side(vec![
+        case("zone power", a_zone_loses_its_power_and_nothing_else_does),
+        case("RDS failover", a_database_fails_over_by_its_name_and_no_order_is_lost),
+        case("ECS task loss", a_task_is_lost_and_replaced),
+        case("EC2 processor", instances_without_a_processor_to_spare_are_told_of_and_still_serve),
+        case("dependency blackhole", a_dependency_that_is_swallowed_does_not_take_checkout_with_it),
+        case("region isolation", a_region_that_is_cut_off_serves_alone),
+    ]);
+}
+
 const POWER: &[(&str, &str)] = &[("firedrill", "allowed"), ("zone-drill", "power")];
 
-#[test]
 fn a_zone_loses_its_power_and_nothing_else_does() {
     tried(|| {
         let (double, hits) = account(&["shop-lost-two-zones", "shop-zone-unhealthy"]);
@@ -184,7 +196,6 @@ fn a_zone_loses_its_power_and_nothing_else_does() {
     });
 }
 
-#[test]
 fn a_database_fails_over_by_its_name_and_no_order_is_lost() {
     let Some(programs) = Database::programs() else {
         println!("SKIPPED: no PostgreSQL is installed");
@@ -242,7 +253,6 @@ fn a_database_fails_over_by_its_name_and_no_order_is_lost() {
     });
 }
 
-#[test]
 fn a_task_is_lost_and_replaced() {
     tried(|| {
         let (double, hits) = account(&["checkout-errors"]);
@@ -294,7 +304,6 @@ fn assert_hosts_are_well(double: &Double) {
     assert!(!double.with(|world| world.ssm.dir("i-0000a009")).join("stressed").exists(), "a host that nobody released was hit");
 }
 
-#[test]
 fn instances_without_a_processor_to_spare_are_told_of_and_still_serve() {
     tried(|| {
         let (double, _) = account(&["shop-errors", "shop-cpu"]);
@@ -324,7 +333,6 @@ fn instances_without_a_processor_to_spare_are_told_of_and_still_serve() {
     });
 }
 
-#[test]
 fn a_dependency_that_is_swallowed_does_not_take_checkout_with_it() {
     tried(|| {
         let (double, _) = account(&["shop-orders-lost"]);
@@ -345,7 +353,6 @@ fn a_dependency_that_is_swallowed_does_not_take_checkout_with_it() {
     });
 }
 
-#[test]
 fn a_region_that_is_cut_off_serves_alone() {
     tried(|| {
         let (double, hits) = account(&["shop-errors"]);

@@ -301,7 +301,9 @@ fn watch<'a>(
         let point = Point::of(row);
         if point.state == State::Bad && doubtful(row, &still) { Point { state: State::Unknown, ..point } } else { point }
     };
-    let mut points: Vec<Point> = rows.iter().map(point).collect();
+    // A run is up to three of them.
+    let mut points: Vec<Point> = Vec::with_capacity(rows.len() + 3 * quiet.len());
+    points.extend(rows.iter().map(point));
     let quantiles = bounds_of(steady).quantiles;
     let mut slow = HashMap::new();
     for run in &quiet {

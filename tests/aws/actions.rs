@@ -106,8 +106,9 @@ pub fn problem(name: &str, action: &Value, targets: &Value, duration: impl Fn(&s
     let Some(known) = by_id(id) else { return Some(format!("Action {name}: {id} is not a valid action ID")) };
     let empty = serde_json::Map::new();
     let given = action["parameters"].as_object().unwrap_or(&empty);
-    if let Some(key) = given.keys().find(|key| !known.required.contains(&key.as_str()) && !known.optional.contains(&key.as_str())) {
-        return Some(format!("Action {name}: invalid parameter {key}"));
+    let unknown = |key: &str| !known.required.contains(&key) && !known.optional.contains(&key);
+    if let Some((key, value)) = given.iter().find(|(key, _)| unknown(key)) {
+        return Some(format!("Action {name}: invalid parameter {key}: {}", value.as_str().unwrap_or_default()));
     }
     if let Some(key) = known.required.iter().find(|key| !given.contains_key(**key)) {
         return Some(format!("Action {name}: missing parameter {key}"));
