@@ -28,18 +28,10 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
     if args.output == PlanFormat::Iam {
         return iam(&loaded.plan, voice);
     }
-    // Without a code it is a plan all the same, and says of each fault what it lacks.
-    if (can_ask() || session::code().is_some())
-        && let Err(exit) = login::enter(&loaded.plan, voice)
-    {
-        return exit;
-    }
-    let mut foreseen = foresee(&loaded.plan);
-    if args.resolve
-        && let Err(exit) = resolve(&loaded.plan, &mut foreseen, voice)
-    {
-        return exit;
-    }
+    let foreseen = match seen(args, &loaded.plan, voice) {
+        Ok(foreseen) => foreseen,
+        Err(exit) => return exit,
+    };
     let session = login::told(&loaded.plan);
     let doubts: Vec<String> =
         Surroundings::here().doubts().into_iter().map(|doubt| format!("{}\n  help: {}", doubt.what, doubt.help)).collect();
@@ -89,6 +81,19 @@ pub fn plan(args: &PlanArgs, voice: Voice) -> Exit {
         voice.warn(&format!("{why}\n  help: {}", pin::HELP));
     }
     Exit::Ok
+}
+
+/// What can be said of its faults, here and now.
+fn seen(args: &PlanArgs, plan: &Plan, voice: Voice) -> Result<Vec<(Id, Foreseen)>, Exit> {
+    // Without a code it is a plan all the same, and says of each fault what it lacks.
+    if can_ask() || session::code().is_some() {
+        login::enter(plan, voice)?;
+    }
+    let mut foreseen = foresee(plan);
+    if args.resolve {
+        resolve(plan, &mut foreseen, voice)?;
+    }
+    Ok(foreseen)
 }
 
 /// The policies of a plan; a usage error where it names no account.
