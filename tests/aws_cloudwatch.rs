@@ -12,20 +12,12 @@
 mod aws;
 mod drill;
 
-use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
-use aws::{Double, Trouble};
-use drill::{Done, Place, wait};
+use aws::{Double, Trouble, in_account};
+use drill::{Done, Place, service, wait};
 use serde_json::Value;
-
-fn service() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    port
-}
 
 /// A drill that stops an instance for so long, with more sections.
 fn scenario(hold: &str, stops: &str, more: &str) -> String {
@@ -54,17 +46,11 @@ recovery: {{ within: 10s, stable_for: 50ms }}
 
 fn start(place: &Place, double: &Double, text: &str) -> Child {
     place.file("s.yaml", text);
-    let mut command = place.command(&["run", "s.yaml", "--yes", "--output", "json"]);
-    command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(double.environment());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    in_account(place, double, &["run", "s.yaml", "--yes", "--output", "json"]).spawn().unwrap()
 }
 
 fn run(place: &Place, double: &Double, text: &str) -> Done {
     wait(start(place, double, text), 120)
-}
-
-fn events(place: &Place) -> Vec<Value> {
-    place.runs().pop().map(|run| place.journal(&run)).unwrap_or_default().into_iter().map(|entry| entry["event"].clone()).collect()
 }
 
 fn world() -> Double {
@@ -96,7 +82,7 @@ fn a_guard_is_written_once_and_its_alarm_ends_the_drill() {
     let done = wait(runner, 120);
     assert_eq!(done.code, Some(40), "{}", done.stderr);
     assert!(ended(&double));
-    let breached = events(&place).into_iter().find(|event| event["type"] == "guard_breached").unwrap();
+    let breached = place.events().into_iter().find(|event| event["type"] == "guard_breached").unwrap();
     assert_eq!(breached["id"], "errors", "{breached}");
     place.assert_nobody_survives(5);
 }
@@ -109,7 +95,7 @@ fn an_experiment_that_a_stop_condition_ended_supports_nothing() {
     place.wait_until_bitten("broken", 60);
     double.with(|world| world.cloudwatch.set("shop-errors", "ALARM", "Threshold crossed"));
     let done = wait(runner, 120);
-    let cut = events(&place).into_iter().find(|event| event["type"] == "cut_short").expect("an event says so");
+    let cut = place.events().into_iter().find(|event| event["type"] == "cut_short").expect("an event says so");
     assert!(cut["why"].as_str().unwrap().starts_with("a stop condition ended it: experiment EXP"), "{cut}");
     let report = done.json();
     let claim = &report["claims"]["unnoticed"];
@@ -126,7 +112,7 @@ fn the_same_drill_without_the_alarm_passes() {
     let (double, place) = (world(), Place::new());
     let claims = "claims:\n  unnoticed: { availability: { min: 1%, over: 1s } }\n";
     let done = run(&place, &double, &scenario("1500ms", ARN, claims));
-    assert!(!events(&place).iter().any(|event| event["type"] == "cut_short"));
+    assert!(!place.events().iter().any(|event| event["type"] == "cut_short"));
     // A machine that is too busy to watch from decides nothing.
     if done.json()["validity"]["tainted_seconds"] == 0 {
         assert_eq!((done.code, &done.json()["claims"]["unnoticed"]["verdict"]), (Some(0), &Value::from("passed")), "{}", done.stderr);
@@ -143,7 +129,7 @@ fn what_cloudwatch_does_not_say_is_no_breach_at_once_and_no_pass() {
         let guard = format!("guards:\n  watched: {{ aws.cloudwatch.alarm: {{ name: {name} }}, every: 200ms, grace: 600ms }}\n");
         let done = run(&place, &double, &scenario("2m", ARN, &guard));
         assert_ne!(done.code, Some(0), "{}", done.stderr);
-        let all = events(&place);
+        let all = place.events();
         let guard = all.iter().find(|event| event["type"] == "guard").unwrap();
         assert!(guard["state"] == "no_data" && guard["seen"].as_str().unwrap().contains(says), "{guard}");
         let breached = all.iter().find(|event| event["type"] == "guard_breached").unwrap();
@@ -158,7 +144,7 @@ fn a_throttled_look_is_tried_again_and_breaks_nothing() {
     double.trouble("DescribeAlarms", &[Trouble::Throttle, Trouble::Break, Trouble::Throttle]);
     let guard = "guards:\n  errors: { aws.cloudwatch.alarm: { name: shop }, every: 500ms, grace: 30s }\n";
     run(&place, &double, &scenario("1s", ARN, guard)).expect(0);
-    let seen: Vec<Value> = events(&place).into_iter().filter(|event| event["type"] == "guard").collect();
+    let seen: Vec<Value> = place.events().into_iter().filter(|event| event["type"] == "guard").collect();
     assert!(seen.iter().any(|event| event["state"] == "ok"), "{seen:?}");
 }
 
@@ -182,7 +168,7 @@ fn a_metric_confirms_and_its_delay_is_waited_for() {
 ";
     let text = scenario("500ms", ARN, "").replace("    for: 500ms\n", &format!("    for: 500ms\n{maths}"));
     run(&place, &double, &text).expect(0);
-    let seen = events(&place).into_iter().find(|event| event["type"] == "effective").unwrap();
+    let seen = place.events().into_iter().find(|event| event["type"] == "effective").unwrap();
     assert_eq!(seen["id"], "broken");
     let asked = double.operations().iter().filter(|operation| *operation == "GetMetricData").count();
     assert!(asked > 0);
@@ -200,7 +186,7 @@ fn an_alarm_that_must_fire_becomes_time_to_detect_with_bounds_of_our_own_looks()
     place.wait_until_bitten("broken", 60);
     double.with(|world| world.cloudwatch.set("shop-down", "ALARM", "Threshold crossed"));
     let done = wait(runner, 120);
-    let all = events(&place);
+    let all = place.events();
     let told = |kind: &str| all.iter().find(|event| event["type"] == "team" && event.to_string().contains(kind)).cloned();
     let alert = told("shop-down").unwrap_or_else(|| panic!("{}", done.stderr));
     let text = alert.to_string();

@@ -12,28 +12,19 @@
 mod aws;
 mod drill;
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws::fis::has_ended;
-use aws::{Double, EXPIRED, OFF, Trouble};
-use drill::{Done, Place, free_ports, wait};
+use aws::{Double, EXPIRED, OFF, Trouble, in_account, run};
+use drill::{Done, Place, alive, comes, free_ports, kill_everybody, send, service, wait};
 use serde_json::Value;
 
 /// A minute of an action: long, so that nothing ends before it is told to.
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// A service that takes every connection, for as long as the tests run.
-fn service() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    port
-}
 
 const DESCRIBED: &str = r#"
       actions:
@@ -60,32 +51,6 @@ faults:
 recovery: {{ within: 10s, stable_for: 50ms }}
 "
     )
-}
-
-fn in_account(place: &Place, double: &Double, args: &[&str]) -> Command {
-    let mut command = place.command(args);
-    command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(double.environment());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(place: &Place, double: &Double, args: &[&str]) -> Done {
-    wait(in_account(place, double, args).spawn().unwrap(), 120)
-}
-
-fn comes(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + within;
-    while !holds() {
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-fn send(pid: u32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
 /// What somebody else has in the account: a template, and an experiment that runs.
@@ -130,15 +95,6 @@ fn ours(double: &Double, theirs: &(String, String)) -> Vec<String> {
     double.with(|world| world.fis.states().into_keys().filter(|id| *id != theirs.1).collect())
 }
 
-/// The events of the newest run's journal.
-fn events(place: &Place) -> Vec<Value> {
-    place.runs().pop().map(|run| place.journal(&run)).unwrap_or_default().into_iter().map(|entry| entry["event"].clone()).collect()
-}
-
-fn event(place: &Place, kind: &str) -> Value {
-    events(place).into_iter().find(|event| event["type"] == kind && event["id"] == "broken").unwrap_or_default()
-}
-
 #[test]
 fn the_scenario_of_the_kind_passes_and_leaves_the_account_as_it_was() {
     assert!((0..TRIES).any(|_| the_scenario_runs()), "the machine was too busy to be evidence, {TRIES} times");
@@ -152,7 +108,7 @@ fn the_scenario_runs() -> bool {
     let done = run(&place, &double, &["run", &file, "--yes", "--output", "json", "--var", &format!("port={port}")]);
     assert_eq!(residue(&double, &theirs), Vec::<String>::new());
     assert_eq!(ours(&double, &theirs).len(), 1);
-    let events = events(&place);
+    let events = place.events();
     let of = |kind: &str| events.iter().find(|event| event["type"] == kind && event["id"] == "lose-an-instance").unwrap().clone();
     assert_eq!(of("armed")["targets"][0], "1 of 3: any of instance/i-1, instance/i-2, instance/i-3 (aws:ec2:instance)");
     assert!(of("armed")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/drills/alice"));
@@ -260,16 +216,6 @@ claims:
     decided(&done)
 }
 
-/// The pid of the watchdog of the newest run, where it lives.
-fn helpers(place: &Place) -> Vec<u32> {
-    let started = events(place).into_iter().filter(|event| event["type"] == "watchdog_started");
-    started.filter_map(|event| event["pid"].as_u64().map(|pid| pid as u32)).collect()
-}
-
-fn alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
 /// More calls than a drill makes.
 const MOST_CALLS: usize = 80;
 
@@ -294,7 +240,7 @@ fn killed_at(call: usize, port: u16, lag: Duration) -> Result<bool, String> {
         let _ = runner.kill();
         return Err("the runner does not end".into());
     }
-    comes(Duration::from_secs(90), || helpers(&place).iter().all(|pid| !alive(*pid)));
+    comes(Duration::from_secs(90), || place.watchdogs().iter().all(|pid| !alive(*pid)));
     let at = killed.lock().unwrap().clone();
     let mut wrong = residue(&double, &theirs);
     let count = ours(&double, &theirs).len();
@@ -362,7 +308,11 @@ fn a_start_whose_answer_is_lost_is_one_start_or_is_found_and_stopped() {
     place.file("s.yaml", scenario(port, DESCRIBED, "300ms"));
     let done = run(&place, &double, &["run", "s.yaml", "--yes"]);
     assert_eq!(done.code, Some(40), "{}", done.stderr);
-    assert!(event(&place, "inject_failed")["error"].as_str().unwrap().contains("start the experiment: no answer"), "{}", done.stderr);
+    assert!(
+        place.event("inject_failed", "broken")["error"].as_str().unwrap().contains("start the experiment: no answer"),
+        "{}",
+        done.stderr
+    );
     assert_eq!(residue(&double, &theirs), Vec::<String>::new());
     let ours = ours(&double, &theirs);
     assert_eq!(ours.len(), 1);
@@ -424,7 +374,7 @@ fn credentials_that_expire_in_mid_drill_are_looked_for_again_and_the_undo_is_rep
     let done = wait(runner, 120);
     assert_eq!(done.code, Some(40), "{}", done.stderr);
     assert_eq!(residue(&double, &theirs), Vec::<String>::new());
-    let failed = events(&place).into_iter().find(|event| event["type"] == "undo_failed").unwrap();
+    let failed = place.events().into_iter().find(|event| event["type"] == "undo_failed").unwrap();
     assert!(failed["error"].as_str().unwrap().contains("credentials have expired"), "{failed}");
 }
 
@@ -438,7 +388,7 @@ fn an_experiment_that_its_alarm_ends_is_told_as_such() {
     double.with(|world| world.fis.alarms.insert("arn:aws:cloudwatch:eu-west-1:111122223333:alarm:errors".into()));
     let _ = wait(runner, 120);
     assert_eq!(residue(&double, &theirs), Vec::<String>::new());
-    let seen = event(&place, "undone")["seen"].as_str().unwrap().to_owned();
+    let seen = place.event("undone", "broken")["seen"].as_str().unwrap().to_owned();
     assert!(seen.contains("Experiment halted by stop condition."), "{seen}");
 }
 
@@ -449,7 +399,7 @@ fn an_experiment_that_fails_ends_the_drill_with_the_reason_of_aws() {
     place.file("s.yaml", scenario(port, DESCRIBED, "3s"));
     let done = run(&place, &double, &["run", "s.yaml", "--yes"]);
     assert_eq!(done.code, Some(33), "{}", done.stderr);
-    let why = event(&place, "not_confirmed")["why"].as_str().unwrap().to_owned();
+    let why = place.event("not_confirmed", "broken")["why"].as_str().unwrap().to_owned();
     assert!(why.contains("failed (Target resolution returned empty set; TargetsNotFound in targets.shop)"), "{why}");
     let (states, templates) = double.with(|world| (world.fis.states(), world.fis.template_ids()));
     assert!(states.len() == 1 && states.values().all(|state| state == "failed") && templates.is_empty(), "{states:?} {templates:?}");
@@ -558,7 +508,7 @@ fn what_aws_refuses_in_the_middle_leaves_nothing() {
     place.file("s.yaml", scenario(port, &DESCRIBED.replace("startInstancesAfterDuration: PT5M", "startAfter: PT5M"), "1s"));
     let done = run(&place, &double, &["run", "s.yaml", "--yes"]);
     assert_eq!(done.code, Some(40), "{}", done.stderr);
-    let error = event(&place, "inject_failed")["error"].as_str().unwrap().to_owned();
+    let error = place.event("inject_failed", "broken")["error"].as_str().unwrap().to_owned();
     assert_eq!(error, "create the experiment template: ValidationException: Action stop: invalid parameter startAfter: PT5M");
     assert_eq!(residue(&double, &theirs), Vec::<String>::new());
     assert!(ours(&double, &theirs).is_empty());
@@ -591,14 +541,6 @@ fn aws_cli() -> bool {
     there
 }
 
-fn stopped(runner: &mut Child, place: &Place) {
-    // Frozen, it starts no second watchdog for the one that is killed.
-    send(runner.id(), "STOP");
-    helpers(place).into_iter().for_each(|pid| send(pid, "KILL"));
-    send(runner.id(), "KILL");
-    runner.wait().unwrap();
-}
-
 /// The account entered by a profile and a role, as the scenario says it.
 const BY_ROLE: &str = ", profile: drills, role: \"arn:aws:iam::111122223333:role/drill\", external_id: shop-7 }";
 
@@ -617,7 +559,9 @@ fn an_account_is_entered_by_profile_and_role_and_not_with_a_wrong_external_id() 
     let mut command = in_account(&place, &double, &["run", "s.yaml", "--yes"]);
     by_profile(&place, &mut command);
     wait(command.spawn().unwrap(), 120).expect(0);
-    assert!(event(&place, "armed")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/drill/firedrill"));
+    assert!(
+        place.event("armed", "broken")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/drill/firedrill")
+    );
     assert_eq!((residue(&double, &theirs), ours(&double, &theirs).len()), (Vec::new(), 1));
     let journal = std::fs::read_to_string(place.runs()[0].join("events.jsonl")).unwrap();
     assert!(!journal.contains("not-a-real"));
@@ -648,8 +592,8 @@ fn the_line_by_hand_works_after_everybody_was_killed_and_undo_agrees() {
         let mut command = dressed(in_account(&place, &double, &["run", "s.yaml", "--yes"]));
         let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let dir = place.wait_until_bitten("broken", 60);
-        stopped(&mut runner, &place);
-        let line = event(&place, "armed")["undo"]["by_hand"].as_str().unwrap().to_owned();
+        kill_everybody(&mut runner, &place);
+        let line = place.event("armed", "broken")["undo"]["by_hand"].as_str().unwrap().to_owned();
         for _ in 0..2 {
             let mut shell = Command::new("sh");
             shell.args(["-c", &line]).current_dir("/").envs(double.environment()).stdin(Stdio::null());
@@ -668,7 +612,7 @@ fn a_dead_run_is_undone_from_its_directory_and_twice() {
     place.file("s.yaml", scenario(port, DESCRIBED, "5m"));
     let mut runner = in_account(&place, &double, &["run", "s.yaml", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let dir = place.wait_until_bitten("broken", 60);
-    stopped(&mut runner, &place);
+    kill_everybody(&mut runner, &place);
     assert_eq!(residue(&double, &theirs).len(), 2, "an experiment and its template");
     // In another account nothing is there, which says nothing: only the right one tells.
     let other = Double::start(MINUTE);

@@ -14,7 +14,6 @@ mod drill;
 mod needs;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,21 +21,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use aws::{Double, Trouble};
-use drill::{Done, Place, Stranger, wait};
+use aws::{Double, Trouble, in_account};
+use drill::{Done, Place, Stranger, send, service, wait};
 use serde_json::Value;
 
 const HOST: &str = "i-0000a001";
 /// Longer than any lease of these tests and the undo that follows it.
 const WHOLE_WITHIN: u64 = 120;
-
-/// A service that takes every connection, for as long as the tests run.
-fn service() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    port
-}
 
 /// An account, a place to run drills in, and somebody on the host.
 struct Scene {
@@ -81,10 +72,7 @@ impl Scene {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.place.command(args);
-        command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(self.double.environment());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        in_account(&self.place, &self.double, args)
     }
 
     fn run(&self, args: &[&str]) -> Done {
@@ -172,10 +160,6 @@ fn until(what: &str, seconds: u64, holds: impl Fn() -> bool) {
         assert!(Instant::now() < end, "not within {seconds} s: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn send(pid: u32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
 fn program(path: &Path, text: &str) {

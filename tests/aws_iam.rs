@@ -12,22 +12,13 @@ mod aws;
 mod drill;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
-use std::process::{Command, Stdio};
 
-use aws::Double;
-use drill::{Done, Place, wait};
+use aws::{Double, run};
+use drill::{Place, service};
 use serde_json::Value;
 
 /// What anybody may ask.
 const FREE: &str = "GetCallerIdentity";
-
-fn service() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    port
-}
 
 fn scenario(port: u16, spec: &str) -> String {
     format!(
@@ -55,12 +46,6 @@ const DESCRIBED: &str = r#"
       targets: { shop: { type: "aws:ec2:instance", tags: { app: shop, firedrill: allowed }, select: COUNT(1) } }
       stop_conditions: ["arn:aws:cloudwatch:eu-west-1:111122223333:alarm:errors"]
       role: arn:aws:iam::111122223333:role/fis"#;
-
-fn run(place: &Place, double: &Double, args: &[&str]) -> Done {
-    let mut command: Command = place.command(args);
-    command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(double.environment());
-    wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(), 120)
-}
 
 /// What a policy allows, without the name of the service.
 fn allowed(policy: &Value) -> BTreeSet<String> {

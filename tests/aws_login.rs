@@ -15,7 +15,6 @@ mod pty;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use aws::fis::has_ended;
 use aws::sts::{DEVICE, ROLE};
-use aws::{Double, KEY};
-use drill::{Done, Place, wait};
+use aws::{Double, KEY, in_account, run};
+use drill::{Place, alive, comes, kill_everybody, send, service, wait};
 use pty::Terminal;
 use serde_json::Value;
 
@@ -34,13 +33,6 @@ use serde_json::Value;
 const MINUTE: Duration = Duration::from_secs(60);
 /// What no file, argument, environment or message may hold: the end of every token of a session, and every secret key.
 const SECRETS: [&str; 2] = ["DRILL-hush", "not-a-real-secret"];
-
-fn service() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    port
-}
 
 /// A drill in an account that is entered like this.
 fn scenario(port: u16, aws: &str, hold: &str) -> String {
@@ -71,20 +63,6 @@ fn by_code() -> String {
     format!(", role: \"{ROLE}\", mfa: \"{DEVICE}\"")
 }
 
-fn in_account(place: &Place, double: &Double, args: &[&str]) -> Command {
-    let mut command = place.command(args);
-    for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CREDENTIAL_EXPIRATION", "FIREDRILL_MFA_CODE", "FIREDRILL_MFA_DEVICE"] {
-        command.env_remove(name);
-    }
-    command.envs(double.environment()).env("HOME", place.path());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(place: &Place, double: &Double, args: &[&str]) -> Done {
-    wait(in_account(place, double, args).spawn().unwrap(), 120)
-}
-
 /// The same with a code in the environment.
 fn with_code(place: &Place, double: &Double, code: &str, args: &[&str]) -> Command {
     let mut command = in_account(place, double, args);
@@ -94,21 +72,6 @@ fn with_code(place: &Place, double: &Double, code: &str, args: &[&str]) -> Comma
 
 fn quiet(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn comes(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + within;
-    while !holds() {
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-fn send(pid: u32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
 /// What a drill left in the account.
@@ -126,25 +89,6 @@ fn started(double: &Double) -> usize {
 
 fn count(double: &Double, operation: &str) -> usize {
     double.operations().iter().filter(|other| *other == operation).count()
-}
-
-/// The events of the newest run's journal.
-fn events(place: &Place) -> Vec<Value> {
-    place.runs().pop().map(|run| place.journal(&run)).unwrap_or_default().into_iter().map(|entry| entry["event"].clone()).collect()
-}
-
-fn event(place: &Place, kind: &str) -> Value {
-    events(place).into_iter().find(|event| event["type"] == kind && event["id"] == "broken").unwrap_or_default()
-}
-
-/// The pids of the watchdogs of the newest run, in order.
-fn watchdogs(place: &Place) -> Vec<u32> {
-    let started = events(place).into_iter().filter(|event| event["type"] == "watchdog_started");
-    started.filter_map(|event| event["pid"].as_u64().map(|pid| pid as u32)).collect()
-}
-
-fn alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// Where a secret stands: in a file below a directory.
@@ -170,15 +114,6 @@ fn nothing_is_written(place: &Place) {
     assert_eq!(found, Vec::<PathBuf>::new());
 }
 
-/// Runner and watchdogs killed, so that only a person is left.
-fn stopped(runner: &mut Child, place: &Place) {
-    // Frozen, it starts no second watchdog for the one that is killed.
-    send(runner.id(), "STOP");
-    watchdogs(place).into_iter().for_each(|pid| send(pid, "KILL"));
-    send(runner.id(), "KILL");
-    runner.wait().unwrap();
-}
-
 // ------------------------------------------------------------------------------------------------------------- codes
 
 #[test]
@@ -201,7 +136,12 @@ fn a_code_is_given_once_for_the_whole_drill_and_nothing_of_it_is_written_down() 
         (of("SerialNumber"), of("TokenCode"), of("DurationSeconds"), of("RoleArn")),
         (Some(DEVICE), Some("123456"), Some("7200"), Some(ROLE))
     );
-    assert!(event(&place, "armed")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/drill-mfa/firedrill"));
+    assert!(
+        place.event("armed", "broken")["summary"]
+            .as_str()
+            .unwrap()
+            .ends_with("as arn:aws:sts::111122223333:assumed-role/drill-mfa/firedrill")
+    );
     assert_eq!((residue(&double), started(&double)), (vec![], 1));
 }
 
@@ -307,10 +247,10 @@ fn a_watchdog_undoes_with_the_session_that_it_was_handed_and_shows_it_to_nobody(
     let mut runner = quiet(with_code(&place, &double, "123456", &["run", "s.yaml", "--yes"]));
     place.wait_until_bitten("broken", 60);
     // The first watchdog dies; the one that replaces it is handed the session as well.
-    let first = watchdogs(&place)[0];
+    let first = place.watchdogs()[0];
     send(first, "KILL");
-    assert!(comes(Duration::from_secs(30), || watchdogs(&place).len() == 2));
-    for pid in [runner.id(), watchdogs(&place)[1]] {
+    assert!(comes(Duration::from_secs(30), || place.watchdogs().len() == 2));
+    for pid in [runner.id(), place.watchdogs()[1]] {
         for file in ["environ", "cmdline"] {
             let text = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/{file}")).unwrap()).into_owned();
             assert!(!text.contains("DRILL-hush"), "{file} of {pid} shows the session");
@@ -320,9 +260,9 @@ fn a_watchdog_undoes_with_the_session_that_it_was_handed_and_shows_it_to_nobody(
     nothing_is_written(&place);
     send(runner.id(), "KILL");
     runner.wait().unwrap();
-    assert!(comes(Duration::from_secs(90), || !alive(watchdogs(&place)[1])), "the watchdog does not end");
+    assert!(comes(Duration::from_secs(90), || !alive(place.watchdogs()[1])), "the watchdog does not end");
     assert_eq!((residue(&double), started(&double)), (vec![], 1));
-    assert_eq!(event(&place, "undone")["id"], "broken");
+    assert_eq!(place.event("undone", "broken")["id"], "broken");
     assert_eq!(double.with(|world| world.sts.asked.len()), 1, "there is one session, of one code");
     nothing_is_written(&place);
 }
@@ -348,7 +288,7 @@ fn killed_at(call: usize, port: u16) -> Result<bool, String> {
     }
     let owing = || std::fs::read_dir(place.path().join("registry/runs")).map(|dir| dir.flatten().count()).unwrap_or_default();
     // A watchdog that has not answered yet stands in no journal: that it has done its work shows in the registry.
-    comes(Duration::from_secs(90), || owing() == 0 && watchdogs(&place).iter().all(|pid| !alive(*pid)));
+    comes(Duration::from_secs(90), || owing() == 0 && place.watchdogs().iter().all(|pid| !alive(*pid)));
     let at = killed.lock().unwrap().clone();
     let mut wrong = residue(&double);
     if started(&double) > 1 {
@@ -390,7 +330,7 @@ fn a_fresh_undo_asks_for_a_code_of_its_own_and_says_so_where_nobody_can_be_asked
     place.file("s.yaml", scenario(port, &by_code(), "5m"));
     let mut runner = quiet(with_code(&place, &double, "123456", &["run", "s.yaml", "--yes"]));
     let dir = place.wait_until_bitten("broken", 60);
-    stopped(&mut runner, &place);
+    kill_everybody(&mut runner, &place);
     let dir = dir.to_str().unwrap();
     assert_eq!(residue(&double).len(), 2, "an experiment and its template");
     let done = run(&place, &double, &["undo", dir]).expect(50);
@@ -428,8 +368,8 @@ fn the_line_by_hand_asks_whoever_pastes_it_for_a_code() {
     place.file("s.yaml", scenario(port, &by_code(), "5m"));
     let mut runner = quiet(with_code(&place, &double, "123456", &["run", "s.yaml", "--yes"]));
     let dir = place.wait_until_bitten("broken", 60);
-    stopped(&mut runner, &place);
-    let line = event(&place, "armed")["undo"]["by_hand"].as_str().unwrap().to_owned();
+    kill_everybody(&mut runner, &place);
+    let line = place.event("armed", "broken")["undo"]["by_hand"].as_str().unwrap().to_owned();
     let mut shell = Command::new("sh");
     shell.args(["-c", &line]).current_dir("/").env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(double.environment());
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -453,7 +393,7 @@ fn a_session_that_ends_too_soon_all_the_same_is_followed_by_one_that_undo_asks_f
     double.with(|world| world.sts.sessions.values_mut().for_each(|session| session.ends = Instant::now()));
     send(runner.id(), "INT");
     let done = wait(runner, 120).expect(50);
-    let failed = event(&place, "undo_failed")["error"].as_str().unwrap().to_owned();
+    let failed = place.event("undo_failed", "broken")["error"].as_str().unwrap().to_owned();
     assert!(
         failed.contains("the session of the role has ended") && failed.contains("`firedrill undo` asks for it"),
         "{failed}\n{}",
@@ -463,7 +403,7 @@ fn a_session_that_ends_too_soon_all_the_same_is_followed_by_one_that_undo_asks_f
     assert!(undone.stderr.contains("undone and verified: broken"), "{}", undone.stderr);
     assert_eq!((residue(&double), started(&double)), (vec![], 1));
     // Whoever tried on sees that there is nothing left to do.
-    assert!(comes(Duration::from_secs(60), || watchdogs(&place).iter().all(|pid| !alive(*pid))));
+    assert!(comes(Duration::from_secs(60), || place.watchdogs().iter().all(|pid| !alive(*pid))));
 }
 
 // ------------------------------------------------------------------------------------------------- long enough?
@@ -602,7 +542,12 @@ fn a_login_of_the_identity_center_is_used_and_must_outlast_the_drill() {
     assert!(done.stderr.contains("the SSO login ended at 20"), "{}", done.stderr);
     logged_in(&in_minutes(90), "").expect(0);
     assert!(count(&double, "GetRoleCredentials") >= 1);
-    assert!(event(&place, "armed")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/Driller/firedrill"));
+    assert!(
+        place.event("armed", "broken")["summary"]
+            .as_str()
+            .unwrap()
+            .ends_with("as arn:aws:sts::111122223333:assumed-role/Driller/firedrill")
+    );
     assert_eq!((residue(&double), started(&double)), (vec![], 1));
     // One that is renewed by itself may be as short as it likes.
     let registered =
@@ -632,7 +577,9 @@ fn a_role_of_a_profile_is_taken_with_the_keys_of_another_and_a_named_profile_com
     // Keys of somebody else lie around: whoever names a profile does not mean these.
     command.env("AWS_CONFIG_FILE", &config).env("AWS_ACCESS_KEY_ID", "AKIASOMEBODYELSE0000");
     wait(command.spawn().unwrap(), 120).expect(0);
-    assert!(event(&place, "armed")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/drill/firedrill"));
+    assert!(
+        place.event("armed", "broken")["summary"].as_str().unwrap().ends_with("as arn:aws:sts::111122223333:assumed-role/drill/firedrill")
+    );
     assert_eq!((residue(&double), started(&double)), (vec![], 1));
     // A profile that is not there is no reason to look elsewhere.
     place.file("s.yaml", scenario(port, ", profile: drlils", "300ms"));
@@ -670,9 +617,13 @@ fn renewed(after: bool, config: impl Fn(&Place) -> String, write: impl Fn(&Place
         renew();
     }
     // The watchdog tries on.
-    assert!(comes(Duration::from_secs(60), || watchdogs(&place).iter().all(|pid| !alive(*pid))), "{}", done.stderr);
+    assert!(comes(Duration::from_secs(60), || place.watchdogs().iter().all(|pid| !alive(*pid))), "{}", done.stderr);
     assert_eq!((residue(&double), started(&double)), (vec![], 1), "{}", done.stderr);
-    BTreeMap::from([("code", done.code.into()), ("undone", event(&place, "undone")), ("failed", event(&place, "undo_failed"))])
+    BTreeMap::from([
+        ("code", done.code.into()),
+        ("undone", place.event("undone", "broken")),
+        ("failed", place.event("undo_failed", "broken")),
+    ])
 }
 
 #[test]

@@ -24,13 +24,12 @@
 mod drill;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use drill::{Done, Place, Stranger, has_program, signal, wait};
+use drill::{Done, Place, Stranger, has_program, service, signal, wait};
 use serde_json::{Value, json};
 
 /// The account that moto is.
@@ -221,14 +220,6 @@ recovery: {{ within: 10s, stable_for: 50ms }}
     fn seen(&self, kind: &str) -> String {
         self.event(kind)["seen"].as_str().unwrap_or_else(|| panic!("no {kind}: {:?}", self.events())).to_owned()
     }
-}
-
-/// A service that takes every connection, for as long as the tests run.
-fn service() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    port
 }
 
 fn until(what: &str, holds: impl Fn() -> bool) {

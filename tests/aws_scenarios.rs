@@ -13,16 +13,13 @@ mod aws;
 mod drill;
 mod world_of_aws;
 
-use std::net::TcpListener;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws::fis::has_ended;
-use aws::{ACCOUNT, Double};
-use drill::{Done, Place, case, side_by_side, wait};
-use serde_json::Value;
+use aws::{ACCOUNT, Double, Trouble, in_account, run};
+use drill::{Done, Place, case, service, side_by_side, wait};
 use world_of_aws::{Database, Names, serve};
 
 /// A minute of an action: as long as everywhere, so that nothing ends before it is told to.
@@ -70,10 +67,7 @@ fn play(place: &Place, double: &Double, name: &str, vars: &[(&str, String)]) -> 
         args.extend(["--var".to_owned(), format!("{name}={value}")]);
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let mut command = place.command(&args);
-    command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(double.environment());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    wait(command.spawn().unwrap(), 300)
+    wait(in_account(place, double, &args).spawn().unwrap(), 300)
 }
 
 /// Whether it passed; false when its prober was in doubt, which is no result.
@@ -91,15 +85,6 @@ fn decided(done: &Done, claims: &[&str]) -> bool {
 
 fn tried(drill: impl Fn() -> bool) {
     assert!((0..TRIES).any(|_| drill()), "the machine was too busy to be evidence, {TRIES} times");
-}
-
-/// The events of the only run.
-fn events(place: &Place) -> Vec<Value> {
-    place.journal(&place.runs()[0]).into_iter().map(|entry| entry["event"].clone()).collect()
-}
-
-fn event(place: &Place, kind: &str, id: &str) -> Value {
-    events(place).into_iter().find(|event| event["type"] == kind && event["id"] == id).unwrap_or_default()
 }
 
 /// Nothing of ours goes on in the account, and nothing is left there.
@@ -179,7 +164,7 @@ fn a_zone_loses_its_power_and_nothing_else_does() {
         assert_over(&double, &hits);
         lost.sort_unstable();
         assert_eq!(hit(&hits), lost);
-        let seen = event(&place, "effective", "zone-power")["seen"].as_str().unwrap_or_default().to_owned();
+        let seen = place.event("effective", "zone-power")["seen"].as_str().unwrap_or_default().to_owned();
         assert!(lost.iter().all(|arn| seen.contains(arn)), "{seen}");
         let report = done.json();
         if !decided(&done, &["a-zone-is-no-loss"]) {
@@ -243,7 +228,7 @@ fn a_database_fails_over_by_its_name_and_no_order_is_lost() {
         assert!(ledger.to_string().contains("\"lost\":0"), "{ledger:#}");
         assert!(!report["probes"]["database"]["outages"].as_array().unwrap().is_empty(), "nobody noticed anything");
         // It was seen to bite by the name, once that led elsewhere.
-        let seen = event(&place, "effective", "fail-over").to_string();
+        let seen = place.event("effective", "fail-over").to_string();
         assert!(seen.contains("the condition of `confirm` holds"), "{seen}");
         // Nothing secret is written down, and the table is empty again.
         let journal = std::fs::read_to_string(place.runs()[0].join("events.jsonl")).unwrap();
@@ -430,11 +415,7 @@ fn a_plan_shows_what_aws_itself_would_hit() {
     });
     let place = Place::new();
     let file = format!("{}/scenarios/aws-ecs-task-loss.yaml", env!("CARGO_MANIFEST_DIR"));
-    let plan = |args: &[&str]| {
-        let mut command = place.command(&[&["plan", file.as_str(), "--resolve"], args].concat());
-        command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(double.environment());
-        wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(), 120)
-    };
+    let plan = |args: &[&str]| run(&place, &double, &[&["plan", file.as_str(), "--resolve"], args].concat());
     let told = plan(&[]).expect(0);
     assert!(told.stdout.contains("AWS hits   1: arn:aws:ecs:eu-west-1:111122223333:task/shop/"), "{}", told.stdout);
     let told = plan(&["--output", "json"]).expect(0);
@@ -450,11 +431,47 @@ fn a_plan_shows_what_aws_itself_would_hit() {
     assert!(told.stderr.contains("TargetsNotFound") || told.stdout.contains("TargetsNotFound"), "{}{}", told.stdout, told.stderr);
     assert!(double.with(|world| world.fis.template_ids()).is_empty());
     // Without an experiment there is nothing to ask.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = service();
     let text = format!(
         "firedrill: 1\ntitle: x\nenvironment: test\nprobes: {{ up: {{ tcp: {{ address: '127.0.0.1:{port}' }} }} }}\nsteady_state: {{ probes: {{ up: {{ success: {{ min: 90% }} }} }} }}\nfaults: {{ n: {{ rehearse.nothing: {{}}, for: 1s }} }}\n"
     );
     place.file("none.yaml", text);
-    let told = wait(place.command(&["plan", "none.yaml", "--resolve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(), 60);
+    let told = place.run(&["plan", "none.yaml", "--resolve"], 60);
     assert!(told.code == Some(2) && told.stderr.contains("no fault of this scenario is an experiment"), "{:?} {}", told.code, told.stderr);
+}
+
+/// A preview that was killed leaves a template, which the next one removes; never that of one that may still be at work, or of somebody else.
+#[test]
+fn what_a_preview_left_behind_the_next_one_removes() {
+    let (double, hits) = account(&["checkout-errors"]);
+    let left = |double: &Double, run: &str, ago: u64| {
+        let body = serde_json::json!({
+            "clientToken": format!("{run}-{ago}"), "description": "left", "roleArn": "arn:aws:iam::111122223333:role/fis",
+            "stopConditions": [{ "source": "none" }], "actions": { "pause": { "actionId": "aws:fis:wait", "parameters": { "duration": "PT1M" } } },
+            "targets": {}, "tags": { "firedrill-run": run, "firedrill-mark": format!("{run}-{ago}") },
+        });
+        double.with(|world| {
+            let made = world.fis.act("CreateExperimentTemplate", &aws::Asked { path: vec![], query: Default::default(), body }).unwrap();
+            let id = made["experimentTemplate"]["id"].as_str().unwrap().to_owned();
+            world.fis.made_ago(&id, ago);
+            id
+        })
+    };
+    let abandoned = left(&double, "preview", 2_000);
+    let mut kept = vec![left(&double, "preview", 10), left(&double, "01JDRUN", 90_000)];
+    kept.sort_unstable();
+    double.with(|world| {
+        let tags = [("firedrill", "allowed"), ("service", "checkout")];
+        world.fis.resource("aws:ecs:task", &arn("ecs", "task/shop/1"), None, &tags);
+    });
+    let place = Place::new();
+    let file = format!("{}/scenarios/aws-ecs-task-loss.yaml", env!("CARGO_MANIFEST_DIR"));
+    run(&place, &double, &["plan", &file, "--resolve"]).expect(0);
+    assert!(double.with(|world| world.fis.template_ids()) == kept, "{abandoned} and what was made now are gone, and nothing else");
+    // The network is cut before it is removed: that is said, and the next one will find it.
+    double.trouble("DeleteExperimentTemplate", &[Trouble::Break; 40]);
+    let told = run(&place, &double, &["plan", &file, "--resolve"]);
+    assert!(told.code == Some(11) && told.stderr.contains("delete the experiment template"), "{:?} {}", told.code, told.stderr);
+    assert_eq!(double.with(|world| world.fis.template_ids()).len(), kept.len() + 1);
+    assert!(hits.lock().unwrap().is_empty());
 }

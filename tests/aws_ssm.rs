@@ -12,28 +12,19 @@
 mod aws;
 mod drill;
 
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use aws::{Double, Trouble};
-use drill::{Done, Place, free_ports, wait};
+use aws::{Double, Trouble, in_account, run};
+use drill::{Place, alive, comes, free_ports, kill_everybody, send, service, wait};
 use serde_json::{Value, json};
 
 const HOSTS: [&str; 3] = ["i-0000a001", "i-0000a002", "i-0000a003"];
 const OTHER: &str = "i-0000a009";
-
-/// A service that takes every connection, for as long as the tests run.
-fn service() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    port
-}
 
 const BY_TAG: &str = r#"
       commands: ["echo it broke", "touch broken", "echo x >>breaks"]
@@ -58,34 +49,8 @@ recovery: {{ within: 10s, stable_for: 50ms }}
     )
 }
 
-fn in_account(place: &Place, double: &Double, args: &[&str]) -> Command {
-    let mut command = place.command(args);
-    command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").envs(double.environment());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(place: &Place, double: &Double, args: &[&str]) -> Done {
-    wait(in_account(place, double, args).spawn().unwrap(), 120)
-}
-
 fn quietly(place: &Place, double: &Double) -> Child {
     in_account(place, double, &["run", "s.yaml", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn comes(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + within;
-    while !holds() {
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-fn send(pid: u32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
 fn count(double: &Double, host: &str, file: &str) -> usize {
@@ -133,31 +98,6 @@ fn sent(double: &Double) -> Vec<(String, String, std::collections::BTreeMap<Stri
     double.with(|world| world.ssm.states()).into_iter().filter(|(_, comment, _)| comment != "theirs").collect()
 }
 
-fn events(place: &Place) -> Vec<Value> {
-    place.runs().pop().map(|run| place.journal(&run)).unwrap_or_default().into_iter().map(|entry| entry["event"].clone()).collect()
-}
-
-fn event(place: &Place, kind: &str) -> Value {
-    events(place).into_iter().find(|event| event["type"] == kind && event["id"] == "broken").unwrap_or_default()
-}
-
-fn helpers(place: &Place) -> Vec<u32> {
-    let started = events(place).into_iter().filter(|event| event["type"] == "watchdog_started");
-    started.filter_map(|event| event["pid"].as_u64().map(|pid| pid as u32)).collect()
-}
-
-fn alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-fn kill_everybody(runner: &mut Child, place: &Place) {
-    // Frozen, it starts no second watchdog for the one that is killed.
-    send(runner.id(), "STOP");
-    helpers(place).into_iter().for_each(|pid| send(pid, "KILL"));
-    send(runner.id(), "KILL");
-    runner.wait().unwrap();
-}
-
 #[test]
 fn hosts_that_are_found_by_tag_are_broken_and_made_whole_and_nobody_else() {
     let (double, place, port) = (Double::start(Duration::from_secs(60)), Place::new(), service());
@@ -174,19 +114,19 @@ fn hosts_that_are_found_by_tag_are_broken_and_made_whole_and_nobody_else() {
         assert_eq!((count(&double, host, "breaks"), count(&double, host, "undos")), (1, 1), "{host}");
     }
     assert_eq!(sent(&double).len(), 2, "one that breaks and one that undoes");
-    let armed = event(&place, "armed");
+    let armed = place.event("armed", "broken");
     assert_eq!(armed["targets"][2], "i-0000a003 (web-003, Linux)");
     let summary = armed["summary"].as_str().unwrap();
     assert!(
         summary.starts_with("AWS-RunShellScript by Systems Manager in 111122223333, eu-west-1, undone on each host by itself after"),
         "{summary}"
     );
-    let seen = event(&place, "effective")["seen"].as_str().unwrap().to_owned();
+    let seen = place.event("effective", "broken")["seen"].as_str().unwrap().to_owned();
     assert!(
         seen.contains("command 00000000-0000-4000-8000-000000000002: i-0000a001 Success (exit 0, says: it broke), i-0000a002"),
         "{seen}"
     );
-    let seen = event(&place, "undone")["seen"].as_str().unwrap().to_owned();
+    let seen = place.event("undone", "broken")["seen"].as_str().unwrap().to_owned();
     assert!(seen.contains("undo by command 00000000-0000-4000-8000-000000000003: i-0000a001 Success (exit 0)"), "{seen}");
     assert_eq!(double.operations()[0], "GetCallerIdentity");
     place.assert_nobody_survives(5);
@@ -258,7 +198,7 @@ fn killed_at(call: usize, port: u16, lag: Duration) -> Result<bool, String> {
         let _ = runner.kill();
         return Err("the runner does not end".into());
     }
-    comes(Duration::from_secs(90), || helpers(&place).iter().all(|pid| !alive(*pid)));
+    comes(Duration::from_secs(90), || place.watchdogs().iter().all(|pid| !alive(*pid)));
     let at = killed.lock().unwrap().clone();
     let mut wrong = residue(&double);
     let breaks = sent(&double).iter().filter(|(_, comment, _)| !comment.ends_with(" undo")).count();
@@ -316,7 +256,7 @@ fn throttling_does_not_delay_an_undo() {
     let done = wait(runner, 120);
     assert_eq!(done.code, Some(40), "{}", done.stderr);
     assert_eq!(residue(&double), Vec::<String>::new());
-    assert!(!events(&place).iter().any(|event| event["type"] == "undo_failed"), "one attempt was enough");
+    assert!(!place.events().iter().any(|event| event["type"] == "undo_failed"), "one attempt was enough");
     let calls: Vec<aws::Call> = double.with(|world| world.calls[before..].to_vec());
     let throttled = calls.iter().filter(|call| call.trouble == Some(Trouble::Throttle)).count();
     assert_eq!(throttled, 9);
@@ -333,7 +273,7 @@ fn credentials_that_expire_are_looked_for_again_and_the_undo_is_repeated() {
     let done = wait(runner, 120);
     assert_eq!(done.code, Some(40), "{}", done.stderr);
     assert_eq!(residue(&double), Vec::<String>::new());
-    assert!(event(&place, "undo_failed")["error"].as_str().unwrap().contains("credentials have expired"));
+    assert!(place.event("undo_failed", "broken")["error"].as_str().unwrap().contains("credentials have expired"));
 }
 
 #[test]
@@ -363,7 +303,7 @@ fn the_line_by_hand_works_after_everybody_was_killed_and_undo_agrees() {
     let mut runner = quietly(&place, &double);
     let dir = place.wait_until_bitten("broken", 60);
     kill_everybody(&mut runner, &place);
-    let line = event(&place, "armed")["undo"]["by_hand"].as_str().unwrap().to_owned();
+    let line = place.event("armed", "broken")["undo"]["by_hand"].as_str().unwrap().to_owned();
     for _ in 0..2 {
         let mut shell = Command::new("sh");
         let pasted = shell.args(["-c", &line]).current_dir("/").envs(double.environment()).stdin(Stdio::null()).output().unwrap();
@@ -383,7 +323,7 @@ fn an_undo_that_fails_on_one_host_is_told_and_repeated_there_alone() {
     std::fs::write(stubborn, "").unwrap();
     let done = run(&place, &double, &["run", "s.yaml", "--yes"]);
     assert!(matches!(done.code, Some(0 | 40)), "{:?} {}", done.code, done.stderr);
-    let why = event(&place, "undo_failed")["error"].as_str().unwrap().to_owned();
+    let why = place.event("undo_failed", "broken")["error"].as_str().unwrap().to_owned();
     assert!(why.contains("i-0000a002 Failed (exit 4, says: cannot)"), "{why}");
     assert_eq!(residue(&double), Vec::<String>::new());
     let undos: Vec<_> = sent(&double).into_iter().filter(|(_, comment, _)| comment.ends_with(" undo")).collect();
@@ -406,7 +346,7 @@ fn a_host_that_is_never_reached_is_not_undone_and_times_are_limits() {
     assert!(comes(Duration::from_secs(60), || !sent(&double).is_empty()));
     double.with(|world| world.ssm.hosts[2].online = false);
     assert!(comes(Duration::from_secs(90), || runner.try_wait().unwrap().is_some()));
-    let seen = event(&place, "effective")["seen"].as_str().unwrap_or_default().to_owned();
+    let seen = place.event("effective", "broken")["seen"].as_str().unwrap_or_default().to_owned();
     assert!(
         seen.contains("i-0000a002 TimedOut, ExecutionTimedOut") && seen.contains("i-0000a003 TimedOut, DeliveryTimedOut"),
         "{seen} {:?}",
@@ -428,7 +368,7 @@ fn presets_end_with_their_cancelling_and_what_that_does_not_stop_is_told() {
     assert_eq!(states.len(), 1, "it undoes itself");
     assert_eq!(states[0].2[HOSTS[0]], "Cancelled");
     assert!(!double.with(|world| world.ssm.dir(HOSTS[0])).join("stressed").exists());
-    let seen = event(&place, "undone")["seen"].as_str().unwrap().to_owned();
+    let seen = place.event("undone", "broken")["seen"].as_str().unwrap().to_owned();
     assert!(seen.contains("i-0000a001 Cancelled") && seen.contains("stress-ng ends with the command"), "{seen}");
 }
 

@@ -155,6 +155,12 @@ impl Fis {
         self.templates.keys().cloned().collect()
     }
 
+    /// A template was made so many seconds ago.
+    pub fn made_ago(&mut self, id: &str, seconds: u64) {
+        let template = self.templates.get_mut(id).unwrap();
+        template.document["creationTime"] = json!(now() - seconds as f64);
+    }
+
     /// One experiment, as it is told.
     pub fn experiment(&self, id: &str) -> Value {
         self.experiments[id].document.clone()

@@ -18,6 +18,7 @@ pub mod sts;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::drill::{Done, Place, wait};
 use fis::Fis;
 
 /// The account.
@@ -171,6 +173,22 @@ impl Double {
             ("NO_PROXY", "127.0.0.1".into()),
         ]
     }
+}
+
+/// A command of the binary in a place of its own, for which this account is the one that is found.
+pub fn in_account(place: &Place, double: &Double, args: &[&str]) -> Command {
+    let mut command = place.command(args);
+    for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CREDENTIAL_EXPIRATION", "FIREDRILL_MFA_CODE", "FIREDRILL_MFA_DEVICE"] {
+        command.env_remove(name);
+    }
+    command.envs(double.environment()).env("HOME", place.path());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end.
+pub fn run(place: &Place, double: &Double, args: &[&str]) -> Done {
+    wait(in_account(place, double, args).spawn().unwrap(), 120)
 }
 
 /// What an operation answers: a document, or a refusal.

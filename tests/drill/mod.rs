@@ -123,6 +123,23 @@ impl Place {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// The events of the newest run's journal.
+    pub fn events(&self) -> Vec<Value> {
+        let run = self.runs().pop().map(|run| self.journal(&run)).unwrap_or_default();
+        run.into_iter().map(|mut entry| entry["event"].take()).collect()
+    }
+
+    /// The first event of this type and item of the newest run; null where there is none.
+    pub fn event(&self, kind: &str, id: &str) -> Value {
+        self.events().into_iter().find(|event| event["type"] == kind && event["id"] == id).unwrap_or_default()
+    }
+
+    /// The pids of the watchdogs of the newest run, in order.
+    pub fn watchdogs(&self) -> Vec<u32> {
+        let started = self.events().into_iter().filter(|event| event["type"] == "watchdog_started");
+        started.filter_map(|event| event["pid"].as_u64().map(|pid| pid as u32)).collect()
+    }
+
     /// Waits until the newest run's journal holds an event of this type, at most so many seconds.
     pub fn wait_for_event(&self, kind: &str, seconds: u64) -> PathBuf {
         self.wait_for_entry(kind, seconds, |event| event["type"] == kind)
@@ -259,6 +276,45 @@ pub fn wait(mut child: Child, seconds: u64) -> Done {
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
     assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// The same to a process that may be gone already.
+pub fn send(pid: u32, name: &str) {
+    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Whether a process runs.
+pub fn alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Kills a runner and its watchdogs, so that only a person is left.
+pub fn kill_everybody(runner: &mut Child, place: &Place) {
+    // Frozen, it starts no second watchdog for the one that is killed.
+    send(runner.id(), "STOP");
+    place.watchdogs().into_iter().for_each(|pid| send(pid, "KILL"));
+    send(runner.id(), "KILL");
+    runner.wait().unwrap();
+}
+
+/// Whether something comes true within that time.
+pub fn comes(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + within;
+    while !holds() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+/// A service that takes every connection, for as long as the tests run: its port.
+pub fn service() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    port
 }
 
 /// Cases that mostly wait, side by side: each in its own place.
