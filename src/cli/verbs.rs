@@ -107,9 +107,12 @@ fn undo_one(dir: &Path, voice: Voice) -> Exit {
                 say(&format!("{shown}: nothing was owed"));
             } else {
                 say(&format!("{shown}: undone and verified: {}", owed_before.join(", ")));
-                if let Ok((plan, entries)) = store::read(dir) {
-                    let _ = judge_and_write(dir, &plan, &entries);
-                }
+            }
+            // Its runner may have died after its last word and before its report.
+            if (!owed_before.is_empty() || !dir.join("report.html").exists())
+                && let Ok((plan, entries)) = store::read(dir)
+            {
+                let _ = judge_and_write(dir, &plan, &entries);
             }
             Exit::Ok
         }

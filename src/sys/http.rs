@@ -32,7 +32,7 @@ pub enum HttpError {
     #[error("read the host's trust store: {0}")]
     Trust(String),
     /// The authorities' file cannot be used.
-    #[error("read the certificates in {path}: {why}")]
+    #[error("read the certificates in {path}: {why} (help: a PEM file of authorities is wanted, with `BEGIN CERTIFICATE` in it)")]
     CaFile {
         /// The file.
         path: String,
