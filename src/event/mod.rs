@@ -1,6 +1,7 @@
 //! What happened: every line that a journal can hold. Owned and serialisable, the only interface between those who act and those who
 //! read. Events must never know who produced them or who reads them.
 
+mod bulk;
 mod calibrated;
 mod contended;
 mod ending;

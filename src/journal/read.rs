@@ -36,7 +36,7 @@ fn entry_of(line: &[u8], previous: &str, seq: u64) -> Result<(Entry, String), St
     if line_sum(previous, &body) != sum {
         return Err("wrong checksum".into());
     }
-    let entry: Entry = serde_json::from_str(&body).map_err(|error| error.to_string())?;
+    let entry = Entry::parse(&body).map_err(|error| error.to_string())?;
     if entry.seq != seq {
         return Err(format!("entry {} where {seq} belongs", entry.seq));
     }
@@ -105,7 +105,7 @@ pub fn length(run_dir: &Path) -> Result<u64, JournalError> {
 pub fn ended_well(run_dir: &Path) -> bool {
     tail(&run_dir.join(FILE)).is_some_and(|tail| {
         let Some(line) = tail.strip_suffix('\n').and_then(|tail| tail.rsplit('\n').next()) else { return false };
-        let entry = split(line).and_then(|(body, _)| serde_json::from_str::<Entry>(&body).ok());
+        let entry = split(line).and_then(|(body, _)| Entry::parse(&body).ok());
         matches!(entry, Some(Entry { event: Event::RunFinished { outcome }, .. }) if outcome != Outcome::Stuck)
     })
 }
@@ -136,7 +136,7 @@ pub fn salvage(run_dir: &Path) -> Result<Vec<Entry>, JournalError> {
     Ok(lines
         .filter_map(|line| std::str::from_utf8(line).ok())
         .filter_map(|line| split(line))
-        .filter_map(|(body, _)| serde_json::from_str(&body).ok())
+        .filter_map(|(body, _)| Entry::parse(&body).ok())
         .collect())
 }
 

@@ -136,7 +136,7 @@ impl Client {
 
     async fn exchange(&self, target: &Target, request: Question, limit: Span, resolving: &Resolving) -> Result<(Head, String), Failure> {
         let (head, body) = if self.connection == Connection::Http2 {
-            let (mut used, response) = self.send_shared(target, request, limit, resolving).await?;
+            let (mut used, response) = Box::pin(self.send_shared(target, request, limit, resolving)).await?;
             let (head, body) = response.into_parts();
             let body = read_bounded(body).await;
             used.answered = true;
@@ -173,7 +173,8 @@ impl Client {
                     }
                     held
                 }
-                None => speak(self.connect(target, limit, resolving).await?).await?,
+                // Most questions find a connection: they need not carry the room for making one.
+                None => Box::pin(async { speak(self.connect(target, limit, resolving).await?).await }).await?,
             };
             let answer = held.sender.try_send_request(request);
             match Held::along(&mut held.driver, answer).await {

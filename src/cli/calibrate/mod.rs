@@ -25,8 +25,8 @@ use verdict::{Summary, Trial};
 
 /// The file's name, beside the directory of runs.
 pub const FILE: &str = "calibration.json";
-/// How often a trial is taken again that proves nothing, because the server or the prober stood still.
-const TAKES: u32 = 10;
+/// How often a trial is taken again that proves nothing, because the server or the prober stood still: patience for about eight minutes.
+const TAKES: u32 = 20;
 /// More than a calibration ever has.
 const LARGEST: u64 = 64 * 1024;
 
