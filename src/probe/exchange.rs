@@ -61,10 +61,10 @@ impl Held {
         .await
     }
 
-    /// Whether an idle connection is still there: nobody has looked since its last answer.
+    /// Whether an idle connection takes a request: nobody has looked since its last answer.
     async fn lives(&mut self) -> bool {
         Held::along(&mut self.driver, std::future::ready(())).await;
-        self.driver.is_some() && !self.sender.is_closed()
+        self.driver.is_some() && self.sender.is_ready()
     }
 }
 
@@ -145,7 +145,8 @@ impl Client {
             let (mut held, response) = self.send(target, request, limit, resolving).await?;
             let (head, body) = response.into_parts();
             let body = Held::along(&mut held.driver, read_bounded(body)).await?;
-            if self.connection == Connection::KeepAlive && Held::along(&mut held.driver, held.sender.ready()).await.is_ok() {
+            // Whether it can be used again is seen when somebody wants to: waiting for that here would count as waiting for the answer.
+            if self.connection == Connection::KeepAlive && held.driver.is_some() {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(held);
             }
             (head, body)

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::error::Why;
 use super::judge::{Answer, Wanted};
+use super::pace::Due;
 use crate::base::{Problem, Span};
 use crate::event::{Class, Legs, Sample};
 use crate::plan::{Expect, Matcher, ServedBy};
@@ -145,8 +146,8 @@ pub struct Opened {
 
 impl Opened {
     /// Asks a question and judges the answer; `first` keeps the fields of the first good one, where a matcher compares with it.
-    pub(super) async fn question(self: Arc<Self>, draft: Sample, timeout: Span, first: Arc<OnceLock<Value>>, cx: Arc<Cx>) -> Sample {
-        let answer = self.ask.ask(draft.n, timeout, &cx).await;
+    pub(super) async fn question(self: Arc<Self>, due: Due, timeout: Span, first: Arc<OnceLock<Value>>, cx: Arc<Cx>) -> Sample {
+        let answer = self.ask.ask(due.n, timeout, &cx).await;
         let first = if self.wanted.compares() {
             if answer.class == Class::Ok { Some(first.get_or_init(|| Value::Object(answer.all_fields()))) } else { first.get() }
         } else {
@@ -154,6 +155,9 @@ impl Opened {
         };
         let judged = self.wanted.judge(&answer, first);
         Sample {
+            n: due.n,
+            planned: due.planned,
+            woken: due.woken,
             sent: answer.sent,
             done: answer.done,
             verdict: judged.verdict,
@@ -161,7 +165,6 @@ impl Opened {
             by: judged.by.map(Arc::from),
             note: judged.note.map(Arc::from),
             legs: answer.legs.map_or_else(Legs::default, |reached| Legs::of(reached.took(answer.sent))),
-            ..draft
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::base::{At, Span};
+use crate::event::{Class, Legs, Sample, Verdict};
 
 /// The due times of one probe: sample `n` is due at `first + n × every`, whatever happens meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,25 @@ impl Pace {
             self.next = now.since(self.first).0 / self.every.0 + 1;
         }
         from..self.next
+    }
+}
+
+/// A question whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Its number within the probe.
+    pub(super) n: u64,
+    /// When it was due.
+    pub(super) planned: At,
+    /// When the prober woke for it.
+    pub(super) woken: At,
+}
+
+impl Due {
+    /// Its sample, where it was never sent or nobody saw what became of it: nobody's verdict, or ours.
+    pub(super) fn ended(self, done: At, verdict: Verdict, class: Class, why: &str) -> Sample {
+        let Due { n, planned, woken } = self;
+        Sample { n, planned, woken, sent: woken, done, verdict, class, by: None, note: Some(why.into()), legs: Legs::default() }
     }
 }
 

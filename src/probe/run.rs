@@ -20,10 +20,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::error::{ProbeError, Why};
 use super::kind::Opened;
 use super::news::News;
-use super::pace::{Pace, offset};
+use super::pace::{Due, Pace, offset};
 use super::{by_kind, stall};
 use crate::base::{At, Span};
-use crate::event::{Class, Legs, Sample, Verdict};
+use crate::event::{Class, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
 use crate::sys::timer::{Timer, wait};
 use crate::sys::{Clock, Cx, clock, contention, files};
@@ -182,8 +182,8 @@ struct Watch {
     job: Job,
     line: Line,
     asked: FuturesUnordered<Open>,
-    /// Samples in flight, as they would be told if they were ended now.
-    open: BTreeMap<u64, Sample>,
+    /// Questions in flight.
+    open: BTreeMap<u64, Due>,
     held: Vec<Sample>,
     held_since: Option<At>,
     told_at: At,
@@ -263,28 +263,13 @@ impl Watch {
         let woken = self.line.cx.clock.now();
         for n in self.job.pace.take(woken) {
             let planned = self.job.pace.due(n);
-            let draft = Sample {
-                n,
-                planned,
-                woken,
-                sent: woken,
-                done: woken,
-                verdict: Verdict::Capped,
-                class: Class::Capped,
-                by: None,
-                note: None,
-                legs: Legs::default(),
-            };
+            let due = Due { n, planned, woken };
             if self.asked.len() >= self.job.in_flight {
-                self.hold(Sample { note: Some(format!("{} in flight", self.job.in_flight).into()), ..draft });
+                self.hold(due.ended(woken, Verdict::Capped, Class::Capped, &format!("{} in flight", self.job.in_flight)));
             } else {
-                let question = Arc::clone(&self.job.opened).question(
-                    draft.clone(),
-                    self.job.timeout,
-                    Arc::clone(&self.first),
-                    Arc::clone(&self.line.cx),
-                );
-                self.open.insert(n, draft);
+                let (first, cx) = (Arc::clone(&self.first), Arc::clone(&self.line.cx));
+                let question = Arc::clone(&self.job.opened).question(due, self.job.timeout, first, cx);
+                self.open.insert(n, due);
                 self.ask(n, question).await;
             }
             if self.held.len() >= HELD {
@@ -305,16 +290,16 @@ impl Watch {
     }
 
     fn took(&mut self, (n, ended): (u64, Result<Sample, Box<dyn Any + Send>>)) {
-        let draft = self.open.remove(&n);
-        match (ended, draft) {
+        let due = self.open.remove(&n);
+        match (ended, due) {
             (Ok(sample), _) => self.hold(sample),
-            (Err(_), Some(draft)) => self.lost(draft, Class::Local, "the probe itself broke"),
+            (Err(_), Some(due)) => self.lost(due, Class::Local, "the probe itself broke"),
             (Err(_), None) => {}
         }
     }
 
-    fn lost(&mut self, draft: Sample, class: Class, why: &str) {
-        self.hold(Sample { done: self.line.cx.clock.now(), verdict: Verdict::Local, class, note: Some(why.into()), ..draft });
+    fn lost(&mut self, due: Due, class: Class, why: &str) {
+        self.hold(due.ended(self.line.cx.clock.now(), Verdict::Local, class, why));
     }
 
     fn hold(&mut self, sample: Sample) {
@@ -371,8 +356,8 @@ impl Watch {
             }
         }
         self.asked.clear();
-        for draft in std::mem::take(&mut self.open).into_values() {
-            self.lost(draft, Class::Cancelled, "cancelled at shutdown");
+        for due in std::mem::take(&mut self.open).into_values() {
+            self.lost(due, Class::Cancelled, "cancelled at shutdown");
         }
         if !self.held.is_empty() {
             let batch = self.batch();
