@@ -131,6 +131,15 @@ fn a_campaign_is_declared_before_and_not_changed_after() {
     assert!(done.stdout.contains("2 runs taken together, of 2 that were started"), "{}", done.stdout);
     assert!(done.stdout.contains("2 runs were declared at"), "{}", done.stdout);
 
+    // Nor is one that failed made away with, be it the first.
+    let first = place.runs()[1].clone();
+    std::fs::rename(&first, place.path().join("away")).unwrap();
+    for words in [&["campaign", "status", "autumn"][..], &["claims"]] {
+        let done = place.run(words, PATIENCE).expect(31);
+        assert!(done.stderr.contains("its directory is gone") && done.stdout.is_empty(), "{}", done.stderr);
+    }
+    std::fs::rename(place.path().join("away"), &first).unwrap();
+
     let file = place.path().join(".firedrill/campaigns/autumn.json");
     let declared: PathBuf = file.clone();
     let text = std::fs::read_to_string(&declared).unwrap();

@@ -134,7 +134,7 @@ impl Act {
     ) -> Result<(Interval, String), String> {
         let recipe: Option<Recipe> = serde_json::from_value(undo.detail.clone()).ok();
         tokio::select! {
-            held = probe::wait_for(ready, &self.cx) => match held {
+            held = probe::wait_for(ready, self.now(), &self.cx) => match held {
                 Ok(when) => {
                     let doubtful = recipe.as_ref().is_some_and(|recipe| !recipe.taken().is_empty());
                     // Somebody else listens on a port that it names, and may be the one who answered: if so, it will end in a moment.
@@ -336,7 +336,7 @@ impl Act {
     pub async fn confirm(&self, id: &Id, undo: &UndoRecord, command: At) {
         let Some(plan) = self.plan.faults.get(id) else { return };
         let seen = match (&plan.confirm, fault::by_kind(&undo.kind)) {
-            (Some(condition), _) => probe::wait_for(condition, &self.cx)
+            (Some(condition), _) => probe::wait_for(condition, command, &self.cx)
                 .await
                 .map(|when| (when, "the condition of `confirm` holds".to_owned()))
                 .map_err(|missed| format!("`confirm` did not hold within {}: {}", condition.within.human(), missed.last.seen)),

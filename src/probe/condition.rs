@@ -75,14 +75,14 @@ pub async fn look(condition: &Condition, first: Option<&Value>, cx: &Cx) -> Look
 }
 
 /// Looks every `every` until the condition holds, for at most `within`. The moment it came true lies between the beginning of the last look
-/// that did not see it (of the first look, when that saw it at once) and the end of the first that did.
+/// that did not see it (`since`, from when on it can have been true, when there is none) and the end of the first that did.
 ///
 /// # Errors
 /// It did not hold in time, or the context was cancelled.
-pub async fn wait_for(condition: &Condition, cx: &Cx) -> Result<Interval, NotHeld> {
+pub async fn wait_for(condition: &Condition, since: At, cx: &Cx) -> Result<Interval, NotHeld> {
     let start = cx.clock.now();
     let end = start + condition.within;
-    let mut lo = None;
+    let mut lo = since;
     let mut first = None;
     let mut last: Option<Looked> = None;
     for turn in 0_u64.. {
@@ -111,11 +111,13 @@ pub async fn wait_for(condition: &Condition, cx: &Cx) -> Result<Interval, NotHel
         let limit = condition.timeout.min(left);
         let (now, class) = looked(&opened, &ask(&opened, limit, cx).await, first.as_ref());
         if now.holds.is_yes() {
-            return Ok(Interval::new(lo.unwrap_or(now.began), now.ended));
+            return Ok(Interval::new(lo, now.ended));
         }
         first.get_or_insert_with(|| now.fields.clone());
         // Nothing seen is no evidence that it was not yet so: only a look that saw otherwise moves the lower bound.
-        lo = if matches!(now.holds, Holds::No(_)) { Some(now.began) } else { lo.or(Some(start)) };
+        if matches!(now.holds, Holds::No(_)) {
+            lo = now.began;
+        }
         // A look that was cut short by the end says less than the one before it.
         let cut = class == Class::Timeout && limit < condition.timeout || class == Class::Cancelled;
         if !cut || last.is_none() {
@@ -199,7 +201,7 @@ mod tests {
             (before, after)
         });
         let wait = condition("tcp", json!({"address": address.to_string()}), json!({}));
-        let when = wait_for(&wait, &crate::sys::Cx { clock: cx.clock, ..crate::probe::testing::cx() }).await.unwrap();
+        let when = wait_for(&wait, cx.clock.now(), &crate::sys::Cx { clock: cx.clock, ..crate::probe::testing::cx() }).await.unwrap();
         let (before, after) = opened.await.unwrap();
         let hi = when.hi.unwrap();
         assert!(when.lo > start && when.lo <= after && hi >= before, "{when:?} {before:?} {after:?}");
@@ -212,7 +214,7 @@ mod tests {
         wait.within = Span::millis(90);
         let cx = cx();
         let start = cx.clock.now();
-        let not = wait_for(&wait, &cx).await.unwrap_err();
+        let not = wait_for(&wait, cx.clock.now(), &cx).await.unwrap_err();
         let took = cx.clock.now().since(start);
         assert_eq!(not.last.holds, Holds::No("connection refused".into()));
         assert!(took >= Span::millis(90) && took < Span::millis(500), "{took}");
@@ -230,18 +232,19 @@ mod tests {
             cancel.cancel();
         });
         let start = cx.clock.now();
-        assert_eq!(wait_for(&wait, &cx).await.unwrap_err().last.seen, "cancelled");
+        assert_eq!(wait_for(&wait, cx.clock.now(), &cx).await.unwrap_err().last.seen, "cancelled");
         assert!(cx.clock.now().since(start) < Span::secs(1));
         drop(listener);
     }
 
     #[tokio::test]
-    async fn a_condition_that_holds_at_once_is_bounded_by_its_one_look() {
+    async fn a_condition_that_holds_at_once_may_have_held_since_it_could() {
         let url = serve(|_| reply("200 OK", "", "x")).await;
         let cx = cx();
-        let start = cx.clock.now();
-        let when = wait_for(&condition("http", json!({"url": url}), json!({})), &cx).await.unwrap();
-        assert!(when.lo >= start && when.lo <= when.hi.unwrap());
+        sleep(Span::millis(20)).await;
+        let since = cx.clock.now().minus(Span::millis(15));
+        let when = wait_for(&condition("http", json!({"url": url}), json!({})), since, &cx).await.unwrap();
+        assert!(when.lo == since && when.hi.unwrap() > since + Span::millis(15));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 use super::words::many;
 use crate::base::Span;
 use crate::measure::facts::{ClaimFacts, Facts, Judged};
+use crate::measure::not_confirmed;
 
 /// Confidence of every statement: one in twenty such statements may be wrong.
 pub const CONFIDENCE: f64 = 0.95;
@@ -176,18 +177,30 @@ fn counted(run: &str, found: &ClaimFacts) -> Counted {
     }
 }
 
+/// Whether a reason is that some other fault than this one was not confirmed.
+fn is_of_another_fault(facts: &Facts, fault: &str, reason: &str) -> bool {
+    let other = |(id, _): (&String, &_)| id != fault && reason.starts_with(&not_confirmed(id));
+    facts.episodes.iter().any(other)
+}
+
 /// What a run says of a claim; `Err` says why it says nothing. Whatever was injected and not seen to come back counts, and counts as failed.
 fn evidence<'a>(claim: &str, facts: &'a Facts) -> Result<&'a ClaimFacts, String> {
-    if !facts.validity.valid {
-        return Err(format!("invalid: {}", facts.validity.reasons.join(", ")));
+    let found = facts.claims.get(claim);
+    // That another fault was not seen to bite takes nothing from what this one did.
+    let of_another = |reason: &&String| found.is_some_and(|found| is_of_another_fault(facts, &found.fault, reason));
+    let reasons: Vec<&str> = facts.validity.reasons.iter().filter(|reason| !of_another(reason)).map(String::as_str).collect();
+    if !reasons.is_empty() || !facts.validity.valid && facts.validity.reasons.is_empty() {
+        return Err(format!("invalid: {}", reasons.join(", ")));
     }
-    let found = facts.claims.get(claim).ok_or("it does not have this claim")?;
+    let found = found.ok_or("it does not have this claim")?;
     let injected = facts.episodes.get(&found.fault).is_some_and(|episode| episode.command.is_some());
     if !injected {
         let why = facts.run.could_not_start.clone().or_else(|| facts.run.aborted.clone());
         return Err(why.map_or_else(|| "nothing was injected".to_owned(), |why| format!("nothing was injected: {why}")));
     }
-    if found.verdict == Judged::Invalid {
+    // A recovery that came too late, or may have, is a failure of it whatever else could not be measured: leaving it out would improve the rest.
+    let late = found.rto.as_ref().is_some_and(|rto| matches!(rto.part.verdict, Judged::Failed | Judged::Inconclusive));
+    if found.verdict == Judged::Invalid && !late {
         return Err("invalid: the fault was not confirmed, or its numbers are not to be trusted".into());
     }
     Ok(found)
@@ -255,12 +268,21 @@ mod tests {
         let mut open = facts();
         let rto = open.claims.get_mut(&claim).unwrap().rto.as_mut().unwrap();
         rto.part.verdict = Judged::Inconclusive;
-        let many = Many::of(&claim, [("a", &good), ("b", &invalid), ("c", &never), ("d", &open)].into_iter());
-        assert_eq!(many.counted.len(), 2);
+        // What was late stays in the count, whatever else of its run could not be measured; so does what another fault has nothing to do with.
+        let mut late = open.clone();
+        late.claims.get_mut(&claim).unwrap().verdict = Judged::Invalid;
+        let mut beside = open.clone();
+        let episode = beside.episodes.values().next().unwrap().clone();
+        beside.episodes.insert("other".into(), episode);
+        beside.validity.valid = false;
+        beside.validity.reasons = vec![format!("{}it was not seen to bite", not_confirmed("other"))];
+        let all = [("a", &good), ("b", &invalid), ("c", &never), ("d", &open), ("e", &late), ("f", &beside)];
+        let many = Many::of(&claim, all.into_iter());
+        assert_eq!(many.counted.len(), 4);
         assert_eq!(many.excluded.iter().map(|one| one.run.as_str()).collect::<Vec<_>>(), ["b", "c"]);
-        assert_eq!(many.within().map(|share| (share.held, share.of)), Some((1, 2)), "what was not decided did not come back in time");
+        assert_eq!(many.within().map(|share| (share.held, share.of)), Some((1, 4)), "what was not decided did not come back in time");
         assert!(
-            many.counts().contains("2 of 4 runs; 2 excluded (b: invalid: the prober was starved; c: nothing was injected"),
+            many.counts().contains("4 of 6 runs; 2 excluded (b: invalid: the prober was starved; c: nothing was injected"),
             "{}",
             many.counts()
         );

@@ -136,6 +136,12 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
     let mut valid = 0;
     for start in register.starts.iter().skip(at + 1).filter(|start| start.scenario == declared.scenario && !start.run.starts_with(MARK)) {
         let dir = runs.join(&start.run);
+        if !dir.is_dir() {
+            let why =
+                format!("run {} was started after the declaration and its directory is gone: whether it held, nobody can say", start.run);
+            voice.error(&why, Some("a campaign rests on every run that was started: declare a new one"));
+            return Exit::Run(31);
+        }
         let one = found(&dir);
         let other = one.as_ref().is_ok_and(|one| {
             one.plan.scenario_digest != declared.scenario_digest
@@ -145,7 +151,6 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
         if other {
             continue;
         }
-        // A run that is gone is looked for by whoever concludes, and refused there.
         let says = one.as_ref().is_ok_and(|one| one.facts.validity.valid && one.facts.episodes.values().any(|e| e.command.is_some()));
         if store::all(&runs).contains(&dir) {
             counted.push(dir);

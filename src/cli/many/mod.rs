@@ -68,7 +68,28 @@ pub fn claims(args: &Claims, voice: Voice) -> Exit {
             }
         }
     };
+    if args.run.is_empty()
+        && let Err(Refused { why, help }) = none_gone(&args.runs.dir, &dirs)
+    {
+        voice.error(&why, Some(&help));
+        return Exit::Run(31);
+    }
     conclude(&args.runs.dir, &dirs, None, args.output, voice)
+}
+
+/// Whoever names no run speaks of all that were ever started of this: also the first and the last of them must be there.
+fn none_gone(runs: &Path, dirs: &[PathBuf]) -> Result<(), Refused> {
+    let Some(Ok(of)) = dirs.first().map(|dir| found(dir)) else { return Ok(()) };
+    let runs = std::path::absolute(runs).unwrap_or_default();
+    // What is wrong with the register itself is said by whoever concludes.
+    let Ok(register) = journal::register(&runs) else { return Ok(()) };
+    match register.starts.iter().find(|start| start.scenario == of.plan.name && !runs.join(&start.run).exists()) {
+        None => Ok(()),
+        Some(start) => Err(Refused {
+            why: format!("run {} was started and its directory is gone: whether it held, nobody can say", start.run),
+            help: "name the runs to speak only of those from the first to the last of them; or begin anew, in a directory of its own (`--runs`)".into(),
+        }),
+    }
 }
 
 /// Says what these runs can claim together; exits with 31 where the register does not bear it out.

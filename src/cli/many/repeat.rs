@@ -79,8 +79,10 @@ pub fn repeat(args: &Run, times: u32, voice: Voice) -> Exit {
     if dirs.is_empty() {
         return worst;
     }
-    let rule = format!("{times} runs were asked for at once, before the first of them; {} were made", dirs.len());
-    let said = super::conclude(&args.runs.dir, &dirs, Some(rule), output.into(), voice);
+    // Whoever stops before the end has no rule by which it ended.
+    let whole = dirs.len() as u64 >= u64::from(times);
+    let rule = whole.then(|| format!("{times} runs were asked for at once, before the first of them; {} were made", dirs.len()));
+    let said = super::conclude(&args.runs.dir, &dirs, rule, output.into(), voice);
     if worst.code() == 0 { said } else { worst }
 }
 
@@ -127,7 +129,7 @@ pub fn bring_back(plan: &Plan) -> Result<(), String> {
             return Err(output.summary());
         }
         match &reset.done_when {
-            Some(condition) => probe::wait_for(condition, &cx)
+            Some(condition) => probe::wait_for(condition, cx.clock.now(), &cx)
                 .await
                 .map(|_| ())
                 .map_err(|not| format!("it was not seen to have worked: {}", not.last.seen)),

@@ -75,7 +75,13 @@ fn failed(_: &mut Plan, facts: &mut Facts) {
         rto.part = part(Judged::Failed, "checkout was stably up 14.2 – 14.4 s after effect; the objective is 10 s");
         rto.measured = Some(Range { lo: Span::millis(14_212), hi: Some(Span::millis(14_318)), point: Some(Span::millis(14_250)) });
     }
-    let window = LossWindow { window: Span::millis(3_700), lost: 37, resolution: Some(Span::millis(104)), acknowledged_before: 301 };
+    let window = LossWindow {
+        window: Span::millis(3_700),
+        between_lost: Span::millis(3_600),
+        lost: 37,
+        resolution: Some(Span::millis(104)),
+        acknowledged_before: 301,
+    };
     if let Some(rpo) = &mut claim.rpo {
         rpo.part = part(Judged::Failed, "37 acknowledged writes are missing");
         rpo.window = Some(window);

@@ -156,7 +156,13 @@ fn claim() -> ClaimFacts {
             part: part(p, "no acknowledged write is missing"),
             ledger: "orders".into(),
             claimed: Span::ZERO,
-            window: Some(LossWindow { window: Span::ZERO, lost: 0, resolution: Some(Span::millis(104)), acknowledged_before: 301 }),
+            window: Some(LossWindow {
+                window: Span::ZERO,
+                between_lost: Span::ZERO,
+                lost: 0,
+                resolution: Some(Span::millis(104)),
+                acknowledged_before: 301,
+            }),
         }),
         availability: Some(AvailabilityFacts {
             part: part(p, "at least 91.7 % of the time"),
