@@ -1,4 +1,4 @@
-//! Which time-outs say nothing: those that were decided while the prober stood still, or just after, since the answer may have been there.
+//! Which failures say nothing: those of time alone that were decided while the prober stood still, or just after, since the answer may have been there.
 
 use crate::base::{At, Span};
 use crate::event::{Class, Sample};
@@ -23,10 +23,16 @@ pub(super) fn still(stalls: &[(At, At)], rows: &[&Sample]) -> Vec<(At, At)> {
     apart
 }
 
-/// Whether a sample is such a time-out; `still` as above.
+/// Whether nothing but how long it took made a sample fail: no answer in time, or one that came later than was expected of it.
+fn of_time(sample: &Sample) -> bool {
+    let by_clock = |note: &str| note.starts_with("duration:") || note.starts_with("timing:");
+    sample.class == Class::Timeout || sample.class == Class::Assertion && sample.note.as_deref().is_some_and(by_clock)
+}
+
+/// Whether a sample is such a failure; `still` as above.
 pub(super) fn doubtful(sample: &Sample, still: &[(At, At)]) -> bool {
     let next = still.partition_point(|(_, to)| *to + SLACK < sample.done);
-    sample.class == Class::Timeout && still.get(next).is_some_and(|(from, _)| *from < sample.done)
+    of_time(sample) && still.get(next).is_some_and(|(from, _)| *from < sample.done)
 }
 
 #[cfg(test)]
@@ -59,6 +65,10 @@ mod tests {
         assert_eq!(all(&late), [(At(110_000_000), At(150_000_000))]);
         assert!(doubtful(&given_up, &all(&late)));
         assert!(!doubtful(&sample(100, 0, 50, Class::Refused), &all(&late)), "an answer is an answer");
+        // An answer that only came later than was expected of it may have been there sooner; one that said something else had come.
+        let slow = |note: &str| Sample { note: Some(note.into()), ..sample(100, 0, 50, Class::Assertion) };
+        assert!(doubtful(&slow("duration: 0.05 is above 0.02"), &all(&late)));
+        assert!(!doubtful(&slow("body: nothing"), &all(&late)));
         // Samples that leave on time say that somebody was there to take the answer.
         let well: Vec<Sample> = (110..150).map(|due| sample(due, 1, 1, Class::Ok)).collect();
         assert!(!doubtful(&given_up, &all(&well)));

@@ -54,7 +54,7 @@ pub(super) fn recovery(read: &Read<'_>, outages: &Outages<'_>, item: &Item<'_>, 
     let watches: Vec<_> = probes.iter().filter_map(|id| read.probes.get(id.as_str()).map(|w| (id.as_str(), w))).collect();
     let series: Vec<Series> = watches.iter().map(|(_, w)| w.series.until(until)).collect();
     let series: Vec<&Series> = series.iter().collect();
-    let (first_bad, first_silent, last_silent) = firsts(&series, command, impact_end);
+    let (first_bad, first_silent, last_silent) = firsts(&series, (command, effect.lo), impact_end);
     // A sample that was lost may have been the first bad one, or not: both readings are asked.
     let early = first_silent.unwrap_or(At(u64::MAX)).min(first_bad.unwrap_or(effect_hi));
     let late = first_bad.unwrap_or_else(|| last_silent.unwrap_or_default().max(effect_hi));
@@ -84,12 +84,14 @@ pub(super) fn recovery(read: &Read<'_>, outages: &Outages<'_>, item: &Item<'_>, 
     Some(found)
 }
 
-/// The first bad sample that this fault can have to do with; first and last unknown ones.
-fn firsts(series: &[&Series], command: At, end: At) -> (Option<At>, Option<At>, Option<At>) {
+/// The first bad sample that this fault can have to do with; first and last unknown ones. What was over before the effect can have begun is an
+/// outage of something else: the one that the fault causes comes later, and must not be taken for a second failure after a recovery from that.
+fn firsts(series: &[&Series], (command, effect): (At, At), end: At) -> (Option<At>, Option<At>, Option<At>) {
     let (mut bad, mut first, mut last): (Option<At>, Option<At>, Option<At>) = (None, None, None);
     for one in series {
+        let up = one.points().iter().filter(|p| p.state == State::Ok && p.done <= effect).map(|p| p.sent).max();
         // One in flight at the call counts.
-        for point in one.points().iter().filter(|p| p.done >= command && p.sent < end) {
+        for point in one.points().iter().filter(|p| p.done >= command && p.sent < end && up.is_none_or(|up| p.sent > up)) {
             match point.state {
                 State::Ok => {}
                 State::Bad => bad = Some(bad.map_or(point.sent, |b| b.min(point.sent))),

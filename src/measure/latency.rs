@@ -67,6 +67,8 @@ pub(super) struct Measured {
     /// The facts.
     pub facts: PhaseFacts,
     response: Histogram<u64>,
+    /// Those that were answered; only where some were not.
+    answered: Option<Histogram<u64>>,
     timeouts: u64,
     unknown: u64,
 }
@@ -79,18 +81,20 @@ impl Measured {
         (n > 0).then(|| (Span(self.response.value_at_quantile(q)), censored))
     }
 
-    /// The same, as if every sample that we lost had been slower than any: `None` when it would fall among them.
+    /// The same, as if every sample that timed out or that we lost had been slower than any: `None` when it would fall among them. One that left
+    /// late may have taken longer, from when it was due, than the time-out of another.
     pub fn worst(&self, q: f64) -> Option<Span> {
-        let n = self.response.len();
-        let at = rank(q, (n + self.unknown) as usize) as u64;
-        (at > 0 && at <= n).then(|| Span(self.response.value_at_quantile(at as f64 / n as f64)))
+        let answered = self.answered.as_ref().unwrap_or(&self.response);
+        let at = rank(q, (self.response.len() + self.unknown) as usize) as u64;
+        let n = answered.len();
+        (at > 0 && at <= n).then(|| Span(answered.value_at_quantile(at as f64 / n as f64)))
     }
 }
 
 /// One probe in one phase.
 pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured {
     let (mut response, mut service, mut lag) = (histogram(), histogram(), histogram());
-    let (mut counts, mut timeouts) = (Counts::default(), 0);
+    let (mut counts, mut timed_out) = (Counts::default(), Vec::new());
     let mut legs: BTreeMap<Leg, Histogram<u64>> = BTreeMap::new();
     for &(from, to) in phase.times.iter().filter(|(from, to)| from < to) {
         let rows = watch.planned(from, to);
@@ -98,8 +102,10 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
             tally(&mut counts, row);
             record(&mut lag, row.lag());
             if matches!(row.verdict, Verdict::Ok | Verdict::Bad) {
-                record(&mut response, response_of(row, watch));
-                timeouts += u64::from(row.class == Class::Timeout);
+                match row.class {
+                    Class::Timeout => timed_out.push(response_of(row, watch)),
+                    _ => record(&mut response, row.response()),
+                }
                 row.legs.iter().for_each(|(leg, took)| record(legs.entry(leg).or_insert_with(histogram), took));
             }
             if row.verdict == Verdict::Ok {
@@ -120,6 +126,9 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
         counts.planned += missing;
         counts.local += missing;
     }
+    let answered = (!timed_out.is_empty()).then(|| response.clone());
+    timed_out.iter().for_each(|took| record(&mut response, *took));
+    let timeouts = timed_out.len() as u64;
     let facts = PhaseFacts {
         length: phase.times.iter().fold(Span::ZERO, |sum, (from, to)| sum + to.since(*from)),
         response: percentiles(&response, timeouts),
@@ -130,7 +139,7 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
         histogram: buckets(&response),
         counts,
     };
-    Measured { unknown: facts.counts.local + facts.counts.capped, facts, response, timeouts }
+    Measured { unknown: facts.counts.local + facts.counts.capped, facts, response, answered, timeouts }
 }
 
 /// A time-out counts at its limit, whatever our own timer added.

@@ -226,6 +226,7 @@ fn windows(
             (*fault).to_owned(),
             LossWindow {
                 window,
+                between_lost: mine.first().zip(mine.last()).map_or(Span::ZERO, |(first, last)| last.since(*first)),
                 lost: mine.len() as u64,
                 resolution: resolution(&acks[..before], effect),
                 acknowledged_before: before as u64,
@@ -316,6 +317,21 @@ mod tests {
         // A split brain loses writes that were acknowledged after the effect.
         let late = judged(&writes(), &[answer("api", true, &[(0, 99), (130, 399)])], 0).1;
         assert_eq!((late.window.unwrap().window, late.window.unwrap().lost), (Span::millis(900), 10));
+    }
+
+    #[test]
+    fn the_window_is_at_least_from_the_first_lost_to_the_last() {
+        // The effect came at some moment between 8 and 10 s; what was lost was acknowledged from 12.013 to 14.913 s.
+        let rows = writes();
+        let journal = Journal::new().samples("checkout", &Sim::ms(&[(10_001, 12_000)], 40_000).samples());
+        let journal = journal.fault("lose-primary", 7_990, (8_000, 10_000)).undo("lose-primary", 25_000).samples("orders", &rows);
+        let judge = |max: u64| {
+            let journal = journal.clone().at(40_990, answer("api", true, &[(0, 119), (150, 399)])).finish(41_000);
+            let rpo = journal.facts(&planned(max)).claims["back-soon"].rpo.clone().unwrap();
+            (rpo.part.verdict, rpo.window.unwrap().window)
+        };
+        assert_eq!(judge(2_000), (Judged::Failed, Span::millis(2_900)));
+        assert_eq!(judge(2_900).0, Judged::Passed);
     }
 
     #[test]

@@ -33,6 +33,8 @@ use ledger::Ledger;
 use prober::Taint;
 use read::{Read, Watch};
 
+pub use validity::not_confirmed;
+
 /// Everything measured in one run. The same plan and journal always give the same facts.
 pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
     let read = Read::new(plan, entries);

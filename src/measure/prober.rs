@@ -243,7 +243,7 @@ pub(super) fn starved(read: &Read<'_>, taint: &Taint) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Facts;
+    use super::super::facts::{Facts, Judged};
     use super::super::sample_journal::*;
     use super::*;
     use crate::event::{Class, Contended, Sample};
@@ -299,6 +299,24 @@ mod tests {
         // A sample under way when it began was planned in the second before.
         let slow = facts(|rows| rows[418].done = rows[418].sent + Span::millis(300), &[stall(21_010, 21_080)]);
         assert_eq!(tainted(&slow).first().map(|t| t.0), Some(20));
+    }
+
+    #[test]
+    fn what_fails_while_the_control_probe_fails_is_not_the_targets() {
+        // Our own uplink is gone from 22 to 23 s; nothing was ever wrong with the service.
+        let gone = Sim::ms(&[(22_000, 23_000)], 40_000);
+        let plain = drill(&gone, 25_000).facts(&plan());
+        assert_eq!(plain.claims["back-soon"].rto.as_ref().unwrap().part.verdict, Judged::Failed);
+        let mut plan = plan();
+        plan.probes.insert(id("internet"), crate::plan::ProbePlan { control: true, ..probe_plan("http", 50.0, Span::millis(800)) });
+        let facts = drill(&gone, 25_000).samples("internet", &gone.samples()).facts(&plan);
+        let rto = facts.claims["back-soon"].rto.as_ref().unwrap();
+        assert_eq!(rto.part.verdict, Judged::Inconclusive, "{}", rto.part.why);
+        assert!(facts.probes["checkout"].outages.is_empty());
+        // What was down before the uplink went stays down.
+        let facts = drill(&Sim::ms(&[(10_001, 23_000)], 40_000), 25_000).samples("internet", &gone.samples()).facts(&plan);
+        assert_eq!(facts.probes["checkout"].outages.len(), 1);
+        assert_eq!(facts.claims["back-soon"].rto.as_ref().unwrap().part.verdict, Judged::Failed);
     }
 
     #[test]

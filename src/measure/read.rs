@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use indexmap::IndexMap;
 
 use crate::base::{At, Interval, Span};
-use crate::event::{Entry, Event, Quiet, Role, Sample, UndoRecord};
+use crate::event::{Entry, Event, Quiet, Role, Sample, UndoRecord, Verdict};
 use crate::fold::packed::unpack;
 use crate::fold::steady::{Bounds, Point, Series, State};
 use crate::plan::{Plan, ProbePlan, SteadyBounds};
 
 use super::doubt::{doubtful, still};
+use super::outage::union;
 
 /// Longer than any run of good samples that is written.
 const LONGEST_RUN: Span = Span::secs(60);
@@ -190,9 +191,11 @@ impl<'a> Read<'a> {
             }
         }
         read.stalls.sort_unstable();
+        let controls = plan.probes.iter().filter(|(_, probe)| probe.control);
+        let cut_off = union(controls.filter_map(|(id, probe)| Some(failed(probe, &seen.get(id.as_str())?.0))).flatten().collect());
         for (id, probe) in &plan.probes {
             let seen = seen.remove(id.as_str()).unwrap_or_default();
-            let watch = watch(probe, plan.steady.probes.get(id), seen, &read.stalls);
+            let watch = watch(probe, plan.steady.probes.get(id), seen, (&read.stalls, &cut_off));
             read.probes.insert(id.as_str(), watch);
         }
         read
@@ -279,11 +282,17 @@ fn fits(run: &Quiet) -> bool {
         && length.is_some_and(|length| Span(length) <= LONGEST_RUN)
 }
 
+/// When a control probe, whose path no fault touches, says that our own path was cut: around each of its bad samples.
+fn failed(probe: &ProbePlan, rows: &[&Sample]) -> Vec<(At, At)> {
+    let near = probe.rate.interval();
+    rows.iter().filter(|row| row.verdict == Verdict::Bad).map(|row| (row.planned.minus(near), row.done + near)).collect()
+}
+
 fn watch<'a>(
     plan: &'a ProbePlan,
     steady: Option<&SteadyBounds>,
     (mut rows, mut quiet): (Vec<&'a Sample>, Vec<&'a Quiet>),
-    stalls: &[(At, At)],
+    (stalls, cut_off): (&[(At, At)], &[(At, At)]),
 ) -> Watch<'a> {
     rows.sort_by_key(|row| row.n);
     rows.dedup_by_key(|row| row.n);
@@ -297,9 +306,14 @@ fn watch<'a>(
     });
     let interval = plan.rate.interval();
     let still = still(stalls, &rows);
+    // What failed while nothing could be reached says nothing of the target.
+    let ours = |row: &Sample| {
+        let next = cut_off.partition_point(|(_, to)| *to < row.sent);
+        !plan.control && cut_off.get(next).is_some_and(|(from, _)| *from <= row.done)
+    };
     let point = |row: &&Sample| {
         let point = Point::of(row);
-        if point.state == State::Bad && doubtful(row, &still) { Point { state: State::Unknown, ..point } } else { point }
+        if point.state == State::Bad && (doubtful(row, &still) || ours(row)) { Point { state: State::Unknown, ..point } } else { point }
     };
     // A run is up to three of them.
     let mut points: Vec<Point> = Vec::with_capacity(rows.len() + 3 * quiet.len());

@@ -52,7 +52,7 @@ pub(super) fn judge(case: &Case<'_>, plan: &LatencyDecl) -> LatencyFacts {
             parts.push(verdict(id.as_str(), &phase, measured, q, max));
         }
     }
-    let cut = case.aborted().filter(|_| matches!(plan.phase, PhaseName::During | PhaseName::After | PhaseName::Recovering));
+    let cut = case.aborted().filter(|_| cut_short(case, plan.phase));
     let rank = |p: &PartVerdict| match p.verdict {
         Judged::Passed => 0,
         Judged::Inconclusive | Judged::Invalid => 1,
@@ -68,6 +68,17 @@ pub(super) fn judge(case: &Case<'_>, plan: &LatencyDecl) -> LatencyFacts {
         found = part(Judged::Inconclusive, format!("{}, but the phase was cut short: {cut}", found.why));
     }
     LatencyFacts { part: found, phase: plan.phase, quantiles }
+}
+
+/// Whether the abort came before the phase had ended by itself: that of an earlier fault is over when the next one begins.
+fn cut_short(case: &Case<'_>, phase: PhaseName) -> bool {
+    let Some((abort, _)) = &case.court.read.abort else { return false };
+    match phase {
+        PhaseName::Before | PhaseName::Inject | PhaseName::Undo => false,
+        PhaseName::During => case.item.undo_started.is_none_or(|undo| undo >= *abort),
+        PhaseName::Recovering => case.recovery.stable.when.hi.is_none_or(|up| up > *abort) && case.recovery.until >= *abort,
+        PhaseName::After => case.recovery.until >= *abort,
+    }
 }
 
 fn verdict(id: &str, phase: &str, measured: Option<&Measured>, q: f64, max: Span) -> PartVerdict {
@@ -94,8 +105,9 @@ fn verdict(id: &str, phase: &str, measured: Option<&Measured>, q: f64, max: Span
         Some(worst) if worst == value => {
             part(Judged::Inconclusive, format!("{said}, too close to {} for three significant digits", max.human()))
         }
-        _ => {
-            part(Judged::Inconclusive, format!("{said}, but samples that were lost on our side may have been slower than {}", max.human()))
-        }
+        _ => part(
+            Judged::Inconclusive,
+            format!("{said}, but samples that timed out, or were lost on our side, may have been slower than {}", max.human()),
+        ),
     }
 }

@@ -33,7 +33,7 @@ fn verdict(case: &Case<'_>, rpo: &RpoPlan, ledger: &Ledger, window: &LossWindow)
     let fault = case.claim.fault.as_str();
     // The loss window ends at the effect, which has bounds of its own; it cannot be shorter than from lost write to lost write.
     let slack = case.item.effective.map_or(Span::ZERO, |w| w.hi.unwrap_or(w.lo).since(w.lo));
-    let least = window.window - slack;
+    let least = (window.window - slack).max(window.between_lost);
     let lost = count(window.lost, "acknowledged write");
     if window.lost > 0 && (rpo.max == Span::ZERO || least > rpo.max) {
         let why = format!("{lost} lost over {}; the objective is {}", window.window.human(), allowed(rpo.max));

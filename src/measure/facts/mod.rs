@@ -315,6 +315,9 @@ pub struct LedgerFacts {
 pub struct LossWindow {
     /// max(t_eff.hi, last lost ack) − first lost ack; zero when none was lost.
     pub window: Span,
+    /// From the first lost ack to the last: the window cannot be shorter, wherever between its bounds the effect was.
+    #[serde(skip)]
+    pub between_lost: Span,
     /// Number lost.
     pub lost: u64,
     /// Gap between acks around the effect: "RPO 0" means "less than this".
