@@ -163,6 +163,8 @@ fn what_cannot_be_repeated_is_refused_and_a_signal_ends_all_of_it() {
     signal(child.id(), "INT");
     let done = wait(child, PATIENCE).expect(40);
     assert!(done.stderr.contains("stopped after 1 of 50"), "{}", done.stderr);
+    // A rule that was not kept is none.
+    assert!(!done.stdout.contains("were asked for at once"), "{}", done.stdout);
     assert_eq!(place.runs().len(), 1);
     place.assert_nobody_survives(20);
 }

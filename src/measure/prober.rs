@@ -94,6 +94,9 @@ impl Taint {
     }
 }
 
+/// The clocks are compared so often: what is found in one comparison happened at any moment since the one before.
+const ANCHORS: Span = Span::secs(1);
+
 /// What tainted which second.
 pub(super) fn taint(read: &Read<'_>) -> Taint {
     let per_probe: IndexMap<String, BTreeSet<u64>> = read.plan.probes.keys().map(|id| (id.to_string(), BTreeSet::new())).collect();
@@ -102,7 +105,8 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
         match &entry.event {
             Event::ClockStep { by_ns } => {
                 let by = Span(by_ns.unsigned_abs()).human();
-                taint.late(None, entry.at.0 / SECOND, &format!("wall time jumped by {by}"));
+                (entry.at.minus(ANCHORS).0 / SECOND..=entry.at.0 / SECOND)
+                    .for_each(|second| taint.late(None, second, &format!("wall time jumped by {by}")));
             }
             Event::Contended(told) if told.waited >= WAITED => {
                 let why = format!("the prober waited {} for a processor", told.waited.human());
@@ -111,7 +115,8 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
                     taint.late(None, second, &why);
                 }
             }
-            Event::Suspended { slept } => taint.add(None, entry.at.0 / SECOND, &format!("the machine slept for {}", slept.human())),
+            Event::Suspended { slept } => (entry.at.minus(ANCHORS).0 / SECOND..=entry.at.0 / SECOND)
+                .for_each(|second| taint.add(None, second, &format!("the machine slept for {}", slept.human()))),
             _ => {}
         }
     }
@@ -284,9 +289,15 @@ mod tests {
         let why = "the prober waited 300 ms for a processor";
         assert_eq!(tainted(&facts(|_| {}, &[(20_995, waited(300))])), vec![(19, why), (20, why)]);
         let step = facts(|_| {}, &[(20_500, Event::ClockStep { by_ns: -70_000_000 })]);
-        assert_eq!((tainted(&step), step.prober.clock_steps), (vec![(20, "wall time jumped by 70 ms")], 1));
+        assert_eq!(
+            (tainted(&step), step.prober.clock_steps),
+            (vec![(19, "wall time jumped by 70 ms"), (20, "wall time jumped by 70 ms")], 1)
+        );
         let slept = facts(|_| {}, &[(20_500, Event::Suspended { slept: Span::secs(3) })]);
-        assert_eq!((tainted(&slept), slept.prober.suspends), (vec![(20, "the machine slept for 3 s")], 1));
+        assert_eq!(
+            (tainted(&slept), slept.prober.suspends),
+            (vec![(19, "the machine slept for 3 s"), (20, "the machine slept for 3 s")], 1)
+        );
     }
 
     #[test]
