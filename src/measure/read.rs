@@ -11,7 +11,7 @@ use crate::fold::steady::{Bounds, Point, Series, State};
 use crate::plan::{Plan, ProbePlan, SteadyBounds};
 
 use super::doubt::{doubtful, still};
-use super::outage::union;
+use super::outage::{Times, union};
 
 /// Longer than any run of good samples that is written.
 const LONGEST_RUN: Span = Span::secs(60);
@@ -292,7 +292,7 @@ fn watch<'a>(
     plan: &'a ProbePlan,
     steady: Option<&SteadyBounds>,
     (mut rows, mut quiet): (Vec<&'a Sample>, Vec<&'a Quiet>),
-    (stalls, cut_off): (&[(At, At)], &[(At, At)]),
+    (stalls, cut_off): (&[(At, At)], &Times),
 ) -> Watch<'a> {
     rows.sort_by_key(|row| row.n);
     rows.dedup_by_key(|row| row.n);

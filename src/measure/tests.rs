@@ -141,7 +141,7 @@ fn what_was_over_before_the_effect_is_no_recovery_from_it() {
         journal.undo("lose-primary", 60_000).finish(81_000).facts(&plan())
     };
     let (both, later) = (drill(&sim), drill(&Sim::ms(&[(42_000, 55_000)], 80_000)));
-    let time = |facts: &Facts| facts.episodes["lose-primary"].times["recovery_time"].clone();
+    let time = |facts: &Facts| facts.episodes["lose-primary"].times["recovery_time"];
     assert!(time(&both).lo >= span(14_900) && time(&both).hi.unwrap() <= span(15_100), "{:?}", time(&both));
     assert_eq!(time(&both), time(&later));
     assert_eq!(rto(&both).0, Judged::Failed);
