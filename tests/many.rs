@@ -131,6 +131,9 @@ fn a_campaign_is_declared_before_and_not_changed_after() {
     assert!(done.stdout.contains("2 runs taken together, of 2 that were started"), "{}", done.stdout);
     assert!(done.stdout.contains("2 runs were declared at"), "{}", done.stdout);
 
+    // A declaration is no run that could be missing.
+    let done = place.run(&["claims"], PATIENCE).expect(0);
+    assert!(done.stdout.contains("4 runs taken together, of 4 that were started"), "{}", done.stdout);
     // Nor is one that failed made away with, be it the first.
     let first = place.runs()[1].clone();
     std::fs::rename(&first, place.path().join("away")).unwrap();

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::base::{At, Id, Interval, Span};
-use crate::fold::steady::{Series, Stable, State, stable_up};
+use crate::fold::steady::{Point, Series, Stable, State, stable_up};
 use crate::plan::{FaultPlan, Plan, ProbePlan};
 
 use super::facts::{Episode, Range};
@@ -90,8 +90,9 @@ fn firsts(series: &[&Series], (command, effect): (At, At), end: At) -> (Option<A
     let (mut bad, mut first, mut last): (Option<At>, Option<At>, Option<At>) = (None, None, None);
     for one in series {
         let up = one.points().iter().filter(|p| p.state == State::Ok && p.done <= effect).map(|p| p.sent).max();
+        let over = |p: &Point| p.done <= effect && up.is_some_and(|up| p.sent <= up);
         // One in flight at the call counts.
-        for point in one.points().iter().filter(|p| p.done >= command && p.sent < end && up.is_none_or(|up| p.sent > up)) {
+        for point in one.points().iter().filter(|p| p.done >= command && p.sent < end && !over(p)) {
             match point.state {
                 State::Ok => {}
                 State::Bad => bad = Some(bad.map_or(point.sent, |b| b.min(point.sent))),

@@ -11,9 +11,9 @@ use super::super::known::known;
 use super::super::load::load;
 use super::super::out::{Voice, print, say};
 use super::super::{named, store};
-use super::found;
+use super::{Over, Refused, found, there};
 use crate::base::Digest;
-use crate::journal::{self, register_start};
+use crate::journal::{self, Start, register_start};
 use crate::plan::Mode;
 use crate::score::many::{CONFIDENCE, share_shown};
 use crate::sys::clock;
@@ -104,6 +104,11 @@ fn start(args: &CampaignStart, voice: Voice) -> Exit {
     Exit::Ok
 }
 
+/// Whether a line of the register declares a campaign, and is no run.
+pub(super) fn declares(start: &Start) -> bool {
+    start.run.starts_with(MARK)
+}
+
 fn declared(runs: &Path, name: &str) -> Result<Declared, String> {
     let path = path_of(runs, name);
     let text = named::whole(&path, LARGEST).map_err(|unread| format!("failed to read {}: {}", path.display(), unread.why))?;
@@ -134,12 +139,10 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
     };
     let mut counted: Vec<PathBuf> = Vec::new();
     let mut valid = 0;
-    for start in register.starts.iter().skip(at + 1).filter(|start| start.scenario == declared.scenario && !start.run.starts_with(MARK)) {
+    for start in register.starts.iter().skip(at + 1).filter(|start| start.scenario == declared.scenario && !declares(start)) {
         let dir = runs.join(&start.run);
-        if !dir.is_dir() {
-            let why =
-                format!("run {} was started after the declaration and its directory is gone: whether it held, nobody can say", start.run);
-            voice.error(&why, Some("a campaign rests on every run that was started: declare a new one"));
+        if let Err(Refused { why, help }) = there(&runs, start) {
+            voice.error(&why, Some(&help));
             return Exit::Run(31);
         }
         let one = found(&dir);
@@ -165,7 +168,7 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
         print(&rule);
         return Exit::Run(31);
     }
-    let exit = super::conclude(&args.runs.dir, &counted, Some(rule), args.output.into(), voice);
+    let exit = super::conclude(&args.runs.dir, &counted, Some(rule), Over::Between, args.output.into(), voice);
     if exit == Exit::Ok && valid < declared.runs {
         say(&format!("{} more to come: until then nothing is claimed", declared.runs - valid));
         return Exit::Run(31);

@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::out::{Voice, print};
 use super::store;
 use crate::base::{Digest, Span, digest_of};
-use crate::journal::{self, Register};
+use crate::journal::{self, Register, Start};
 use crate::measure::facts::Facts;
 use crate::plan::{Mode, Plan};
 use crate::score::many::{CONFIDENCE, Counted, Excluded, Many, Share};
@@ -68,33 +68,22 @@ pub fn claims(args: &Claims, voice: Voice) -> Exit {
             }
         }
     };
-    if args.run.is_empty()
-        && let Err(Refused { why, help }) = none_gone(&args.runs.dir, &dirs)
-    {
-        voice.error(&why, Some(&help));
-        return Exit::Run(31);
-    }
-    conclude(&args.runs.dir, &dirs, None, args.output, voice)
+    let over = if args.run.is_empty() { Over::All } else { Over::Between };
+    conclude(&args.runs.dir, &dirs, None, over, args.output, voice)
 }
 
-/// Whoever names no run speaks of all that were ever started of this: also the first and the last of them must be there.
-fn none_gone(runs: &Path, dirs: &[PathBuf]) -> Result<(), Refused> {
-    let Some(Ok(of)) = dirs.first().map(|dir| found(dir)) else { return Ok(()) };
-    let runs = std::path::absolute(runs).unwrap_or_default();
-    // What is wrong with the register itself is said by whoever concludes.
-    let Ok(register) = journal::register(&runs) else { return Ok(()) };
-    match register.starts.iter().find(|start| start.scenario == of.plan.name && !runs.join(&start.run).exists()) {
-        None => Ok(()),
-        Some(start) => Err(Refused {
-            why: format!("run {} was started and its directory is gone: whether it held, nobody can say", start.run),
-            help: "name the runs to speak only of those from the first to the last of them; or begin anew, in a directory of its own (`--runs`)".into(),
-        }),
-    }
+/// Of which starts the register is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// Of every one of the scenario, for whoever names none.
+    All,
+    /// From the first of the runs that are taken to the last.
+    Between,
 }
 
 /// Says what these runs can claim together; exits with 31 where the register does not bear it out.
-fn conclude(runs: &Path, dirs: &[PathBuf], rule: Option<String>, output: ManyFormat, voice: Voice) -> Exit {
-    match said(runs, dirs, rule) {
+fn conclude(runs: &Path, dirs: &[PathBuf], rule: Option<String>, over: Over, output: ManyFormat, voice: Voice) -> Exit {
+    match said(runs, dirs, rule, over) {
         Ok(said) => {
             match output {
                 ManyFormat::Json => print(&format!("{:#}", value(&said))),
@@ -139,7 +128,7 @@ pub fn sameness(plan: &Plan, facts: &Facts) -> Digest {
     digest_of(format!("{text}\n{}", subject.join("\n")).as_bytes())
 }
 
-fn said(runs: &Path, dirs: &[PathBuf], rule: Option<String>) -> Result<Said, Refused> {
+fn said(runs: &Path, dirs: &[PathBuf], rule: Option<String>, over: Over) -> Result<Said, Refused> {
     let refused = |why: String, help: &str| Refused { why, help: help.to_owned() };
     let mut all = Vec::new();
     for dir in dirs {
@@ -157,7 +146,7 @@ fn said(runs: &Path, dirs: &[PathBuf], rule: Option<String>) -> Result<Said, Ref
     let register = journal::register(&std::path::absolute(runs).unwrap_or_default());
     let register =
         register.map_err(|error| refused(format!("failed to {error}"), "without the register nobody knows how many were started"))?;
-    let (started, left_out) = gaps(runs, &register, &all)?;
+    let (started, left_out) = gaps(runs, &register, &all, over)?;
     let claims = first.plan.claims.keys().map(|claim| Many::of(claim.as_str(), all.iter().map(|found| (found.id.as_str(), &found.facts))));
     Ok(Said {
         title: first.plan.title.clone(),
@@ -182,8 +171,19 @@ fn difference(a: &Found, b: &Found) -> &'static str {
     }
 }
 
-/// What the register says: how many were started of this between the first and the last of these runs, and which are not among them.
-fn gaps(runs: &Path, register: &Register, taken: &[Found]) -> Result<(usize, Vec<Excluded>), Refused> {
+/// Refuses a start whose directory is gone.
+fn there(runs: &Path, start: &Start) -> Result<(), Refused> {
+    if runs.join(&start.run).is_dir() {
+        return Ok(());
+    }
+    Err(Refused {
+        why: format!("run {} was started and its directory is gone: whether it held, nobody can say", start.run),
+        help: "name runs, and only those from the first to the last of them are spoken of; or begin anew, in a directory of its own (`--runs`)".into(),
+    })
+}
+
+/// What the register says: how many were started of this, and which are not among these runs.
+fn gaps(runs: &Path, register: &Register, taken: &[Found], over: Over) -> Result<(usize, Vec<Excluded>), Refused> {
     let help = "a claim over many runs rests on the register being whole: begin anew, in a directory of its own (`--runs`)";
     if let Some(line) = register.broken {
         let why = format!("the register of starts was changed: line {line} does not continue the one before it");
@@ -194,22 +194,20 @@ fn gaps(runs: &Path, register: &Register, taken: &[Found]) -> Result<(usize, Vec
         return Err(Refused { why: format!("{} is not in the register of starts beside these runs", foreign.id), help: help.into() });
     }
     let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Ok((0, Vec::new())) };
-    let within = register.starts.iter().filter(|start| start.scenario == first.plan.name && start.run >= first.id && start.run <= last.id);
+    let between = |start: &Start| over == Over::All || start.run >= first.id && start.run <= last.id;
+    let runs_of_it = register.starts.iter().filter(|start| start.scenario == first.plan.name && !campaign::declares(start));
     let (mut started, mut left_out) = (0, Vec::new());
-    for start in within {
+    for start in runs_of_it.filter(|start| between(start)) {
         if taken.iter().any(|found| found.id == start.run) {
             started += 1;
             continue;
         }
+        there(runs, start)?;
         let why = match found(&runs.join(&start.run)) {
             // Of another version of the scenario, or of other vars: no part of this.
             Ok(other) if other.same != first.same => continue,
             Ok(other) if other.plan.mode != Mode::Normal => continue,
             Ok(_) => "not named".to_owned(),
-            Err(_) if !runs.join(&start.run).is_dir() => {
-                let why = format!("run {} was started and its directory is gone: whether it held, nobody can say", start.run);
-                return Err(Refused { why, help: help.into() });
-            }
             Err(why) => why,
         };
         started += 1;

@@ -82,7 +82,7 @@ pub fn repeat(args: &Run, times: u32, voice: Voice) -> Exit {
     // Whoever stops before the end has no rule by which it ended.
     let whole = dirs.len() as u64 >= u64::from(times);
     let rule = whole.then(|| format!("{times} runs were asked for at once, before the first of them; {} were made", dirs.len()));
-    let said = super::conclude(&args.runs.dir, &dirs, rule, output.into(), voice);
+    let said = super::conclude(&args.runs.dir, &dirs, rule, super::Over::Between, output.into(), voice);
     if worst.code() == 0 { said } else { worst }
 }
 
