@@ -19,9 +19,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use drill::{Place, Stranger, free_ports, state};
+use drill::{Place, Stranger, comes, free_ports, send, state};
 
 /// Who dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,25 +145,8 @@ fn helpers_of(run: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// Sends a signal; whoever is gone already needs none.
-fn send(pid: u32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
-}
-
 fn kill(pids: &[u32]) {
     pids.iter().for_each(|pid| send(*pid, "KILL"));
-}
-
-/// Waits until something holds; false when it does not come.
-fn comes(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + within;
-    while !holds() {
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(3));
-    }
-    true
 }
 
 /// Starts the drill and lets it come to the line of the trial. None where it ended before that.

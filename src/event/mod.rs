@@ -21,7 +21,7 @@ pub use ending::CutShort;
 pub use legs::{Leg, Legs};
 pub use outcome::Outcome;
 pub use quiet::{Packed, Quiet};
-pub use sample::{Class, Sample, Verdict};
+pub use sample::{Class, Sample, Verdict, unmet};
 pub use team::{AckSeen, AlertSeen, Deed, Said, Stamp, TeamEvent};
 pub use undo::{DeclaredUndo, UndoRecord};
 pub use words::Words;

@@ -100,7 +100,17 @@ pub struct Sample {
     pub legs: Legs,
 }
 
+/// The note of an answer of which a field was not as expected.
+pub fn unmet(field: &str, why: &str) -> String {
+    format!("{field}: {why}")
+}
+
 impl Sample {
+    /// Whether nothing but how long it took made it fail: no answer in time, or one that came later than was expected of it.
+    pub fn failed_by_time(&self) -> bool {
+        let of_time = |note: &str| ["duration", "timing"].iter().any(|field| note.starts_with(&unmet(field, "")));
+        self.class == Class::Timeout || self.class == Class::Assertion && self.note.as_deref().is_some_and(of_time)
+    }
     /// Done − planned: the headline latency.
     pub fn response(&self) -> Span {
         self.done.since(self.planned)

@@ -1,7 +1,7 @@
 //! Which failures say nothing: those of time alone that were decided while the prober stood still, or just after, since the answer may have been there.
 
 use crate::base::{At, Span};
-use crate::event::{Class, Sample};
+use crate::event::Sample;
 
 /// How long after a stall what was put off by it is still being done.
 const SLACK: Span = Span::millis(5);
@@ -23,22 +23,16 @@ pub(super) fn still(stalls: &[(At, At)], rows: &[&Sample]) -> Vec<(At, At)> {
     apart
 }
 
-/// Whether nothing but how long it took made a sample fail: no answer in time, or one that came later than was expected of it.
-fn of_time(sample: &Sample) -> bool {
-    let by_clock = |note: &str| note.starts_with("duration:") || note.starts_with("timing:");
-    sample.class == Class::Timeout || sample.class == Class::Assertion && sample.note.as_deref().is_some_and(by_clock)
-}
-
 /// Whether a sample is such a failure; `still` as above.
 pub(super) fn doubtful(sample: &Sample, still: &[(At, At)]) -> bool {
     let next = still.partition_point(|(_, to)| *to + SLACK < sample.done);
-    of_time(sample) && still.get(next).is_some_and(|(from, _)| *from < sample.done)
+    sample.failed_by_time() && still.get(next).is_some_and(|(from, _)| *from < sample.done)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Legs, Verdict};
+    use crate::event::{Class, Legs, Verdict};
 
     fn sample(planned_ms: u64, lag_ms: u64, took_ms: u64, class: Class) -> Sample {
         let at = |ms: u64| At(ms * 1_000_000);

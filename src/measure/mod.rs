@@ -14,6 +14,8 @@ mod outage;
 mod prober;
 mod read;
 #[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
 mod sample_journal;
 mod timeline;
 mod told;
@@ -32,8 +34,6 @@ use latency::{Measured, Phase};
 use ledger::Ledger;
 use prober::Taint;
 use read::{Read, Watch};
-
-pub use validity::not_confirmed;
 
 /// Everything measured in one run. The same plan and journal always give the same facts.
 pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {

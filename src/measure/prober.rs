@@ -94,19 +94,19 @@ impl Taint {
     }
 }
 
-/// The clocks are compared so often: what is found in one comparison happened at any moment since the one before.
-const ANCHORS: Span = Span::secs(1);
-
 /// What tainted which second.
 pub(super) fn taint(read: &Read<'_>) -> Taint {
     let per_probe: IndexMap<String, BTreeSet<u64>> = read.plan.probes.keys().map(|id| (id.to_string(), BTreeSet::new())).collect();
     let mut taint = Taint { blind: per_probe.clone(), per_probe, reasons: BTreeMap::new() };
+    // The last two looks at the clocks: what the later one shows happened at any moment since the earlier.
+    let mut looks = (At(0), At(0));
     for entry in read.entries {
+        let since = looks.0.0 / SECOND..=entry.at.0 / SECOND;
         match &entry.event {
+            Event::Anchor(_) => looks = (looks.1, entry.at),
             Event::ClockStep { by_ns } => {
                 let by = Span(by_ns.unsigned_abs()).human();
-                (entry.at.minus(ANCHORS).0 / SECOND..=entry.at.0 / SECOND)
-                    .for_each(|second| taint.late(None, second, &format!("wall time jumped by {by}")));
+                since.for_each(|second| taint.late(None, second, &format!("wall time jumped by {by}")));
             }
             Event::Contended(told) if told.waited >= WAITED => {
                 let why = format!("the prober waited {} for a processor", told.waited.human());
@@ -115,8 +115,9 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
                     taint.late(None, second, &why);
                 }
             }
-            Event::Suspended { slept } => (entry.at.minus(ANCHORS).0 / SECOND..=entry.at.0 / SECOND)
-                .for_each(|second| taint.add(None, second, &format!("the machine slept for {}", slept.human()))),
+            Event::Suspended { slept } => {
+                since.for_each(|second| taint.add(None, second, &format!("the machine slept for {}", slept.human())))
+            }
             _ => {}
         }
     }
@@ -251,7 +252,7 @@ mod tests {
     use super::super::facts::{Facts, Judged};
     use super::super::sample_journal::*;
     use super::*;
-    use crate::event::{Class, Contended, Sample};
+    use crate::event::{Class, ClockAnchor, Contended, Sample};
 
     fn facts(change: impl FnOnce(&mut Vec<Sample>), events: &[(u64, Event)]) -> Facts {
         let mut rows = Sim::ms(&[], 200_000).samples();
@@ -288,12 +289,17 @@ mod tests {
         assert_eq!((tainted(&short), short.prober.waits, short.prober.longest_wait), (vec![], 1, Span::millis(40)));
         let why = "the prober waited 300 ms for a processor";
         assert_eq!(tainted(&facts(|_| {}, &[(20_995, waited(300))])), vec![(19, why), (20, why)]);
-        let step = facts(|_| {}, &[(20_500, Event::ClockStep { by_ns: -70_000_000 })]);
+        let look = |at: u64| {
+            let mono_ns = 77_000 + at * 1_000_000;
+            (at, Event::Anchor(ClockAnchor { boot_id: "boot".into(), mono_ns, boottime_ns: mono_ns, wall: String::new() }))
+        };
+        let found = |event| facts(|_| {}, &[look(18_490), look(19_490), look(20_490), (20_500, event)]);
+        let step = found(Event::ClockStep { by_ns: -70_000_000 });
         assert_eq!(
             (tainted(&step), step.prober.clock_steps),
             (vec![(19, "wall time jumped by 70 ms"), (20, "wall time jumped by 70 ms")], 1)
         );
-        let slept = facts(|_| {}, &[(20_500, Event::Suspended { slept: Span::secs(3) })]);
+        let slept = found(Event::Suspended { slept: Span::secs(3) });
         assert_eq!(
             (tainted(&slept), slept.prober.suspends),
             (vec![(19, "the machine slept for 3 s"), (20, "the machine slept for 3 s")], 1)

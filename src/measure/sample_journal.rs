@@ -10,7 +10,7 @@ use crate::plan::{
 };
 use crate::scenario::model::MinShare;
 
-use super::facts::Facts;
+use super::facts::{ClaimFacts, Facts, Judged};
 
 pub(super) fn ms(n: u64) -> At {
     At(n * 1_000_000)
@@ -250,4 +250,17 @@ pub(super) fn drill(sim: &Sim, undo_ms: u64) -> Journal {
         .fault("lose-primary", 10_000, (10_001, 10_002))
         .undo("lose-primary", undo_ms)
         .finish(end)
+}
+
+pub(super) fn claim_of(facts: &Facts) -> &ClaimFacts {
+    &facts.claims["back-soon"]
+}
+
+pub(super) fn rto(facts: &Facts) -> (Judged, &str) {
+    let rto = claim_of(facts).rto.as_ref().unwrap();
+    (rto.part.verdict, &rto.part.why)
+}
+
+pub(super) fn span(n: u64) -> Span {
+    Span::millis(n)
 }

@@ -44,16 +44,11 @@ pub(super) fn of_run(read: &Read<'_>, taint: &Taint, subject: &Subject) -> Vec<S
     reasons
 }
 
-/// How the reason begins that a fault was not confirmed.
-pub fn not_confirmed(fault: &str) -> String {
-    format!("fault {fault} was not confirmed: ")
-}
-
 /// Whether the run is valid, with every reason against it.
 pub(super) fn validity(read: &Read<'_>, taint: &Taint, of_run: Vec<String>) -> Validity {
     let unconfirmed = read.items.iter().filter(|(_, i)| !i.support);
     let mut reasons: Vec<String> =
-        unconfirmed.filter_map(|(id, i)| i.not_confirmed.map(|why| format!("{}{why}", not_confirmed(id)))).collect();
-    reasons.extend(of_run);
-    Validity { valid: reasons.is_empty(), reasons, tainted_seconds: taint.seconds() }
+        unconfirmed.filter_map(|(id, i)| i.not_confirmed.map(|why| format!("fault {id} was not confirmed: {why}"))).collect();
+    reasons.extend(of_run.iter().cloned());
+    Validity { valid: reasons.is_empty(), reasons, of_run, tainted_seconds: taint.seconds() }
 }

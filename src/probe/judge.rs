@@ -5,7 +5,7 @@ use hyper::header::HeaderName;
 use serde_json::{Map, Value};
 
 use crate::base::{At, Span};
-use crate::event::{Class, Leg, Verdict};
+use crate::event::{Class, Leg, Verdict, unmet};
 use crate::plan::{Expect, Match, Matcher, ServedBy};
 
 /// Longest note, in characters.
@@ -215,7 +215,7 @@ impl Wanted {
                     let seen = value.map(|value| value.to_string()).unwrap_or_default();
                     return with(Verdict::Bad, Class::Status, Some(format!("{field} {seen}")));
                 }
-                Match::No(why) => return with(Verdict::Bad, Class::Assertion, Some(format!("{field}: {why}"))),
+                Match::No(why) => return with(Verdict::Bad, Class::Assertion, Some(unmet(field, &why))),
                 Match::NoData(why) => {
                     // The kind may know better why there is nothing than the matcher that missed it.
                     let why = answer.note.clone().filter(|_| answer.class == Class::Ok && value.is_none()).unwrap_or(why);

@@ -4,7 +4,6 @@
 use super::words::many;
 use crate::base::Span;
 use crate::measure::facts::{ClaimFacts, Facts, Judged};
-use crate::measure::not_confirmed;
 
 /// Confidence of every statement: one in twenty such statements may be wrong.
 pub const CONFIDENCE: f64 = 0.95;
@@ -177,31 +176,24 @@ fn counted(run: &str, found: &ClaimFacts) -> Counted {
     }
 }
 
-/// Whether a reason is that some other fault than this one was not confirmed.
-fn is_of_another_fault(facts: &Facts, fault: &str, reason: &str) -> bool {
-    let other = |(id, _): (&String, &_)| id != fault && reason.starts_with(&not_confirmed(id));
-    facts.episodes.iter().any(other)
-}
-
 /// What a run says of a claim; `Err` says why it says nothing. Whatever was injected and not seen to come back counts, and counts as failed.
 fn evidence<'a>(claim: &str, facts: &'a Facts) -> Result<&'a ClaimFacts, String> {
-    let found = facts.claims.get(claim);
     // That another fault was not seen to bite takes nothing from what this one did.
-    let of_another = |reason: &&String| found.is_some_and(|found| is_of_another_fault(facts, &found.fault, reason));
-    let reasons: Vec<&str> = facts.validity.reasons.iter().filter(|reason| !of_another(reason)).map(String::as_str).collect();
-    if !reasons.is_empty() || !facts.validity.valid && facts.validity.reasons.is_empty() {
-        return Err(format!("invalid: {}", reasons.join(", ")));
+    if !facts.validity.of_run.is_empty() {
+        return Err(format!("invalid: {}", facts.validity.of_run.join(", ")));
     }
-    let found = found.ok_or("it does not have this claim")?;
-    let injected = facts.episodes.get(&found.fault).is_some_and(|episode| episode.command.is_some());
-    if !injected {
+    let found = facts.claims.get(claim).ok_or("it does not have this claim")?;
+    let Some(episode) = facts.episodes.get(&found.fault).filter(|episode| episode.command.is_some()) else {
         let why = facts.run.could_not_start.clone().or_else(|| facts.run.aborted.clone());
         return Err(why.map_or_else(|| "nothing was injected".to_owned(), |why| format!("nothing was injected: {why}")));
-    }
+    };
     // A recovery that came too late, or may have, is a failure of it whatever else could not be measured: leaving it out would improve the rest.
     let late = found.rto.as_ref().is_some_and(|rto| matches!(rto.part.verdict, Judged::Failed | Judged::Inconclusive));
     if found.verdict == Judged::Invalid && !late {
-        return Err("invalid: the fault was not confirmed, or its numbers are not to be trusted".into());
+        return Err(match &episode.why_not {
+            Some(why) => format!("invalid: fault {} was not confirmed: {why}", found.fault),
+            None => "invalid: its numbers are not to be trusted".into(),
+        });
     }
     Ok(found)
 }
@@ -262,7 +254,8 @@ mod tests {
         let claim = good.claims.keys().next().unwrap().clone();
         let mut invalid = facts();
         invalid.validity.valid = false;
-        invalid.validity.reasons = vec!["the prober was starved".into()];
+        invalid.validity.of_run = vec!["the prober was starved".into()];
+        invalid.validity.reasons = invalid.validity.of_run.clone();
         let mut never = facts();
         never.episodes.values_mut().for_each(|episode| episode.command = None);
         let mut open = facts();
@@ -275,7 +268,7 @@ mod tests {
         let episode = beside.episodes.values().next().unwrap().clone();
         beside.episodes.insert("other".into(), episode);
         beside.validity.valid = false;
-        beside.validity.reasons = vec![format!("{}it was not seen to bite", not_confirmed("other"))];
+        beside.validity.reasons = vec!["fault other was not confirmed: it was not seen to bite".into()];
         let all = [("a", &good), ("b", &invalid), ("c", &never), ("d", &open), ("e", &late), ("f", &beside)];
         let many = Many::of(&claim, all.into_iter());
         assert_eq!(many.counted.len(), 4);

@@ -304,7 +304,8 @@ pub fn comes(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
         if Instant::now() > end {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        // Often: some wait for a line of a journal, and kill at that line.
+        std::thread::sleep(Duration::from_millis(3));
     }
     true
 }

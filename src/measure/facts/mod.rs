@@ -88,6 +88,9 @@ pub struct Validity {
     pub valid: bool,
     /// Why not; each a sentence for people.
     pub reasons: Vec<String>,
+    /// Those of them that make every claim invalid; the others concern one fault.
+    #[serde(skip)]
+    pub of_run: Vec<String>,
     /// Seconds in which the prober itself was in doubt.
     pub tainted_seconds: u64,
 }

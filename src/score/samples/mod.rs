@@ -157,7 +157,8 @@ pub(crate) fn all() -> Vec<Sample> {
             without_fault(f, "undone", "127.0.0.1:6001 still accepts connections after 5 s");
             checkout(f).verdict = Judged::Invalid;
             checkout(f).rto.as_mut().unwrap().part.verdict = Judged::Invalid;
-            f.validity = Validity { valid: false, reasons: vec!["fault lose-primary was not confirmed".into()], tainted_seconds: 0 };
+            f.validity =
+                Validity { valid: false, reasons: vec!["fault lose-primary was not confirmed".into()], of_run: vec![], tainted_seconds: 0 };
         }),
         make("stuck", stuck),
         make("inconclusive", |_, f| {

@@ -278,7 +278,7 @@ pub(crate) fn facts() -> Facts {
                 median_width_slow: Some(Span::millis(271)),
             }),
         },
-        validity: Validity { valid: true, reasons: vec![], tainted_seconds: 1 },
+        validity: Validity { valid: true, reasons: vec![], of_run: vec![], tainted_seconds: 1 },
         subject: IndexMap::from([("engine".into(), (Some("postgres 17.2".into()), Some("postgres 17.2".into())))]),
         episodes: IndexMap::from([("lose-primary".into(), episode())]),
         guards: IndexMap::from([("neighbours".into(), None)]),
