@@ -217,6 +217,11 @@ recovery: {{ within: 90s, stable_for: 300ms }}
 
     fn assert_gone(&self, run: &Path) {
         assert_eq!(self.list().unwrap(), OTHERS, "{}", self.sort);
+        // And stays for as long as it was to stay.
+        assert_eq!(
+            self.redis(&["TTL", "orders"]).filter(|_| self.sort == "redis").map_or("-1".to_owned(), |ttl| ttl.trim().to_owned()),
+            "-1"
+        );
         let events = self.events(run);
         let of = |word: &str| events.iter().position(|event| event["type"] == word && event["id"] == "ledger/orders");
         let first = events.iter().position(|event| event["type"] == "samples").unwrap();

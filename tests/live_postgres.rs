@@ -38,6 +38,8 @@ struct Seen {
     fenced_before: Option<(Option<i32>, String)>,
     /// The same, after it was rejoined.
     fenced_after: Option<(Option<i32>, String)>,
+    /// The numbers of all writes that the second server had at some time while it led.
+    kept: BTreeSet<u64>,
     /// Afterwards: whether each is in recovery, how many follow the new leader, and whether both have the same rows.
     follows: Option<(String, String, String, bool)>,
 }
@@ -70,6 +72,10 @@ impl Pair<'_> {
         let has = |word: &str| events.iter().any(|event| event == word);
         if has("baseline_started") && seen.fenced_before.is_none() {
             seen.fenced_before = Some(self.fenced());
+        }
+        if self.ask(self.b, "select pg_is_in_recovery()") == "f" {
+            let keys = self.ask(self.b, "select key from firedrill_ledger");
+            seen.kept.extend(keys.lines().filter_map(|key| key.rsplit_once('-')?.1.parse::<u64>().ok()));
         }
         if has("restored") && !has("probes_stopped") && !seen.follows.as_ref().is_some_and(|(.., same)| *same) {
             seen.fenced_after.get_or_insert_with(|| self.fenced());
@@ -161,6 +167,14 @@ fn asynchronous() {
     // Two seconds of 20 writes each, as far as the machine kept up; all of them are charged to the episode of which something is claimed.
     assert!((10..=150).contains(&lost) && acknowledged > lost + 20, "{ledger:#}");
     assert_eq!(claim["rpo"]["lost"].as_u64(), Some(lost), "{claim:#}");
+    // By reading the server that took over: what was acknowledged and was never there is what was counted.
+    let run = place.runs().pop().unwrap();
+    let events: Vec<_> = place.journal(&run).into_iter().map(|mut entry| entry["event"].take()).collect();
+    let rows = events.iter().filter(|event| event["type"] == "samples" && event["probe"] == "orders");
+    let rows = rows.flat_map(|event| event["rows"].as_array().unwrap()).filter(|row| row[5] == "ok");
+    let told: BTreeSet<u64> = rows.map(|row| row[0].as_u64().unwrap()).collect();
+    assert_eq!((told.len() as u64, told.difference(&seen.kept).count() as u64), (acknowledged, lost), "{ledger:#}");
+    println!("acknowledged {acknowledged}, lost {lost}, kept {}", seen.kept.len());
     assert_eq!((&ledger["duplicated"], &ledger["unexpected"]), (&0.into(), &0.into()), "{ledger:#}");
     place.assert_nobody_survives(10);
     assert!(!data.exists(), "the data is still there");

@@ -21,7 +21,7 @@ pub use ending::CutShort;
 pub use legs::{Leg, Legs};
 pub use outcome::Outcome;
 pub use quiet::{Packed, Quiet};
-pub use sample::{Class, Sample, Verdict, unmet};
+pub use sample::{BROKE, Class, Sample, Verdict, unmet};
 pub use team::{AckSeen, AlertSeen, Deed, Said, Stamp, TeamEvent};
 pub use undo::{DeclaredUndo, UndoRecord};
 pub use words::Words;
@@ -341,6 +341,9 @@ pub enum Event {
         duplicated: Vec<u64>,
         /// Keys found that this run never wrote.
         unexpected: u64,
+        /// Write numbers found that its first full read did not have, as inclusive ranges.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        appeared: Vec<(u64, u64)>,
         /// Why it could not be read, when it could not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,

@@ -53,6 +53,9 @@ pub enum Class {
     Capped,
 }
 
+/// What is noted of a sample that was lost because the probe itself broke: nobody knows how far it had come.
+pub const BROKE: &str = "the probe itself broke";
+
 impl Class {
     /// As it stands in journals, reports and metrics.
     pub fn word(self) -> &'static str {
@@ -109,7 +112,13 @@ impl Sample {
     /// Whether nothing but how long it took made it fail: no answer in time, or one that came later than was expected of it.
     pub fn failed_by_time(&self) -> bool {
         let of_time = |note: &str| ["duration", "timing"].iter().any(|field| note.starts_with(&unmet(field, "")));
-        self.class == Class::Timeout || self.class == Class::Assertion && self.note.as_deref().is_some_and(of_time)
+        let unresolved = |note: &str| note.starts_with("name not resolved within") || note.contains("no full answer within");
+        match self.class {
+            Class::Timeout => true,
+            Class::Dns => self.note.as_deref().is_some_and(unresolved),
+            Class::Assertion => self.note.as_deref().is_some_and(of_time),
+            _ => false,
+        }
     }
     /// Done − planned: the headline latency.
     pub fn response(&self) -> Span {

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::base::{At, Id, Interval, Span};
 use crate::fold::steady::{Point, Series, Stable, State, stable_up};
-use crate::plan::{FaultPlan, Plan, ProbePlan};
+use crate::plan::FaultPlan;
 
 use super::facts::{Episode, Range};
 use super::outage::{Run, Times, down, intersection, union, within};
@@ -206,10 +206,13 @@ impl Recovery {
 }
 
 /// The facts of one episode.
-pub(super) fn episode(plan: &Plan, id: &str, fault: &FaultPlan, item: Option<&Item<'_>>, recovery: Option<&Recovery>) -> Episode {
+pub(super) fn episode(read: &Read<'_>, id: &str, fault: &FaultPlan, item: Option<&Item<'_>>, recovery: Option<&Recovery>) -> Episode {
     let nothing = Item { phase: "planned", ..Item::default() };
     let item = item.unwrap_or(&nothing);
-    let slowest = fault.recovered_by.iter().filter_map(|p| plan.probes.get(p)).map(ProbePlan::gap).max();
+    let call = item.command.unwrap_or_default();
+    let (from, to) = (item.effective.map_or(call, |effect| effect.lo), read.watched_until(call));
+    let probes = fault.recovered_by.iter().filter_map(|p| read.probes.get(p.as_str()));
+    let slowest = probes.map(|watch| if item.command.is_some() { watch.detectable(from, to) } else { watch.plan.gap() }).max();
     let why_not = item
         .not_run
         .map(str::to_owned)

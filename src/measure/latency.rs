@@ -94,12 +94,13 @@ impl Measured {
 /// One probe in one phase.
 pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured {
     let (mut response, mut service, mut lag) = (histogram(), histogram(), histogram());
-    let (mut counts, mut timed_out) = (Counts::default(), Vec::new());
+    let (mut counts, mut timed_out, mut in_doubt) = (Counts::default(), Vec::new(), 0);
     let mut legs: BTreeMap<Leg, Histogram<u64>> = BTreeMap::new();
     for &(from, to) in phase.times.iter().filter(|(from, to)| from < to) {
         let rows = watch.planned(from, to);
         for row in rows {
             tally(&mut counts, row);
+            in_doubt += u64::from(watch.unsure.contains(&row.n));
             record(&mut lag, row.lag());
             if matches!(row.verdict, Verdict::Ok | Verdict::Bad) {
                 match row.class {
@@ -136,6 +137,9 @@ pub(super) fn measure(watch: &Watch<'_>, phase: &Phase, taint: f64) -> Measured 
         legs: legs.iter().filter_map(|(leg, took)| Some((*leg, LegFacts { count: took.len(), took: percentiles(took, 0)? }))).collect(),
         lag_p99: (!lag.is_empty()).then(|| Span(lag.value_at_quantile(0.99))),
         tainted: taint > 0.01,
+        in_doubt,
+        degraded: None,
+        shifts: None,
         histogram: buckets(&response),
         counts,
     };

@@ -4,12 +4,15 @@
 use indexmap::IndexMap;
 
 use crate::base::{At, Span};
-use crate::event::{Class, Event, Sample, Verdict};
+use crate::event::{BROKE, Class, Event, Leg, Sample, Verdict};
 
 use super::episode::Recovery;
 use super::facts::{LedgerFacts, LossWindow};
 use super::read::{Item, Read, Watch};
 use super::words::count;
+
+/// How many intervals before the injector's call, or the effect, the last acknowledgement may lie.
+pub(super) const FED: u64 = 4;
 
 /// What is known of one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +28,10 @@ enum Fate {
 fn fate(row: &Sample) -> Fate {
     match (row.verdict, row.class) {
         (Verdict::Ok, _) => Fate::Acked,
-        (Verdict::Capped, _) | (_, Class::Refused | Class::Dns | Class::Tls | Class::Local | Class::Capped) => Fate::Failed,
+        (Verdict::Capped, _) | (_, Class::Refused | Class::Dns | Class::Capped) => Fate::Failed,
+        // TLS may also fail, and the probe itself break, after the write has gone out.
+        (_, Class::Tls) if !row.legs.iter().any(|(leg, _)| leg == Leg::Tls) => Fate::Failed,
+        (_, Class::Local) if row.note.as_deref() != Some(BROKE) => Fate::Failed,
         // Cancelled before anything was sent.
         (_, Class::Cancelled) if row.sent == row.done => Fate::Failed,
         // Any answer that is not the acknowledgement, and no answer at all: it may have been applied before it went wrong.
@@ -79,21 +85,23 @@ pub(super) fn ledger(read: &Read<'_>, id: &str, watch: &Watch<'_>, recoveries: &
         .entries
         .iter()
         .filter_map(|e| match &e.event {
-            Event::LedgerRead { ledger, reader, authority, settled, found, duplicated, unexpected, error } if ledger == id => {
-                Some((reader, *authority, *settled, Found::new(found), duplicated.len() as u64, *unexpected, error.as_deref()))
+            Event::LedgerRead { ledger, reader, authority, settled, found, duplicated, unexpected, appeared, error } if ledger == id => {
+                let counts = (duplicated.len() as u64, *unexpected, Found::new(appeared));
+                Some((reader, *authority, *settled, Found::new(found), counts, error.as_deref()))
             }
             _ => None,
         })
         .collect();
     let mut facts = tally(watch);
     let holes = holes(watch);
-    let mut unaccounted = holes.iter().fold(0u64, |sum, (a, b)| sum.saturating_add(b - a + 1));
+    let last = watch.ends().map_or(At(0), |(_, last)| last);
+    let mut unaccounted = holes.iter().fold(watch.missing(last, At(u64::MAX)), |sum, (a, b)| sum.saturating_add(b - a + 1));
     let authority = reads.iter().rev().find(|r| r.1);
     match authority {
         None => facts.not_read = Some("it was not read back".into()),
         Some((reader, .., Some(error))) => facts.not_read = Some(format!("{reader} could not be read back: {error}")),
         Some((reader, _, false, ..)) => facts.not_read = Some(format!("{reader} had not settled: two successive full reads did not agree")),
-        Some((_, _, true, found, duplicated, unexpected, None)) => {
+        Some((_, _, true, found, (duplicated, unexpected, appeared), None)) => {
             let after = watch.rows.last().map_or(0, |row| row.n + 1);
             let beyond = found.count(after, u64::MAX - 1);
             facts.duplicated = *duplicated;
@@ -103,13 +111,14 @@ pub(super) fn ledger(read: &Read<'_>, id: &str, watch: &Watch<'_>, recoveries: &
                     (Fate::Acked, false) => facts.lost.push(row.n),
                     (Fate::Failed, true) => facts.resurrected += 1,
                     (Fate::Unknown, true) => facts.recovered += 1,
+                    (Fate::Acked, true) if appeared.has(row.n) => facts.stale += 1,
                     (Fate::Acked, true) | (Fate::Failed | Fate::Unknown, false) => {}
                 }
             }
             let there = holes.iter().map(|(a, b)| found.count(*a, *b)).fold(0, u64::saturating_add);
             facts.recovered += there;
             unaccounted = unaccounted.saturating_sub(there);
-            facts.divergent = divergent(watch, found, reads.iter().filter(|r| !r.1).map(|r| (r.0.as_str(), r.2, &r.3, r.6)));
+            facts.divergent = divergent(watch, found, reads.iter().filter(|r| !r.1).map(|r| (r.0.as_str(), r.2, &r.3, r.5)));
         }
     }
     let faults: Vec<(&str, &Item<'_>)> = injected(read);
@@ -138,6 +147,7 @@ fn tally(watch: &Watch<'_>) -> LedgerFacts {
         unexpected: 0,
         resurrected: 0,
         recovered: 0,
+        stale: 0,
         windows: IndexMap::new(),
         divergent: Vec::new(),
         not_read: None,
@@ -197,13 +207,13 @@ fn judged<'a, 'r>(read: &Read<'_>, ledger: &str, faults: &[(&'a str, &'a Item<'r
 fn windows(
     read: &Read<'_>,
     watch: &Watch<'_>,
-    lost: &[u64],
+    lost_numbers: &[u64],
     faults: &[(&str, &Item<'_>)],
     recoveries: &IndexMap<&str, Recovery>,
 ) -> IndexMap<String, LossWindow> {
     let mut acks: Vec<At> = watch.rows.iter().filter(|row| fate(row) == Fate::Acked).map(|row| row.done).collect();
     acks.sort_unstable();
-    let mut lost: Vec<At> = lost.iter().filter_map(|n| watch.row(*n)).map(|row| row.done).collect();
+    let mut lost: Vec<At> = lost_numbers.iter().filter_map(|n| watch.row(*n)).map(|row| row.done).collect();
     lost.sort_unstable();
     let mut out = IndexMap::new();
     let mut begin = 0;
@@ -222,13 +232,16 @@ fn windows(
             _ => Span::ZERO,
         };
         let before = acks.partition_point(|at| *at <= effect);
+        let silences = silences(watch, &acks[..before], effect);
         out.insert(
             (*fault).to_owned(),
             LossWindow {
                 window,
                 between_lost: mine.first().zip(mine.last()).map_or(Span::ZERO, |(first, last)| last.since(*first)),
                 lost: mine.len() as u64,
-                resolution: resolution(&acks[..before], effect),
+                resolution: silences.map(|(gap, blind)| gap.max(blind)),
+                blind: silences.map_or(Span::ZERO, |(_, blind)| blind),
+                point: point(watch, lost_numbers, effect),
                 acknowledged_before: before as u64,
             },
         );
@@ -236,17 +249,31 @@ fn windows(
     out
 }
 
-/// A loss shorter than this could not be seen: the longest time without an acknowledgement around the effect.
-fn resolution(before: &[At], effect: At) -> Option<Span> {
-    let last = before.last()?;
+/// The last two times around the effect in which nothing was acknowledged: between the last two acknowledgements before it, and from the last one on.
+/// While writes were sent and not acknowledged, there was nothing more to lose.
+fn silences(watch: &Watch<'_>, before: &[At], effect: At) -> Option<(Span, Span)> {
+    let last = *before.last()?;
     let gap = before.len().checked_sub(2).map_or(Span::ZERO, |i| last.since(before[i]));
-    Some(gap.max(effect.since(*last)))
+    let failed = watch.rows.iter().filter(|row| row.verdict == Verdict::Bad && row.sent >= last && row.sent < effect);
+    let (mut blind, mut known) = (Span::ZERO, last);
+    for row in failed {
+        blind = blind.max(row.sent.since(known));
+        known = known.max(row.done);
+    }
+    Some((gap, blind.max(effect.since(known))))
 }
 
-/// Whether writes were acknowledged right up to the injector's call: within four intervals before it, or after it.
+/// How far before the effect the newest write lies that was acknowledged and found, as all before it were. None when not even the first was.
+fn point(watch: &Watch<'_>, lost: &[u64], effect: At) -> Option<Span> {
+    let first_lost = lost.iter().filter_map(|n| watch.row(*n)).map(|row| row.done).min().unwrap_or(At(u64::MAX));
+    let kept = watch.rows.iter().filter(|row| fate(row) == Fate::Acked && row.done < first_lost && row.done <= effect);
+    kept.map(|row| row.done).max().map(|newest| effect.since(newest))
+}
+
+/// Whether writes were acknowledged right up to the injector's call: within [`FED`] intervals before it, or after it.
 fn fed(watch: &Watch<'_>, item: &Item<'_>) -> bool {
     let (Some(command), Some(effect)) = (item.command, item.effective.and_then(|w| w.hi)) else { return false };
-    let from = command.minus(watch.interval.times(4));
+    let from = command.minus(watch.interval.times(FED));
     watch.rows.iter().any(|row| fate(row) == Fate::Acked && row.done >= from && row.done <= effect)
 }
 
@@ -255,6 +282,7 @@ mod tests {
     use super::super::facts::{Facts, Judged, RpoFacts};
     use super::super::sample_journal::*;
     use super::*;
+    use crate::event::Legs;
     use crate::plan::{Plan, RpoPlan};
 
     fn planned(max: u64) -> Plan {
@@ -278,6 +306,7 @@ mod tests {
             found: found.to_vec(),
             duplicated: vec![],
             unexpected: 0,
+            appeared: vec![],
             error: None,
         }
     }
@@ -383,6 +412,65 @@ mod tests {
         let (facts, rpo) = judged(&rows, &[answer("api", true, &[(0, 96), (98, 99), (120, 399)])], 0);
         assert_eq!((rpo.part.verdict, facts.ledgers["orders"].unknown), (Judged::Inconclusive, 1));
         assert_eq!(judged(&rows, &[answer("api", true, &ALL)], 0).1.part.verdict, Judged::Passed);
+    }
+
+    #[test]
+    fn what_only_a_later_read_has_is_stale_and_not_lost() {
+        let mut read = answer("api", true, &ALL);
+        if let Event::LedgerRead { appeared, .. } = &mut read {
+            *appeared = vec![(90, 99), (130, 131)];
+        }
+        let (facts, rpo) = judged(&writes(), &[read], 0);
+        let ledger = &facts.ledgers["orders"];
+        assert_eq!((ledger.stale, ledger.lost.len(), rpo.part.verdict), (12, 0, Judged::Passed));
+    }
+
+    #[test]
+    fn how_old_the_state_is_that_survived() {
+        let point = |found: &[(u64, u64)]| judged(&writes(), &[answer("api", true, found)], 0).1.window.unwrap().point;
+        // The last write before the effect was acknowledged at 9,913 ms; the effect was seen at 10,002.
+        assert_eq!(point(&ALL), Some(Span::millis(89)));
+        assert_eq!(point(&[(0, 95), (120, 399)]), Some(Span::millis(489)));
+        // One that survived beyond the first that is lost does not make the state any newer.
+        assert_eq!(point(&[(0, 95), (97, 99), (120, 399)]), Some(Span::millis(489)));
+        assert_eq!(point(&[(1, 99), (120, 399)]), None);
+    }
+
+    #[test]
+    fn a_loss_in_a_time_in_which_nothing_was_tried_would_not_show() {
+        // The effect is seen 2 s after the call; meanwhile writes fail, which leaves nothing to lose; or they were never sent.
+        let facts_of = |verdict: Verdict, class: Class| {
+            let mut rows = writes();
+            rows.iter_mut()
+                .filter(|row| (ms(10_100)..ms(11_990)).contains(&row.planned))
+                .for_each(|row| (row.verdict, row.class) = (verdict, class));
+            let journal = Journal::new().samples("checkout", &Sim::ms(&[(10_001, 12_000)], 40_000).samples());
+            let journal = journal.fault("lose-primary", 9_990, (9_995, 11_990)).undo("lose-primary", 25_000).samples("orders", &rows);
+            let journal = journal.at(40_990, answer("api", true, &ALL)).finish(41_000);
+            journal.facts(&planned(0)).claims["back-soon"].rpo.clone().unwrap()
+        };
+        let failed = facts_of(Verdict::Bad, Class::Refused);
+        assert_eq!(failed.part.verdict, Judged::Passed, "{}", failed.part.why);
+        assert!(failed.part.why.ends_with("a loss shorter than 100 ms could not be seen"), "{}", failed.part.why);
+        let ours = facts_of(Verdict::Local, Class::Local);
+        assert_eq!(ours.part.verdict, Judged::Inconclusive, "{}", ours.part.why);
+        assert!(ours.part.why.contains("what was lost then would not show"), "{}", ours.part.why);
+    }
+
+    #[test]
+    fn writes_whose_records_end_early_leave_it_open() {
+        let rows: Vec<Sample> = writes().into_iter().filter(|row| row.n < 300).collect();
+        let rpo = judged(&rows, &[answer("api", true, &[(0, 99), (120, 299)])], 0).1;
+        assert_eq!(rpo.part.verdict, Judged::Inconclusive, "{}", rpo.part.why);
+    }
+
+    #[test]
+    fn what_broke_after_it_was_sent_is_not_known_to_have_failed() {
+        let tls = |legs: Legs| Sample { verdict: Verdict::Bad, class: Class::Tls, legs, ..writes()[0].clone() };
+        assert_eq!(fate(&tls(Legs::of([None, Some(span(1)), None, None]))), Fate::Failed);
+        assert_eq!(fate(&tls(Legs::of([None, Some(span(1)), Some(span(2)), None]))), Fate::Unknown);
+        let local = |note: &str| Sample { verdict: Verdict::Local, class: Class::Local, note: Some(note.into()), ..writes()[0].clone() };
+        assert_eq!((fate(&local("too many open files")), fate(&local(BROKE))), (Fate::Failed, Fate::Unknown));
     }
 
     #[test]

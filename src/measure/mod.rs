@@ -4,12 +4,18 @@
 
 pub mod facts;
 
+mod arrival;
+mod by_second;
 mod claim;
+mod detected;
 mod doubt;
 mod episode;
+mod gaps;
 pub mod intervals;
 mod latency;
 mod ledger;
+#[cfg(test)]
+mod missing_tests;
 mod outage;
 mod prober;
 mod read;
@@ -17,6 +23,7 @@ mod read;
 mod recovery_tests;
 #[cfg(test)]
 mod sample_journal;
+mod shift;
 mod timeline;
 mod told;
 mod validity;
@@ -24,12 +31,13 @@ mod words;
 
 use indexmap::IndexMap;
 
-use crate::base::Span;
+use crate::base::{At, Span};
 use crate::event::{ClockAnchor, Entry, Event, Role};
 use crate::plan::Plan;
 use crate::response::{Seen, response};
+use by_second::Subject;
 use episode::{Outages, Recovery};
-use facts::{Counts, Facts, LedgerFacts, Owed, ProbeFacts, RunFacts, SteadyAfter};
+use facts::{Counts, Facts, LedgerFacts, Outage, Owed, ProbeFacts, RunFacts, SteadyAfter};
 use latency::{Measured, Phase};
 use ledger::Ledger;
 use prober::Taint;
@@ -44,13 +52,7 @@ pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
     let outages: Outages<'_> = read.probes.iter().map(|(id, watch)| (*id, outage::outages(watch, &read.stalls))).collect();
     let recoveries = recoveries(&read, &outages);
     let phases = latency::phases(&read, &recoveries);
-    let mut measured: IndexMap<(String, String), Measured> = IndexMap::new();
-    for (id, watch) in &read.probes {
-        for phase in &phases {
-            let doubt = phase.times.iter().map(|(from, to)| taint.share(id, *from, *to)).fold(0.0, f64::max);
-            measured.insert(((*id).to_owned(), phase.name.clone()), latency::measure(watch, phase, doubt));
-        }
-    }
+    let measured = measured(&read, &phases, &taint);
     let ledgers: IndexMap<String, Ledger> = read
         .probes
         .iter()
@@ -65,7 +67,12 @@ pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
     let ledgers: IndexMap<String, LedgerFacts> = ledgers.into_iter().map(|(id, ledger)| (id, ledger.facts)).collect();
     let episodes = plan.faults.iter().map(|(id, fault)| {
         let found = recoveries.get(id.as_str());
-        (id.to_string(), episode::episode(plan, id.as_str(), fault, read.items.get(id.as_str()), found))
+        let mut episode = episode::episode(&read, id.as_str(), fault, read.items.get(id.as_str()), found);
+        let onset = found.and_then(|found| found.onset);
+        if let Some(range) = onset.and_then(|onset| detected::impact_to_detect(plan, &team, id.as_str(), onset)) {
+            episode.times.insert("impact_to_detect".into(), range);
+        }
+        (id.to_string(), episode)
     });
     Facts {
         run: run(&read),
@@ -73,7 +80,11 @@ pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
         subject,
         episodes: episodes.collect(),
         guards: guards(&read),
-        probes: read.probes.iter().map(|(id, w)| ((*id).to_owned(), probe(id, w, &outages, &phases, &measured, &taint))).collect(),
+        probes: read
+            .probes
+            .iter()
+            .map(|(id, w)| ((*id).to_owned(), probe(id, (w, read.first_call()), &outages, &phases, &measured, &taint)))
+            .collect(),
         timeline: timeline::timeline(&read, &recoveries, &ledgers),
         team,
         ledgers,
@@ -88,6 +99,21 @@ pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
         left_to: read.items.iter().filter_map(|(id, i)| i.left_to.map(|who| ((*id).to_owned(), who.to_owned()))).collect(),
         prober: prober::health(&read, &taint),
     }
+}
+
+/// Each probe in each phase.
+fn measured(read: &Read<'_>, phases: &[Phase], taint: &Taint) -> IndexMap<(String, String), Measured> {
+    let mut measured = IndexMap::new();
+    for (id, watch) in &read.probes {
+        let subject = Subject::new(id, watch, read.plan.steady.probes.get(*id), taint, phases);
+        for phase in phases {
+            let doubt = phase.times.iter().map(|(from, to)| taint.share(id, *from, *to)).fold(0.0, f64::max);
+            let mut found = latency::measure(watch, phase, doubt);
+            by_second::describe(&mut found.facts, &subject, taint, phase);
+            measured.insert(((*id).to_owned(), phase.name.clone()), found);
+        }
+    }
+    measured
 }
 
 fn recoveries<'a>(read: &Read<'a>, outages: &Outages<'_>) -> IndexMap<&'a str, Recovery> {
@@ -194,7 +220,7 @@ fn owed(read: &Read<'_>) -> Vec<Owed> {
 
 fn probe(
     id: &str,
-    watch: &Watch<'_>,
+    (watch, since): (&Watch<'_>, At),
     outages: &Outages<'_>,
     phases: &[Phase],
     measured: &IndexMap<(String, String), Measured>,
@@ -209,16 +235,20 @@ fn probe(
     samples.local += missing;
     let of = |phase: &Phase| measured.get(&(id.to_owned(), phase.name.clone())).map(|m| (phase.name.clone(), m.facts.clone()));
     let phases: IndexMap<_, _> = phases.iter().filter_map(of).collect();
+    let way = arrival::way(phases.get("before"));
     ProbeFacts {
         kind: watch.plan.kind.clone(),
         control: watch.plan.control,
         interval: watch.interval,
         timeout: watch.plan.timeout,
-        min_detectable: watch.plan.gap(),
+        min_detectable: watch.detectable(since, At(u64::MAX)),
         valid: phases.values().all(|p| !p.tainted),
         samples,
         served_by: latency::served_by(watch),
-        outages: outages[id].iter().map(|run| run.outage.clone()).collect(),
+        outages: outages[id]
+            .iter()
+            .map(|run| Outage { arrival: way.and_then(|way| arrival::bounds(run, way)), ..run.outage.clone() })
+            .collect(),
         phases,
         seconds: latency::seconds(watch, id, taint),
     }

@@ -13,6 +13,7 @@
 //! milliseconds in a busy kernel, tells of a later moment than those sent after it. Where two samples were under way together their order is not
 //! known, and a turn between them is not proven: what looks like an outage beside an outage is then told as one, whose edge is as wide as the doubt.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use indexmap::IndexMap;
@@ -34,6 +35,10 @@ pub(super) struct Run {
     pub first: At,
     /// When the first good sample after it was sent.
     pub next_up: Option<At>,
+    /// When the good sample was sent that shows for sure that it was over.
+    pub sure_up: Option<At>,
+    /// How its samples failed.
+    pub classes: BTreeSet<Class>,
 }
 
 /// The outages of one probe, in order.
@@ -106,8 +111,10 @@ impl Run {
             samples: a.samples + b.samples,
             reason: if a.samples < b.samples { b.reason } else { a.reason },
             widened: a.widened || b.widened,
+            arrival: None,
         };
-        Run { outage, first, next_up: later.next_up }
+        let classes = self.classes.into_iter().chain(later.classes).collect();
+        Run { outage, first, next_up: later.next_up, sure_up: later.sure_up, classes }
     }
 }
 
@@ -147,8 +154,10 @@ fn outage(watch: &Watch<'_>, at: Range<usize>, stalls: &[(At, At)]) -> Run {
         samples: bad().count() as u64,
         reason: commonest(watch, run),
         widened,
+        arrival: None,
     };
-    Run { outage, first, next_up: after.map(|p| p.sent) }
+    let classes = bad().map(|p| watch.row(p.n).map_or(Class::Error, |row| row.class)).collect();
+    Run { outage, first, next_up: after.map(|p| p.sent), sure_up: sure.map(|p| p.sent), classes }
 }
 
 /// The earliest moment that a bad one may tell of, for all that is known: a time-out may have arrived at once, an answer is ordered by its end.
@@ -192,6 +201,9 @@ pub(super) fn down(watch: &Watch<'_>, outages: &[Run]) -> (Times, Times) {
     if let Some((begin, first, _)) = silent {
         may.push((from(begin, first), At(u64::MAX)));
     }
+    // Nothing is known of the time before the first of them.
+    may.push((At(0), series.points().first().map_or(At(u64::MAX), |first| first.done)));
+    may.extend(watch.gaps.iter().map(|gap| (gap.from, gap.to)));
     (union(sure), union(may))
 }
 
@@ -255,6 +267,7 @@ mod tests {
             samples: 4,
             reason: "connection refused".into(),
             widened: false,
+            arrival: outages[0].arrival,
         };
         assert_eq!(outages, vec![wanted]);
     }
@@ -475,6 +488,7 @@ mod tests {
             plan.claims[0].availability = Some(crate::plan::AvailabilityPlan {
                 min: crate::base::Percent::of_fraction(1.0 - objective as f64 / 12_000.0).unwrap(),
                 over: Span::secs(12),
+                budget: None,
             });
             let rows = sim.samples();
             let mut fewer = rows.clone();

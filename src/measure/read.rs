@@ -1,6 +1,6 @@
 //! One pass over the journal: what happened to each armed item, and each probe's samples in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 
@@ -11,10 +11,14 @@ use crate::fold::steady::{Bounds, Point, Series, State};
 use crate::plan::{Plan, ProbePlan, SteadyBounds};
 
 use super::doubt::{doubtful, still};
+use super::gaps::{Gap, gaps, widest};
 use super::outage::{Times, union};
 
 /// Longer than any run of good samples that is written.
 const LONGEST_RUN: Span = Span::secs(60);
+
+/// How long it may take from the end of the last sample until it is written down that probes have stopped.
+const STOPPING: Span = Span::secs(1);
 
 /// A journal, read.
 pub(super) struct Read<'a> {
@@ -73,12 +77,32 @@ pub(super) struct Watch<'a> {
     pub quiet: Vec<&'a Quiet>,
     /// As observations, with lost and doubtful ones unknown.
     pub series: Series,
+    /// Where samples were further apart than they were due.
+    pub gaps: Vec<Gap>,
+    /// Bad samples that say nothing of the target, by number.
+    pub unsure: BTreeSet<u64>,
+    /// Until when it was to go on, for sure.
+    pub alive: At,
 }
 
 impl<'a> Watch<'a> {
+    /// The smallest outage that was sure to be seen in a time.
+    pub fn detectable(&self, from: At, to: At) -> Span {
+        widest(&self.gaps, from, to).map_or(self.plan.gap(), |wide| wide.max(self.plan.gap()))
+    }
+
     /// The sample with this number.
     pub fn row(&self, n: u64) -> Option<&Sample> {
         self.rows.binary_search_by_key(&n, |row| row.n).ok().map(|i| self.rows[i])
+    }
+
+    /// What a sample says of the target.
+    pub fn state(&self, row: &Sample) -> State {
+        match row.verdict {
+            Verdict::Ok => State::Ok,
+            Verdict::Bad if !self.unsure.contains(&row.n) => State::Bad,
+            Verdict::Bad | Verdict::Local | Verdict::Capped => State::Unknown,
+        }
     }
 
     /// The samples planned in a time.
@@ -107,15 +131,39 @@ impl<'a> Watch<'a> {
         at.since(run.first.planned).0.div_ceil(self.interval.0.max(1)).min(run.count)
     }
 
-    /// How many numbers are missing before and within these samples.
+    /// How many numbers due in a time nobody has. They are told by when they were due, which their neighbours show.
     pub fn missing(&self, from: At, to: At) -> u64 {
-        let next = |at: At| {
-            let rows = self.rows.partition_point(|row| row.planned < at).checked_sub(1).map_or(0, |i| self.rows[i].n.saturating_add(1));
-            let runs = self.quiet.partition_point(|run| run.first.planned < at).checked_sub(1).map(|i| self.quiet[i]);
-            rows.max(runs.map_or(0, |run| run.first.n + self.planned_before(run, at)))
-        };
+        if self.ends().is_none() || from >= to {
+            return 0;
+        }
         let here = self.planned(from, to).len() as u64 + self.quietly(from, to);
-        if here == 0 { 0 } else { next(to).saturating_sub(next(from)).saturating_sub(here) }
+        self.number_at(to).saturating_sub(self.number_at(from)).saturating_sub(here)
+    }
+
+    /// The number of the first sample that was due at a moment or after it, also where it is not there.
+    fn number_at(&self, at: At) -> u64 {
+        let interval = self.interval.0.max(1);
+        let row = self.rows.partition_point(|row| row.planned < at);
+        let run = self.quiet.partition_point(|run| run.last.planned < at);
+        let before = [
+            row.checked_sub(1).map(|i| (self.rows[i].n, self.rows[i].planned)),
+            run.checked_sub(1).map(|i| (self.quiet[i].last.n, self.quiet[i].last.planned)),
+        ];
+        let last = before.into_iter().flatten().max();
+        let least = last.map_or(0, |(n, _)| n.saturating_add(1));
+        if let Some(run) = self.quiet.get(run).filter(|run| run.first.planned < at) {
+            return run.first.n + self.planned_before(run, at);
+        }
+        let after = [self.rows.get(row).map(|row| (row.n, row.planned)), self.quiet.get(run).map(|run| (run.first.n, run.first.planned))];
+        match (after.into_iter().flatten().min(), last) {
+            (Some((n, planned)), _) => n.saturating_sub(planned.since(at).0 / interval).max(least),
+            // As long as probes were not to stop, there was one for each interval.
+            (None, Some((_, planned))) => {
+                let due = at.min(self.alive).since(planned).0.div_ceil(interval).saturating_sub(1);
+                least.saturating_add(due)
+            }
+            (None, None) => 0,
+        }
     }
 
     /// Everything, by number.
@@ -198,7 +246,19 @@ impl<'a> Read<'a> {
             let watch = watch(probe, plan.steady.probes.get(id), seen, (&read.stalls, &cut_off));
             read.probes.insert(id.as_str(), watch);
         }
+        let alive = read.alive();
+        read.probes.values_mut().for_each(|watch| watch.alive = alive);
         read
+    }
+
+    /// Until when probes were to go on, for sure: they had stopped and drained when that was written down, and drain for no longer than they wait. A
+    /// journal that ends before that was written by a process that may have died earlier; then what they have is all that is known.
+    fn alive(&self) -> At {
+        let ends = self.entries.iter().find(|e| matches!(e.event, Event::ProbesStopped {} | Event::TakenOver { .. }));
+        let stopped = ends.filter(|e| matches!(e.event, Event::ProbesStopped {})).map(|e| e.at);
+        let longest = self.plan.probes.values().map(|probe| probe.timeout + probe.gap()).max().unwrap_or_default();
+        let seen = || self.probes.values().filter_map(|watch| watch.ends()).map(|(_, last)| last).max().unwrap_or_default();
+        stopped.map_or_else(seen, |at| at.minus(longest + STOPPING))
     }
 
     fn item_event(&mut self, entry: &'a Entry) {
@@ -264,6 +324,11 @@ impl<'a> Read<'a> {
         if let Some(item) = self.items.get_mut(id) {
             change(item);
         }
+    }
+
+    /// When the first fault was called; the start where none was.
+    pub fn first_call(&self) -> At {
+        self.items.values().filter(|i| !i.support).filter_map(|i| i.command).min().unwrap_or_default()
     }
 
     /// When watching for the sake of a fault ended: the next fault's injection, or the abort.
@@ -333,5 +398,7 @@ fn watch<'a>(
         }
     }
     let series = Series::with_slow(interval, plan.timeout, &quantiles, points, &slow);
-    Watch { plan, interval, rows, quiet, series }
+    let gaps = gaps(plan, series.points(), &quiet);
+    let unsure = rows.iter().filter(|row| row.verdict == Verdict::Bad && point(row).state == State::Unknown).map(|row| row.n).collect();
+    Watch { plan, interval, rows, quiet, series, gaps, unsure, alive: At(0) }
 }

@@ -219,7 +219,8 @@ fn an_outage_that_hides_among_lost_samples_is_not_called_none() {
 #[test]
 fn a_lost_sample_may_have_been_down_time() {
     let mut plan = plan();
-    plan.claims[0].availability = Some(AvailabilityPlan { min: Percent::of_fraction(0.9893).unwrap(), over: Span::secs(100) });
+    plan.claims[0].availability =
+        Some(AvailabilityPlan { min: Percent::of_fraction(0.9893).unwrap(), over: Span::secs(100), budget: None });
     let mut rows = Sim::ms(&[(10_001, 11_000)], 120_000).samples();
     let judge = |rows: &[Sample]| {
         let journal = Journal::new().samples("checkout", rows).fault("lose-primary", 10_000, (10_001, 10_002));

@@ -11,7 +11,8 @@ use crate::plan::{AvailabilityPlan, HoldsPlan, LatencyDecl, MaxSpan, Moment, Pha
 fn availability_is_judged_by_time_with_bounds() {
     let judge = |min: f64, over: u64, taint: bool| {
         let mut plan = plan();
-        plan.claims[0].availability = Some(AvailabilityPlan { min: Percent::of_fraction(min).unwrap(), over: Span::secs(over) });
+        plan.claims[0].availability =
+            Some(AvailabilityPlan { min: Percent::of_fraction(min).unwrap(), over: Span::secs(over), budget: None });
         let mut rows = Sim::ms(&[(10_001, 11_000)], 120_000).samples();
         if taint {
             for row in rows.iter_mut().filter(|r| (1_000..1_040).contains(&r.n)) {
@@ -289,7 +290,7 @@ fn a_thinned_journal_is_judged_like_the_whole_one() {
         let mut plan = plan();
         plan.probes[0] = crate::plan::ProbePlan { in_flight: 2_000, ..probe_plan("http", 2.0, span(800)) };
         let claim = &mut plan.claims[0];
-        claim.availability = Some(AvailabilityPlan { min: Percent::of_fraction(0.9).unwrap(), over: Span::secs(123) });
+        claim.availability = Some(AvailabilityPlan { min: Percent::of_fraction(0.9).unwrap(), over: Span::secs(123), budget: None });
         let p99 = Some(MaxSpan { max: span(5) });
         claim.latency = Some(LatencyDecl { p50: None, p90: None, p95: None, p99, p999: None, phase: PhaseName::After });
         let holds = HoldsPlan {

@@ -3,7 +3,8 @@
 
 use indexmap::IndexMap;
 
-use crate::event::Event;
+use crate::base::Span;
+use crate::event::{Entry, Event};
 
 use super::facts::Validity;
 use super::prober::{Taint, starved};
@@ -34,6 +35,7 @@ pub(super) fn of_run(read: &Read<'_>, taint: &Taint, subject: &Subject) -> Vec<S
         Event::JournalPoisoned { why } => Some(format!("the journal cannot be relied on: {why}")),
         _ => None,
     }));
+    reasons.extend(slept(read));
     for (id, values) in subject {
         if let (Some(before), Some(after)) = values
             && before != after
@@ -51,4 +53,16 @@ pub(super) fn validity(read: &Read<'_>, taint: &Taint, of_run: Vec<String>) -> V
         unconfirmed.filter_map(|(id, i)| i.not_confirmed.map(|why| format!("fault {id} was not confirmed: {why}"))).collect();
     reasons.extend(of_run.iter().cloned());
     Validity { valid: reasons.is_empty(), reasons, of_run, tainted_seconds: taint.seconds() }
+}
+
+/// The machine slept while a fault was in play: the clock that everything is measured with stood still meanwhile, and nobody knows what it missed.
+fn slept(read: &Read<'_>) -> Option<String> {
+    let first = read.items.values().filter(|item| !item.support).filter_map(|item| item.command).min()?;
+    let told = |entry: &Entry| match &entry.event {
+        Event::Suspended { slept } if entry.at >= first => Some(*slept),
+        _ => None,
+    };
+    let all = read.entries.iter().filter_map(told).fold(Span::ZERO, |sum, slept| sum + slept);
+    (all > Span::ZERO)
+        .then(|| format!("the machine slept for {} while the fault was in play: what is measured may have taken longer", all.human()))
 }

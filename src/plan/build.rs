@@ -215,7 +215,7 @@ fn claim_plan(scenario: &Scenario, claim: &ClaimDecl) -> Option<ClaimPlan> {
         measured_by: defaults::measured_by(scenario, claim),
         rto: how.rto.map(|rto| RtoPlan { max: rto.max, from: rto.from }),
         rpo: how.rpo.as_ref().map(|rpo| RpoPlan { max: rpo.max, ledger: rpo.ledger.clone() }),
-        availability: how.availability.map(|given| AvailabilityPlan { min: given.min, over: given.over }),
+        availability: how.availability.map(|given| AvailabilityPlan { min: given.min, over: given.over, budget: given.budget }),
         latency: how.latency.clone(),
         by: how.by,
         holds: map(&claim.holds, |_, holds| {

@@ -36,8 +36,8 @@ pub use team::{ExpectationPlan, Expected, SignalPlan, TeamPlan, WrongTurnPlan};
 use crate::base::{Digest, Id, Percent, Rate, Span};
 pub use crate::scenario::matcher::{Match, Matcher, number_of};
 pub use crate::scenario::model::{
-    Argv, By, Environment, Expect, HostDecl, LatencyDecl, Map, MaxSpan, PhaseName, ProxyDecl, Restart, RtoFrom, SecretRef, ServedBy,
-    ShareBounds, Signal, SourceDecl, SteadyBounds, StopHow, SystemHow, TestKind,
+    Argv, BudgetDecl, By, Environment, Expect, HostDecl, LatencyDecl, Map, MaxSpan, PhaseName, ProxyDecl, Restart, RtoFrom, SecretRef,
+    ServedBy, ShareBounds, Signal, SourceDecl, SteadyBounds, StopHow, SystemHow, TestKind,
 };
 pub use crate::scenario::team::{Audience, NoticeOf};
 
@@ -336,6 +336,9 @@ pub struct AvailabilityPlan {
     pub min: Percent,
     /// Window from effect on.
     pub over: Span,
+    /// The error budget that what was down is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetDecl>,
 }
 
 /// What must hold beside recovery.

@@ -376,6 +376,7 @@ mod tests {
     use crate::probe::{Judged, by_kind};
     use hickory_proto::rr::rdata::{A, CAA, CNAME, MX, TXT};
     use serde_json::Value;
+    use std::sync::Arc;
     use tokio::net::TcpListener;
 
     /// The answers to one question, as bytes; the second argument says whether it came over TCP.
@@ -686,5 +687,59 @@ mod tests {
         let opened = by_kind("http").unwrap().open(&silent, &expect(json!({})), None, &cx).unwrap();
         let answer = opened.ask.ask(0, Span::millis(300), &cx).await;
         assert_eq!(answer.class, Class::Dns, "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_server_that_comes_back_is_reached_although_many_wait() {
+        // It is silent at first, and then takes longer than the time between two questions; what it says may not be kept at all.
+        let udp = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let server = udp.local_addr().unwrap();
+        let back = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let up = Arc::clone(&back);
+        tokio::spawn(async move {
+            let mut datagram = [0; 1500];
+            while let Ok((length, from)) = udp.recv_from(&mut datagram).await {
+                let question = Message::from_vec(&datagram[..length]).unwrap();
+                if !up.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let udp = Arc::clone(&udp);
+                tokio::spawn(async move {
+                    crate::sys::clock::sleep(Span::millis(40)).await;
+                    let mut message = reply(&question, ResponseCode::NoError);
+                    if question.queries[0].query_type == RecordType::A {
+                        message.add_answer(Record::from_rdata(question.queries[0].name.clone(), 0, RData::A(A::new(127, 0, 0, 1))));
+                    }
+                    udp.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+                });
+            }
+        });
+        let (listener, url) = crate::probe::testing::listen().await;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    crate::probe::testing::request(&mut stream).await;
+                    let _ = stream.write_all(&crate::probe::testing::reply("200 OK", "", "ok")).await;
+                });
+            }
+        });
+        let spec = json!({"url": url.replace("127.0.0.1", "orders.test"), "resolve": "ttl", "name_server": server.to_string()});
+        let cx = Arc::new(cx());
+        let opened = Arc::new(by_kind("http").unwrap().open(&spec, &expect(json!({})), None, &cx).unwrap());
+        let mut asked = Vec::new();
+        for n in 0..60 {
+            let (opened, cx) = (Arc::clone(&opened), Arc::clone(&cx));
+            asked.push(tokio::spawn(async move { opened.ask.ask(n, Span::millis(300), &cx).await.class }));
+            if n == 30 {
+                back.store(true, Ordering::SeqCst);
+            }
+            crate::sys::clock::sleep(Span::millis(20)).await;
+        }
+        let mut classes = Vec::new();
+        for one in asked {
+            classes.push(one.await.unwrap());
+        }
+        assert!(classes[..10].iter().all(|class| *class == Class::Dns), "{classes:?}");
+        assert!(classes[50..].iter().all(|class| *class == Class::Ok), "{classes:?}");
     }
 }

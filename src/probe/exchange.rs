@@ -85,8 +85,9 @@ pub(super) struct Client {
     names: Names,
     /// Connections that wait for their next request; never more than were in flight at one time.
     idle: Mutex<Vec<Held>>,
-    /// The one that is shared. Whoever finds none makes it, while the others wait within their own limits.
-    shared: tokio::sync::Mutex<Option<Arc<Shared>>>,
+    /// The one that is shared. Whoever comes while it is made waits for it, but no longer than half of its limit: see [`Client::common`].
+    shared: Mutex<Option<Arc<Shared>>>,
+    making: tokio::sync::Mutex<()>,
 }
 
 impl Client {
@@ -112,7 +113,8 @@ impl Client {
             #[cfg(feature = "dns")]
             names: Names::new(spec, cx)?,
             idle: Mutex::default(),
-            shared: tokio::sync::Mutex::default(),
+            shared: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
         })
     }
 
@@ -200,15 +202,7 @@ impl Client {
         limit: Span,
         resolving: &Resolving,
     ) -> Result<(Used<'_>, Response<Incoming>), Failure> {
-        let mut place = self.shared.lock().await;
-        let shared = match place.as_ref().filter(|shared| !shared.sender.is_closed()) {
-            Some(shared) => Arc::clone(shared),
-            None => {
-                let made = Arc::new(speak_shared(self.connect(target, limit, resolving).await?).await?);
-                place.insert(made).clone()
-            }
-        };
-        drop(place);
+        let shared = self.common(target, limit, resolving).await?;
         let mut used = Used { client: self, shared, answered: false };
         let mut sender = used.shared.sender.clone();
         sender.ready().await.map_err(|error| of_hyper(&error))?;
@@ -216,6 +210,27 @@ impl Client {
         used.answered = response.is_err();
         resolving.did(Leg::FirstByte);
         Ok((used, response.map_err(|error| of_hyper(&error))?))
+    }
+
+    /// The shared connection, made where there is none. While somebody makes it the others wait, but only for half of their limits: then each makes its own, as
+    /// it would over connections of its own. Waiting to the end would leave whoever is next nothing but what its predecessor left it, and a service that came
+    /// back would never be reached.
+    async fn common(&self, target: &Target, limit: Span, resolving: &Resolving) -> Result<Arc<Shared>, Failure> {
+        let there = || {
+            let place = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            place.as_ref().filter(|shared| !shared.sender.is_closed()).cloned()
+        };
+        if let Some(shared) = there() {
+            return Ok(shared);
+        }
+        let _turn = tokio::time::timeout(Span(limit.0 / 2).std(), self.making.lock()).await;
+        if let Some(shared) = there() {
+            return Ok(shared);
+        }
+        let made = Arc::new(speak_shared(self.connect(target, limit, resolving).await?).await?);
+        let mut place = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     async fn connect(&self, target: &Target, limit: Span, resolving: &Resolving) -> Result<Stream, Failure> {
@@ -258,11 +273,9 @@ struct Used<'a> {
 
 impl Drop for Used<'_> {
     fn drop(&mut self) {
-        // Somebody else may be making a new one at this moment: then it is none of ours.
-        if !self.answered
-            && let Ok(mut place) = self.client.shared.try_lock()
-            && place.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, &self.shared))
-        {
+        let mut place = self.client.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have made a new one: that is none of ours.
+        if !self.answered && place.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, &self.shared)) {
             *place = None;
         }
     }
@@ -368,6 +381,47 @@ mod tests {
         silent.store(false, Ordering::SeqCst);
         assert_eq!(opened.ask.ask(21, limit, &cx).await.class, Class::Ok);
         assert_eq!(made.load(Ordering::SeqCst), 2, "the silent one is left");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_comes_back_is_reached_although_many_wait() {
+        // Nobody answers the first connections; from then on the handshake takes longer than the time between two questions.
+        let (listener, url) = listen().await;
+        let back = Arc::new(AtomicBool::new(false));
+        let up = Arc::clone(&back);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let up = up.load(Ordering::SeqCst);
+                tokio::spawn(async move {
+                    if !up {
+                        std::future::pending::<()>().await;
+                    }
+                    crate::sys::clock::sleep(Span::millis(60)).await;
+                    let answer = service_fn(|_: Request<Incoming>| async {
+                        Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::new())))
+                    });
+                    let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    drop(served.serve_connection(TokioIo::new(stream), answer).await);
+                });
+            }
+        });
+        let opened = Arc::new(open(json!({"url": url, "connection": "http2"})));
+        let cx = Arc::new(cx());
+        let mut asked = Vec::new();
+        for n in 0..60 {
+            let (opened, cx) = (Arc::clone(&opened), Arc::clone(&cx));
+            asked.push(tokio::spawn(async move { opened.ask.ask(n, Span::millis(300), &cx).await.class }));
+            if n == 30 {
+                back.store(true, Ordering::SeqCst);
+            }
+            crate::sys::clock::sleep(Span::millis(20)).await;
+        }
+        let mut classes = Vec::new();
+        for one in asked {
+            classes.push(one.await.unwrap());
+        }
+        assert!(classes[..10].iter().all(|class| *class == Class::Timeout), "{classes:?}");
+        assert!(classes[55..].iter().all(|class| *class == Class::Ok), "{classes:?}");
     }
 
     #[tokio::test]

@@ -35,6 +35,8 @@ mod readback;
 mod redis;
 mod removers;
 mod request;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod room;
 mod run;
 mod stall;
 mod tcp;

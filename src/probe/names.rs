@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, PoisonError};
 
 use hickory_proto::op::ResponseCode;
 
@@ -17,8 +18,8 @@ use crate::sys::{Clock, Cx};
 pub(super) struct Names {
     server: Option<SocketAddr>,
     clock: Clock,
-    /// With the moment from which on it is asked for anew. Whoever finds it outdated asks, while the others wait within their own limits.
-    kept: tokio::sync::Mutex<Option<(Vec<SocketAddr>, At)>>,
+    /// With the moment from which on it is asked for anew.
+    kept: Mutex<Option<(Vec<SocketAddr>, At)>>,
 }
 
 impl Names {
@@ -26,22 +27,32 @@ impl Names {
     pub(super) fn new(spec: &HttpSpec, cx: &Cx) -> Result<Names, Why> {
         let server = spec.name_server.as_deref().map(|server| cx.reveal(server, None)).transpose()?;
         let server = server.map(|server| server_of(&server)).transpose().map_err(Why::Spec)?;
-        Ok(Names { server, clock: cx.clock, kept: tokio::sync::Mutex::default() })
+        Ok(Names { server, clock: cx.clock, kept: Mutex::default() })
     }
 
-    /// The addresses of a host.
+    /// The addresses of a host. Everybody who finds them outdated asks: whoever waited for another's answer would inherit its time-out, and names that may not
+    /// be kept at all would be asked for one after another.
     pub(super) async fn addresses(&self, host: &str, port: u16, limit: Span) -> Result<Vec<SocketAddr>, Failure> {
-        let mut kept = self.kept.lock().await;
-        if let Some((known, until)) = kept.as_ref()
-            && self.clock.now() < *until
-        {
-            return Ok(known.clone());
+        let now = self.clock.now();
+        let known = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .filter(|(_, until)| now < *until)
+            .map(|(known, _)| known.clone());
+        if let Some(known) = known {
+            return Ok(known);
         }
         // It counts from the question: by the time the answer is here, it may have been kept for a while already.
         let asked = self.clock.now();
         let (found, seconds) = addresses(host, self.server, limit).await?;
         let found: Vec<SocketAddr> = found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-        *kept = Some((found.clone(), asked + Span::secs(u64::from(seconds))));
+        let until = asked + Span::secs(u64::from(seconds));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().is_none_or(|(_, known)| *known < until) {
+            *kept = Some((found.clone(), until));
+        }
         Ok(found)
     }
 }

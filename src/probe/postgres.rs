@@ -20,6 +20,7 @@ use super::judge::Answer;
 use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Source, expect_one, without_templates};
 use super::ledger::key_of;
 use super::postgres_tls::Shakes;
+use super::room::{ANSWER, Bounded, KEYS, Room};
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
 use crate::base::{Problem, Span};
@@ -173,8 +174,8 @@ struct Connected {
 }
 
 impl Server {
-    async fn connect(&self, limit: Span, resolving: &Resolving) -> Result<Connected, Failure> {
-        let stream = dial(&self.host, self.port, limit, resolving).await?;
+    async fn connect(&self, limit: Span, resolving: &Resolving, room: &Room) -> Result<Connected, Failure> {
+        let stream = room.bound(dial(&self.host, self.port, limit, resolving).await?);
         match &self.tls {
             None => driven(self.config.connect_raw(stream, NoTls).await),
             Some(tls) => driven(self.config.connect_raw(stream, tls.clone()).await),
@@ -184,9 +185,10 @@ impl Server {
     pub(super) async fn ask(&self, query: &str, limit: Span, cx: &Cx) -> Answer {
         let resolving = Resolving::timed(cx.clock);
         let sent = cx.clock.now();
+        let room = Room::of(ANSWER);
         let asking = async {
-            let connected = self.connect(limit, &resolving).await?;
-            connected.client.simple_query(query).await.map_err(|error| of_postgres(&error))
+            let connected = self.connect(limit, &resolving, &room).await?;
+            connected.client.simple_query(query).await.map_err(|error| room.blame(of_postgres(&error)))
         };
         let asked = tokio::time::timeout(limit.std(), asking).await;
         let done = cx.clock.now();
@@ -203,7 +205,7 @@ impl Server {
 
 /// A connection that goes on by itself.
 fn driven<T: TlsStream + Unpin + Send + 'static>(
-    connected: Result<(Client, Connection<TcpStream, T>), tokio_postgres::Error>,
+    connected: Result<(Client, Connection<Bounded<TcpStream>, T>), tokio_postgres::Error>,
 ) -> Result<Connected, Failure> {
     let (client, connection) = connected.map_err(|error| of_postgres(&error))?;
     let driver = tokio::spawn(async move {
@@ -354,8 +356,9 @@ impl Table {
         let resolving = Resolving::default();
         let query = format!("select key from {} where key like '{}-%'", self.table, cx.run.to_ascii_lowercase());
         let reading = async {
-            let connected = server.connect(limit, &resolving).await.map_err(|failure| failure.note)?;
-            connected.client.simple_query(&query).await.map_err(|error| of_postgres(&error).note)
+            let room = Room::of(KEYS);
+            let connected = server.connect(limit, &resolving, &room).await.map_err(|failure| failure.note)?;
+            connected.client.simple_query(&query).await.map_err(|error| room.blame(of_postgres(&error)).note)
         };
         let all = tokio::time::timeout(limit.std(), reading).await.map_err(|_| format!("no full answer within {limit}"))??;
         let mut keys = BTreeMap::new();

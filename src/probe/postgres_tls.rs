@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream as Stream;
 
 use super::error::Why;
 use super::http::TlsSpec;
+use super::room::Bounded;
 use crate::sys::Cx;
 use crate::sys::http::client_config;
 
@@ -36,18 +37,18 @@ impl Shakes {
     }
 }
 
-impl TlsConnect<TcpStream> for Shakes {
+impl TlsConnect<Bounded<TcpStream>> for Shakes {
     type Stream = Shaken;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Shaken>> + Send>>;
 
-    fn connect(self, stream: TcpStream) -> Self::Future {
+    fn connect(self, stream: Bounded<TcpStream>) -> Self::Future {
         Box::pin(async move { TlsConnector::from(self.config).connect(self.name, stream).await.map(Shaken) })
     }
 }
 
 /// A connection after the handshake.
-pub(super) struct Shaken(Stream<TcpStream>);
+pub(super) struct Shaken(Stream<Bounded<TcpStream>>);
 
 impl TlsStream for Shaken {
     fn channel_binding(&self) -> ChannelBinding {

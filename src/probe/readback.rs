@@ -65,6 +65,7 @@ pub async fn read_ledger(id: &str, probe: &ProbePlan, written: u64, cx: &Cx) -> 
         found: Vec::new(),
         duplicated: Vec::new(),
         unexpected: 0,
+        appeared: Vec::new(),
         error: Some(error),
     };
     let spec = match read_back_of(id, probe, cx) {
@@ -87,6 +88,7 @@ pub async fn read_ledger(id: &str, probe: &ProbePlan, written: u64, cx: &Cx) -> 
 async fn settle(id: &str, reader: &Reader, writer: &str, written: u64, cx: &Cx) -> Event {
     let end = cx.clock.now() + LIMIT;
     let (mut previous, mut best): (Option<BTreeMap<String, u64>>, _) = (None, None);
+    let mut first: Option<BTreeMap<String, u64>> = None;
     let (mut settled, mut error) = (false, None);
     for turn in 0..READS {
         if turn > 0 {
@@ -103,6 +105,7 @@ async fn settle(id: &str, reader: &Reader, writer: &str, written: u64, cx: &Cx) 
         match one {
             Ok(keys) => {
                 settled = previous.as_ref() == Some(&keys);
+                first.get_or_insert_with(|| keys.clone());
                 best = Some(keys.clone());
                 previous = Some(keys);
             }
@@ -117,7 +120,9 @@ async fn settle(id: &str, reader: &Reader, writer: &str, written: u64, cx: &Cx) 
         }
     }
     let error = if best.is_some() { None } else { error.or_else(|| Some("read it: cancelled".to_owned())) };
-    let sorted = sort(&best.unwrap_or_default(), &cx.run, writer, written);
+    let (first, best) = (first.unwrap_or_default(), best.unwrap_or_default());
+    let sorted = sort(&best, &cx.run, writer, written);
+    let later: BTreeMap<String, u64> = best.into_iter().filter(|(key, _)| !first.contains_key(key)).collect();
     Event::LedgerRead {
         ledger: id.to_owned(),
         reader: reader.name.clone(),
@@ -126,6 +131,7 @@ async fn settle(id: &str, reader: &Reader, writer: &str, written: u64, cx: &Cx) 
         found: sorted.found,
         duplicated: sorted.duplicated,
         unexpected: sorted.unexpected,
+        appeared: sort(&later, &cx.run, writer, written).found,
         error,
     }
 }

@@ -16,6 +16,7 @@ use super::error::Why;
 use super::judge::Answer;
 use super::kind::{Ask, Asked, CleanUp, Keys, Probe, ReadBack, Remove, Source, expect_one, without_templates};
 use super::ledger::key_of;
+use super::room::{ANSWER, KEYS, Room};
 use super::tcp;
 use super::wire::{Failure, Resolving, dial, of_io};
 use crate::base::{Problem, Span};
@@ -157,8 +158,9 @@ impl Server {
         &self,
         limit: Span,
         resolving: &Resolving,
+        room: &Room,
     ) -> Result<(MultiplexedConnection, AbortOnDropHandle<()>), Failure> {
-        let stream = dial(&self.host, self.port, limit, resolving).await?;
+        let stream = room.bound(dial(&self.host, self.port, limit, resolving).await?);
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let made = MultiplexedConnection::new_with_config(&self.info, stream, config);
         let (connection, driver) = made.await.map_err(|error| of_redis(&error))?;
@@ -169,11 +171,12 @@ impl Server {
     async fn ask(&self, commands: &[Cmd], limit: Span, cx: &Cx, judge: impl Fn(usize, &Reply) -> Result<(), Failure>) -> Answer {
         let resolving = Resolving::timed(cx.clock);
         let sent = cx.clock.now();
+        let room = Room::of(ANSWER);
         let asking = async {
-            let (mut connection, _driver) = self.connect(limit, &resolving).await?;
+            let (mut connection, _driver) = self.connect(limit, &resolving, &room).await?;
             let mut last = Reply::Nil;
             for (number, command) in commands.iter().enumerate() {
-                last = connection.send_packed_command(command).await.map_err(|error| of_redis(&error))?;
+                last = connection.send_packed_command(command).await.map_err(|error| room.blame(of_redis(&error)))?;
                 if let Reply::ServerError(error) = &last {
                     return Err(Failure::new(
                         Class::Error,
@@ -294,7 +297,13 @@ impl Probe for LedgerRedis {
 
     fn open(&self, spec: LedgerSpec, cx: &Cx) -> Result<Box<dyn Ask>, Why> {
         let list = list_of(spec.list.as_deref(), cx);
-        Ok(Box::new(Writes { server: spec.write.open(cx)?, list, replicas: spec.replicas, writer: spec.writer }))
+        Ok(Box::new(Writes {
+            server: spec.write.open(cx)?,
+            list,
+            expires: spec.list.is_none() && !spec.keep,
+            replicas: spec.replicas,
+            writer: spec.writer,
+        }))
     }
 
     fn read_back(&self, spec: LedgerSpec) -> Option<ReadBack> {
@@ -333,10 +342,11 @@ impl List {
         let server = self.server.open(cx).map_err(|why| why.to_string())?;
         let resolving = Resolving::default();
         let reading = async {
-            let (mut connection, _driver) = server.connect(limit, &resolving).await.map_err(|failure| failure.note)?;
+            let room = Room::of(KEYS);
+            let (mut connection, _driver) = server.connect(limit, &resolving, &room).await.map_err(|failure| failure.note)?;
             let mut command = redis::cmd("LRANGE");
             command.arg(list_of(self.list.as_deref(), cx)).arg(0).arg(-1);
-            command.query_async::<Vec<String>>(&mut connection).await.map_err(|error| error.to_string())
+            command.query_async::<Vec<String>>(&mut connection).await.map_err(|error| room.blame(of_redis(&error)).note)
         };
         let all = tokio::time::timeout(limit.std(), reading).await.map_err(|_| format!("no full answer within {limit}"))??;
         let mut keys = BTreeMap::new();
@@ -356,6 +366,8 @@ impl Source for List {
 struct Writes {
     server: Server,
     list: String,
+    /// It is this run's alone, and goes with it.
+    expires: bool,
     replicas: u32,
     writer: String,
 }
@@ -365,8 +377,8 @@ impl Ask for Writes {
         let mut push = redis::cmd("RPUSH");
         push.arg(&self.list).arg(key_of(&cx.run, &self.writer, n));
         let mut commands = vec![push];
-        if n == 0 {
-            // The server forgets by itself what nobody removes.
+        if n == 0 && self.expires {
+            // The server forgets by itself what nobody removes. A list that the scenario names may hold what others wrote.
             let mut expire = redis::cmd("EXPIRE");
             expire.arg(&self.list).arg(KEPT_S);
             commands.push(expire);

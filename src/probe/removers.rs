@@ -11,6 +11,8 @@ use super::postgres::Table;
 #[cfg(feature = "redis")]
 use super::redis::{List, list_of};
 use super::request::Template;
+#[cfg(feature = "redis")]
+use super::room::{KEYS, Room};
 #[cfg(any(feature = "postgres", feature = "redis"))]
 use super::tcp;
 #[cfg(feature = "redis")]
@@ -41,7 +43,8 @@ impl Remove for List {
     fn remove<'a>(&'a self, keys: &'a str, limit: Span, cx: &'a Cx) -> Removed<'a> {
         Box::pin(async move {
             let server = self.server.open(cx).map_err(|why| why.to_string())?;
-            let (mut connection, _driver) = server.connect(limit, &Resolving::default()).await.map_err(|failure| failure.note)?;
+            let (mut connection, _driver) =
+                server.connect(limit, &Resolving::default(), &Room::of(KEYS)).await.map_err(|failure| failure.note)?;
             let mut command = redis::cmd("EVAL");
             command.arg(REMOVE).arg(1).arg(list_of(self.list.as_deref(), cx)).arg(keys);
             command.query_async::<u64>(&mut connection).await.map(drop).map_err(|error| error.to_string())

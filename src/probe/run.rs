@@ -23,7 +23,7 @@ use super::news::News;
 use super::pace::{Due, Pace, offset};
 use super::{by_kind, stall};
 use crate::base::{At, Span};
-use crate::event::{Class, Sample, Verdict};
+use crate::event::{BROKE, Class, Sample, Verdict};
 use crate::plan::{Plan, ProbePlan};
 use crate::sys::timer::{Timer, wait};
 use crate::sys::{Clock, Cx, clock, contention, files};
@@ -293,7 +293,7 @@ impl Watch {
         let due = self.open.remove(&n);
         match (ended, due) {
             (Ok(sample), _) => self.hold(sample),
-            (Err(_), Some(due)) => self.lost(due, Class::Local, "the probe itself broke"),
+            (Err(_), Some(due)) => self.lost(due, Class::Local, BROKE),
             (Err(_), None) => {}
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn watch(clock: Clock, every: Span, threads: &Threads, news: &Sender<
     let stalled = if every == EVERY.0 { SHORTEST } else { every.times(MISSED) };
     let mut last = clock.now();
     let mut untold: Option<(At, At)> = None;
+    let mut waiting: Option<Contended> = None;
     while alive.strong_count() > 0 {
         timer::block_until(clock, last + every);
         let now = clock.now();
@@ -47,9 +48,22 @@ pub(super) fn watch(clock: Clock, every: Span, threads: &Threads, news: &Sender<
         last = now;
         if now >= account.at + ACCOUNT
             && let Some(contended) = account.turn(now, &threads.lock().unwrap_or_else(PoisonError::into_inner))
-            && matches!(news.try_send(News::Contended(contended)), Err(TrySendError::Closed(_)))
         {
-            return;
+            // The same: one that covers both, with the longer wait.
+            waiting = Some(waiting.take().map_or(contended.clone(), |before: Contended| Contended {
+                from: before.from,
+                waited: before.waited.max(contended.waited),
+                pressed: before.pressed.max(contended.pressed),
+                ..contended
+            }));
+        }
+        if let Some(contended) = waiting.take() {
+            match news.try_send(News::Contended(contended)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(News::Contended(contended))) => waiting = Some(contended),
+                Err(TrySendError::Full(_)) => {}
+                Err(TrySendError::Closed(_)) => return,
+            }
         }
         if let Some((from, to)) = untold.take() {
             match news.try_send(News::Stall { from, to }) {

@@ -202,8 +202,8 @@ pub(super) async fn dial(host: &str, port: u16, limit: Span, resolving: &Resolvi
 pub(super) async fn dial_any(addresses: &[SocketAddr], limit: Span, resolving: &Resolving) -> Result<TcpStream, Failure> {
     resolving.stands(Stage::Connecting);
     let share = Span(limit.0 / addresses.len().max(1) as u64);
-    let mut worst = Failure::new(Class::Dns, "name not resolved: no address");
-    for (index, address) in addresses.iter().enumerate() {
+    let mut worst = (0, Failure::new(Class::Dns, "name not resolved: no address"));
+    for address in addresses {
         let failure = match tokio::time::timeout(share.std(), connect(*address)).await {
             Ok(Ok(stream)) => {
                 resolving.did(Leg::Connect);
@@ -212,12 +212,18 @@ pub(super) async fn dial_any(addresses: &[SocketAddr], limit: Span, resolving: &
             Ok(Err(error)) => of_io(&error),
             Err(_) => Failure::new(Class::Timeout, format!("no connection within {share}")),
         };
-        // An address family that this machine lacks looks like a limit of ours; what the others say counts more.
-        if index == 0 || failure.class != Class::Local {
-            worst = failure;
+        // IPv6 that this machine lacks looks like a limit of ours: what the others say counts more. Any other limit of ours counts most: that address was not
+        // asked, and may be the one that answers.
+        let weight = match failure.class {
+            Class::Local if address.is_ipv6() && addresses.iter().any(SocketAddr::is_ipv4) => 0,
+            Class::Local => 2,
+            _ => 1,
+        };
+        if weight >= worst.0 {
+            worst = (weight, failure);
         }
     }
-    Err(worst)
+    Err(worst.1)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::base::{At, Interval, Span};
 use crate::event::{Calibrated, Leg};
-use crate::measure::facts::{ClaimFacts, Counts, Episode, LedgerFacts, LegFacts, Outage, PartVerdict, PhaseFacts, ProbeFacts, SteadyAfter};
+use crate::measure::facts::{
+    ClaimFacts, Counts, Episode, LedgerFacts, LegFacts, Outage, PartVerdict, PhaseFacts, ProbeFacts, Shift, SteadyAfter,
+};
 use crate::score::Finding;
 
 use super::Report;
@@ -162,6 +164,20 @@ fn outage(o: &Outage, clock: Clock) -> Value {
     json!({
         "onset": clock.interval(o.onset), "recovery": clock.interval(o.recovery), "point_us": o.point.map(Span::as_micros),
         "lo_us": o.lo.as_micros(), "hi_us": o.hi.map(up), "censored": o.censored, "samples": o.samples, "reason": o.reason, "widened": o.widened,
+        "arrival": o.arrival.map(|a| json!({
+            "way_us": up(a.way), "onset": clock.interval(a.onset), "recovery": clock.interval(a.recovery),
+            "lo_us": a.lo.as_micros(), "hi_us": a.hi.map(up),
+        })),
+    })
+}
+
+fn shift(s: &Shift) -> Value {
+    // Bounds outwards; nanoseconds below zero divide towards minus infinity.
+    let up = |ns: i64| -((-ns).div_euclid(1_000));
+    json!({
+        "seconds_before": s.seconds.0, "seconds": s.seconds.1, "verdict": s.verdict,
+        "before_us": s.before.map(Span::as_micros), "now_us": s.now.map(Span::as_micros),
+        "by_us": s.by_ns.map(|ns| ns.div_euclid(1_000)), "lo_us": s.lo_ns.map(|ns| ns.div_euclid(1_000)), "hi_us": s.hi_ns.map(up),
     })
 }
 
@@ -169,7 +185,8 @@ fn phase_value(phase: &PhaseFacts) -> Value {
     let c = &phase.counts;
     let mut value = json!({
         "planned": c.planned, "ok": c.ok, "bad": c.bad, "local": c.local, "capped": c.capped,
-        "length_us": phase.length.as_micros(), "tainted": phase.tainted,
+        "length_us": phase.length.as_micros(), "tainted": phase.tainted, "in_doubt": phase.in_doubt, "degraded_us": phase.degraded.map(up),
+        "against_before": phase.shifts.map(|s| json!({ "p50": shift(&s.p50), "p99": shift(&s.p99) })),
     });
     if let (Some(p), Some(map)) = (phase.response, value.as_object_mut()) {
         let quantiles = super::view::quantiles(&p);
@@ -201,7 +218,7 @@ fn ledger(l: &LedgerFacts) -> Value {
     }
     json!({
         "attempted": l.attempted, "acknowledged": l.acknowledged, "failed": l.failed, "unknown": l.unknown,
-        "lost": l.lost.len(), "duplicated": l.duplicated, "unexpected": l.unexpected, "resurrected": l.resurrected, "recovered": l.recovered,
+        "lost": l.lost.len(), "duplicated": l.duplicated, "unexpected": l.unexpected, "resurrected": l.resurrected, "recovered": l.recovered, "stale": l.stale,
         "divergent": l.divergent.iter().map(|(reader, how)| json!({ "reader": reader, "how": how })).collect::<Vec<_>>(),
     })
 }
@@ -222,6 +239,7 @@ fn claim(report: &Report<'_>, c: &ClaimFacts) -> Value {
             "ledger": r.ledger, "claimed_us": r.claimed.as_micros(), "acknowledged": ledger.map(|l| l.acknowledged),
             "unknown": ledger.map(|l| l.unknown), "duplicated": read.map(|l| l.duplicated), "lost": r.window.map(|w| w.lost),
             "loss_window_us": r.window.map(|w| up(w.window)), "resolution_us": r.window.and_then(|w| w.resolution).map(up),
+            "point_us": r.window.and_then(|w| w.point).map(up),
         });
         part(&r.part, rest)
     });
@@ -236,6 +254,10 @@ fn claim(report: &Report<'_>, c: &ClaimFacts) -> Value {
     let availability = c.availability.as_ref().map(|a| {
         let rest = json!({
             "claimed": a.claimed, "over_us": a.over.as_micros(), "by_time_lo": a.by_time_lo, "by_time_hi": a.by_time_hi, "by_requests": a.by_requests,
+            "budget": a.budget.map(|b| json!({
+                "slo": b.slo, "period_us": b.over.as_micros(), "allowed_us": b.allowed.as_micros(),
+                "spent_lo": b.spent_lo, "spent_hi": b.spent_hi, "burn_rate": b.burn_rate,
+            })),
         });
         part(&a.part, rest)
     });

@@ -1,7 +1,7 @@
 //! The claim table: claimed, measured, margin and verdict of each part, in the words that every format uses.
 
 use crate::base::Span;
-use crate::measure::facts::{ClaimFacts, Judged, PartVerdict, SteadyAfter};
+use crate::measure::facts::{BudgetFacts, ClaimFacts, Judged, PartVerdict, SteadyAfter};
 use crate::plan::{By, RtoFrom};
 use crate::score::words::{at_least, count, many, percent, percent_bounds, range};
 
@@ -135,8 +135,39 @@ fn availability(claim: &ClaimFacts) -> Option<Row> {
         let sep = if row.measured == UNMEASURED { "not measured by time; " } else { "; " };
         row.measured = format!("{}{sep}{} by requests", row.measured.trim_end_matches(UNMEASURED), percent(requests));
     }
+    if let Some(spent) = a.budget.as_ref().and_then(budget) {
+        row.measured = format!("{}; {spent}", row.measured);
+    }
     row.time = Some(a.over);
     Some(row)
+}
+
+/// `0.6 – 0.8 % of the error budget (99.9 % over 30 d), burning 84 times too fast`.
+fn budget(b: &BudgetFacts) -> Option<String> {
+    let (lo, hi) = (b.spent_lo?, b.spent_hi?);
+    let said = format!("{} of the error budget ({} over {})", spent_bounds(lo, hi), percent(b.slo), b.over);
+    let burn = b.burn_rate.filter(|rate| *rate > 0.0).map(|rate| format!(", burning at {} times its pace", significant(rate, f64::round)));
+    Some(format!("{said}{}", burn.unwrap_or_default()))
+}
+
+/// Shares of a budget, which may be above one and far below a thousandth, in percent, outwards.
+fn spent_bounds(lo: f64, hi: f64) -> String {
+    let (low, high) = (significant(lo * 100.0, f64::floor), significant(hi * 100.0, f64::ceil));
+    if low == high { format!("{high} %") } else { format!("{low} – {high} %") }
+}
+
+/// Two significant digits, or whole.
+fn significant(x: f64, round: fn(f64) -> f64) -> String {
+    if x <= 0.0 {
+        return "0".into();
+    }
+    let digits = (1.0 - x.log10().floor()).clamp(0.0, 9.0);
+    // What is not a power of two would otherwise be rounded up from a hair above its own digits.
+    let (scale, hair) = (10f64.powf(digits), 1e-9);
+    let near = (x * scale).round();
+    let scaled = if (x * scale - near).abs() < hair * near.max(1.0) { near } else { round(x * scale) };
+    let text = format!("{:.*}", digits as usize, scaled / scale);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 fn latency(claim: &ClaimFacts) -> Option<Row> {

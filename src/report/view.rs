@@ -337,16 +337,21 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// What each name in the report means, from where to where.
-pub(super) const DEFINITIONS: [(&str, &str); 20] = [
+pub(super) const DEFINITIONS: [(&str, &str); 25] = [
     ("recovery_time", "from the fault's effect to stably up again; compared with a recovery objective counted from effect"),
     ("failover_time", "from the first failure that users saw to stably up again"),
     ("command_to_recovery", "from the injector's call to stably up again"),
     ("outage", "from the first failed sample's start to the next good one's start, with bounds from the samples around both edges"),
+    (
+        "arrival",
+        "the outage if each answer is decided when its request arrives, at most p99.9 of the good answers before the fault after its sending; no verdict rests on it",
+    ),
     ("total_down", "all outages of the episode together, any of its probes down"),
     ("total_down_all", "all outages of the episode together, all of its probes down"),
     ("unstable_span", "from the first failure to stably up, with the good spells between"),
     ("time_to_effect", "from the injector's call to the effect, which is observed independently of the injector"),
     ("time_to_impact", "from the effect to the first failure that users would have seen"),
+    ("impact_to_detect", "from the first failure that users would have seen to the first alert that was expected of the fault"),
     ("undo_time", "from the start of the undo to the look that agreed that all is as it was"),
     ("restore_time", "from the start of the undo to stably up again, where recovery came only after the undo"),
     (
@@ -355,12 +360,24 @@ pub(super) const DEFINITIONS: [(&str, &str); 20] = [
     ),
     ("availability_time", "one minus the time down over the window, within the bounds of the outages"),
     ("availability_requests", "good over good and failed samples in the window"),
+    (
+        "error_budget",
+        "time down over (1 − objective) × period, and failed requests over (1 − objective) for its pace; of what the probes asked, which is synthetic",
+    ),
+    (
+        "rpo_point",
+        "from the newest acknowledged write that was found, as all before it were, to the effect: how old the state is that survived",
+    ),
     ("rpo_time", "from the first to the last acknowledged write that was not found at the authority, at least up to the effect"),
     ("response_all", "from the planned send time to the classified answer, time-outs at their limit; waiting for the prober counts"),
+    ("degraded", "whole seconds with good answers that did not keep to the bounds of the steady state"),
     ("share_ok", "good over good and failed samples in the time that the claim names"),
     ("served_by", "the last instance that answered before the fault, and the first that answered after recovery"),
     ("steady_state", "every bound of the scenario's steady state held over its whole window"),
-    ("min_detectable", "the shortest outage that is certain to be seen: the probe's interval; “none seen” means none as long as that"),
+    (
+        "min_detectable",
+        "the shortest outage that is certain to be seen: the probe's interval, or the widest gap that lateness or lost samples left between two; “none seen” means none as long as that",
+    ),
 ];
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! What many runs of the same thing can claim (design 1.8). Nothing is averaged and nothing is assumed of a distribution: a run either came back
 //! within the objective, by its upper bound, or it did not.
 
+use super::verdict::sustained_through;
 use super::words::many;
 use crate::base::Span;
-use crate::measure::facts::{ClaimFacts, Facts, Judged};
+use crate::measure::facts::{ClaimFacts, Facts, Judged, SteadyAfter};
+use crate::plan::{Plan, TestKind};
 
 /// Confidence of every statement: one in twenty such statements may be wrong.
 pub const CONFIDENCE: f64 = 0.95;
@@ -19,6 +21,8 @@ pub struct Counted {
     pub lo: Option<Span>,
     /// Recovery time, at most; absent when it was not seen to come back.
     pub hi: Option<Span>,
+    /// The same where it came back by itself: what is not known to have recovered before its undo bounds nothing.
+    pub itself: Option<Span>,
     /// What was said of the recovery time.
     pub rto: Option<Judged>,
     /// What was said of the whole claim.
@@ -127,15 +131,54 @@ impl Share {
     }
 }
 
+/// A share of all recoveries with the longest that they take, at [`CONFIDENCE`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bound {
+    /// The share.
+    pub share: f64,
+    /// At most.
+    pub within: Span,
+    /// Which of the upper bounds that is, counted from the shortest, and of how many.
+    pub rank: (usize, usize),
+}
+
+impl Bound {
+    /// Of n runs the order statistic X(n − k), for the largest k at which n runs with k longer ones still support the share (design 1.8): what is asked
+    /// for where that many were made, else the largest share that the longest bounds. Runs that were not seen to come back by themselves took longer than any.
+    fn of(runs: &[Counted]) -> Option<Bound> {
+        let mut known: Vec<Span> = runs.iter().filter_map(|run| run.itself).collect();
+        known.sort_unstable();
+        let (all, open) = (u32::try_from(runs.len()).ok()?, u32::try_from(runs.len() - known.len()).ok()?);
+        let enough = (open..all).take_while(|k| runs_needed(ASKED, *k, CONFIDENCE) <= all).last();
+        let (share, longer) = enough.map_or_else(|| (share_shown(all, open, CONFIDENCE), open), |k| (ASKED, k));
+        let rank = (all - longer) as usize;
+        let within = *known.get(rank.checked_sub(1)?)?;
+        Some(Bound { share, within, rank: (rank, all as usize) })
+    }
+
+    /// In a sentence.
+    pub fn sentence(&self) -> String {
+        // Rounded down: never more than was shown.
+        let share = (self.share * 1000.0).floor() / 10.0;
+        let which = if self.rank.0 == self.rank.1 { "the longest".to_owned() } else { format!("the {}.", self.rank.0) };
+        let (within, all) = (super::words::bounds(Span::ZERO, Some(self.within)), words_of(self.rank.1));
+        format!("at least {share} % of recoveries take {within} ({which} of {all}), at {} % confidence", CONFIDENCE * 100.0)
+    }
+}
+
+fn words_of(runs: usize) -> String {
+    many(runs as u64, "upper bound")
+}
+
 impl Many {
     /// What runs say of a claim: `facts` of each, in their order.
-    pub fn of<'a>(claim: &str, runs: impl Iterator<Item = (&'a str, &'a Facts)>) -> Many {
+    pub fn of<'a>(claim: &str, runs: impl Iterator<Item = (&'a str, &'a Plan, &'a Facts)>) -> Many {
         let mut many = Many { claim: claim.to_owned(), objective: None, counted: Vec::new(), excluded: Vec::new() };
-        for (run, facts) in runs {
+        for (run, plan, facts) in runs {
             match evidence(claim, facts) {
                 Ok(found) => {
                     many.objective = many.objective.or(found.rto.as_ref().map(|rto| rto.claimed));
-                    many.counted.push(counted(run, found));
+                    many.counted.push(Counted { whole: whole(plan, facts, found), ..counted(run, found) });
                 }
                 Err(why) => many.excluded.push(Excluded { run: run.to_owned(), why }),
             }
@@ -147,6 +190,12 @@ impl Many {
     pub fn within(&self) -> Option<Share> {
         self.objective?;
         Some(Share::of(self.counted.iter().filter(|run| run.rto == Some(Judged::Passed)).count(), self.counted.len()))
+    }
+
+    /// The longest that a share of recoveries takes; nothing where no recovery time is claimed, or none is known.
+    pub fn bound(&self) -> Option<Bound> {
+        self.objective?;
+        Bound::of(&self.counted)
     }
 
     /// In how many the whole claim held.
@@ -165,12 +214,36 @@ impl Many {
     }
 }
 
+/// What a run says of the whole claim: that steady state came back after the undo, and that a sustained test did not leave it, are part of it.
+fn whole(plan: &Plan, facts: &Facts, found: &ClaimFacts) -> Judged {
+    let mut parts = vec![found.verdict];
+    match &facts.steady_after {
+        SteadyAfter::Held(_) => {}
+        SteadyAfter::Missed(_) => parts.push(Judged::Failed),
+        SteadyAfter::NotReached => parts.push(Judged::Inconclusive),
+    }
+    let episode = facts.episodes.get(&found.fault);
+    if let Some((episode, effective)) = episode.and_then(|e| Some((e, e.effective?))).filter(|_| plan.test == TestKind::Sustained) {
+        let mut said = Vec::new();
+        sustained_through(plan, facts, &found.fault, episode, effective, &mut said);
+        parts.extend(said.into_iter().map(|(verdict, _)| verdict));
+    }
+    let any = |verdict: Judged| parts.contains(&verdict);
+    match () {
+        () if any(Judged::Failed) => Judged::Failed,
+        () if any(Judged::Invalid) => Judged::Invalid,
+        () if any(Judged::Inconclusive) => Judged::Inconclusive,
+        () => Judged::Passed,
+    }
+}
+
 fn counted(run: &str, found: &ClaimFacts) -> Counted {
     let measured = found.rto.as_ref().and_then(|rto| rto.measured);
     Counted {
         run: run.to_owned(),
         lo: measured.map(|range| range.lo),
         hi: measured.and_then(|range| range.hi),
+        itself: measured.and_then(|range| range.hi).filter(|_| found.rto.as_ref().is_some_and(|rto| rto.self_recovered == Some(true))),
         rto: found.rto.as_ref().map(|rto| rto.part.verdict),
         whole: found.verdict,
     }
@@ -270,7 +343,8 @@ mod tests {
         beside.validity.valid = false;
         beside.validity.reasons = vec!["fault other was not confirmed: it was not seen to bite".into()];
         let all = [("a", &good), ("b", &invalid), ("c", &never), ("d", &open), ("e", &late), ("f", &beside)];
-        let many = Many::of(&claim, all.into_iter());
+        let plan = crate::score::samples::plan();
+        let many = Many::of(&claim, all.into_iter().map(|(run, facts)| (run, &plan, facts)));
         assert_eq!(many.counted.len(), 4);
         assert_eq!(many.excluded.iter().map(|one| one.run.as_str()).collect::<Vec<_>>(), ["b", "c"]);
         assert_eq!(many.within().map(|share| (share.held, share.of)), Some((1, 4)), "what was not decided did not come back in time");
@@ -281,7 +355,64 @@ mod tests {
         );
     }
 
+    /// Runs whose upper bounds are 1, 2, 3 … s, and some that did not come back by themselves.
+    fn bounded(known: u64, open: usize) -> Option<Bound> {
+        let run = |itself: Option<Span>| Counted { run: String::new(), lo: None, hi: itself, itself, rto: None, whole: Judged::Passed };
+        let runs: Vec<Counted> = (1..=known).map(|n| run(Some(Span::secs(n)))).chain((0..open).map(|_| run(None))).collect();
+        Bound::of(&runs)
+    }
+
+    #[test]
+    fn an_upper_bound_for_a_quantile_is_an_order_statistic() {
+        let of = |known, open| bounded(known, open).map(|b| (b.rank.0, b.within, (b.share * 1000.0).floor() as u64));
+        assert_eq!(of(59, 0), Some((59, Span::secs(59), 950)));
+        assert_eq!(of(93, 0), Some((92, Span::secs(92), 950)), "one longer one is allowed of 93");
+        assert_eq!(of(124, 0), Some((122, Span::secs(122), 950)));
+        assert_eq!(of(92, 1), Some((92, Span::secs(92), 950)), "and one that did not come back may be it");
+        assert_eq!(of(58, 1), Some((58, Span::secs(58), 922)), "59 with one failure support less");
+        assert_eq!(of(10, 0), Some((10, Span::secs(10), 741)));
+        assert_eq!((of(0, 0), of(0, 3)), (None, None));
+        assert_eq!(
+            bounded(59, 0).unwrap().sentence(),
+            "at least 95 % of recoveries take at most 59 s (the longest of 59 upper bounds), at 95 % confidence"
+        );
+    }
+
+    #[test]
+    fn a_run_that_was_not_steady_after_its_undo_does_not_hold() {
+        let (plan, good) = (crate::score::samples::plan(), facts());
+        let claim = good.claims.keys().next().unwrap().clone();
+        let whole = |plan: &Plan, facts: &Facts| {
+            let share = Many::of(&claim, [("a", plan, facts)].into_iter()).whole();
+            (share.held, share.of)
+        };
+        assert_eq!(whole(&plan, &good), (1, 1));
+        for after in [SteadyAfter::Missed("p99 900 ms".into()), SteadyAfter::NotReached] {
+            let left = Facts { steady_after: after, ..good.clone() };
+            assert_eq!(whole(&plan, &left), (0, 1));
+        }
+        let sustained = Plan { test: TestKind::Sustained, ..plan };
+        assert_eq!(whole(&sustained, &good), (0, 1), "it went down while the fault lasted");
+    }
+
     proptest! {
+        /// Of many recoveries drawn at random, the share within the bound is what it says, as often as it says.
+        #[test]
+        fn the_bound_holds_as_often_as_it_says(seed in any::<u64>()) {
+            let draw = |i: u64| (seed ^ i.wrapping_mul(0xD6E8_FEB8_6659_FD93)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 44;
+            let (trials, n, top) = (400u64, 59u64, (1u64 << 20) as f64);
+            let held = (0..trials).filter(|t| {
+                let runs: Vec<Counted> = (0..n)
+                    .map(|i| Some(Span(draw(t * n + i))))
+                    .map(|itself| Counted { run: String::new(), lo: None, hi: itself, itself, rto: None, whole: Judged::Passed })
+                    .collect();
+                // Uniform: the true share within x is x / top.
+                Bound::of(&runs).unwrap().within.0 as f64 / top >= ASKED
+            });
+            // 95 % of 400, less four standard deviations.
+            prop_assert!(held.count() as f64 >= 380.0 - 4.0 * (400.0f64 * 0.95 * 0.05).sqrt());
+        }
+
         /// More failures, or fewer runs, never show more.
         #[test]
         fn less_evidence_never_shows_more(runs in 1u32..400, failures in 0u32..400) {

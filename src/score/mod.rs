@@ -323,6 +323,15 @@ mod tests {
         outage.recovery = Interval::new(At(Span::secs(92).0), At(Span::secs(93).0));
         s.facts.probes["checkout"].phases["lose-primary.during"].response.as_mut().unwrap().p99 = Span::millis(20);
         assert_eq!(code(&s), 0, "an outage long after the fault is not its own");
+        let during = |s: &mut Sample, counts: (u64, u64, u64)| {
+            let phase = &mut s.facts.probes["checkout"].phases["lose-primary.during"];
+            (phase.counts.local, phase.counts.capped, phase.in_doubt) = counts;
+        };
+        for one in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+            during(&mut s, one);
+            assert_eq!(code(&s), 31, "one that was lost, not sent or in doubt may have failed: {one:?}");
+        }
+        during(&mut s, (0, 0, 0));
         s.facts.probes["checkout"].phases.shift_remove("lose-primary.during");
         assert_eq!(code(&s), 31, "not watched is not sustained");
     }

@@ -4,7 +4,7 @@ use crate::base::{Interval, Span};
 use crate::measure::facts::{Ended, Episode, Facts, Judged, Outage, Percentiles, SteadyAfter};
 use crate::plan::{Mode, Plan, SteadyBounds, TestKind};
 
-use super::words::bounds;
+use super::words::{bounds, many};
 
 /// Whether the system was put to the test, what is said of it, and why.
 pub(super) fn system(plan: &Plan, facts: &Facts) -> (bool, Judged, Vec<String>) {
@@ -128,6 +128,15 @@ pub(super) fn sustained_through(
                 Judged::Failed,
                 format!("{probe} {name} was {} while {fault} lasted; steady state allows {}", measured.human(), limit.human()),
             ));
+        }
+        // Steady state allows no failure while the fault lasts: any of these may have been one.
+        let unknown = during.counts.local + during.counts.capped + during.in_doubt;
+        if unknown > 0 {
+            let what = format!(
+                "{} of {probe} say nothing of the time in which {fault} lasted: lost or failed on our side",
+                many(unknown, "sample")
+            );
+            parts.push((Judged::Inconclusive, what));
         }
         if during.tainted {
             parts.push((Judged::Inconclusive, format!("{probe} cannot be judged while {fault} lasted: the prober itself was in doubt")));

@@ -64,6 +64,9 @@ enum Role {
         /// How many of the last writes `/replica` does not show.
         #[arg(long, default_value_t = 0)]
         replica_lag: usize,
+        /// How many of the last writes `/dump` does not show the first time that it shows any.
+        #[arg(long, default_value_t = 0)]
+        late: usize,
     },
     /// Tells a server something and prints its answer.
     Tell {
@@ -84,7 +87,7 @@ pub fn run(args: Vec<OsString>) -> Result<(), TruthError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TruthError::os("start"))?;
     let local = tokio::task::LocalSet::new();
     match args.role {
-        Role::Serve { listen, dir, replica_lag } => local.block_on(&runtime, serve::serve(listen, &dir, replica_lag)),
+        Role::Serve { listen, dir, replica_lag, late } => local.block_on(&runtime, serve::serve(listen, &dir, replica_lag, late)),
         Role::Tell { dir, words } => runtime.block_on(control::tell(&dir, &words.join(" "))),
     }
 }

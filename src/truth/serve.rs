@@ -41,6 +41,8 @@ pub(super) struct Server {
     store: RefCell<Store>,
     log: Log,
     replica_lag: usize,
+    /// What `/dump` does not show the next time that it shows any.
+    late: Cell<usize>,
     answered: Cell<u64>,
     /// Thousandths of requests that are still to be failed, for an even spread.
     owed: Cell<u16>,
@@ -49,7 +51,7 @@ pub(super) struct Server {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub(super) async fn serve(listen: SocketAddr, dir: &Path, replica_lag: usize) -> Result<(), TruthError> {
+pub(super) async fn serve(listen: SocketAddr, dir: &Path, replica_lag: usize, late: usize) -> Result<(), TruthError> {
     let log = Log::open(dir).map_err(TruthError::os(format!("write into {}", dir.display())))?;
     let door = Door::open(listen).map_err(TruthError::os(format!("listen on {listen}")))?;
     let server = Rc::new(Server {
@@ -58,6 +60,7 @@ pub(super) async fn serve(listen: SocketAddr, dir: &Path, replica_lag: usize) ->
         store: RefCell::default(),
         log,
         replica_lag,
+        late: Cell::new(late),
         answered: Cell::default(),
         owed: Cell::default(),
         was_down: Cell::default(),
@@ -189,7 +192,11 @@ impl Server {
                 prefix.inspect(|prefix| self.store.borrow_mut().remove(prefix));
                 self.respond(if prefix.is_some() { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }, "")
             }
-            (_, "/dump") => self.respond(StatusCode::OK, listed(0)),
+            (_, "/dump") => {
+                let any = !self.store.borrow().keys(0).is_empty();
+                let late = if any { self.late.take() } else { 0 };
+                self.respond(StatusCode::OK, listed(late))
+            }
             (_, "/replica") => self.respond(StatusCode::OK, listed(self.replica_lag)),
             _ => self.respond(StatusCode::OK, "up"),
         }

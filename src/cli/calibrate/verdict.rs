@@ -41,6 +41,9 @@ pub struct Trial {
     pub fast: bool,
     /// An edge was widened because the prober was in doubt.
     pub widened: bool,
+    /// Whether the arrival bounds hold the truth as well, and how wide they are, in µs; nothing where there are none. They rest on an assumption, and are
+    /// told and not judged.
+    pub arrival: Option<(bool, Option<u64>)>,
     /// Every bound holds the truth.
     pub covered: bool,
     /// What does not.
@@ -60,6 +63,12 @@ pub struct Summary {
     pub median_width_fast_us: Option<u64>,
     /// The same over those where a client waits for its time-out.
     pub median_width_slow_us: Option<u64>,
+    /// Outages with arrival bounds, and how many of these hold the truth.
+    #[serde(default)]
+    pub arrivals: (u32, u32),
+    /// Median width of arrival bounds where clients wait, in µs.
+    #[serde(default)]
+    pub median_arrival_slow_us: Option<u64>,
     /// Point estimates within one interval and 1 ms of the truth.
     pub points_near: u32,
     /// Point estimates.
@@ -92,6 +101,7 @@ pub fn compare(case: &Case, facts: &Facts, told: &[Told], stalls: &[(At, At)]) -
         point_error_us: None,
         fast: case.state.fails_fast(),
         widened: probe.outages.iter().any(|outage| outage.widened),
+        arrival: None,
         covered: false,
         wrong: Vec::new(),
     };
@@ -113,15 +123,30 @@ pub fn compare(case: &Case, facts: &Facts, told: &[Told], stalls: &[(At, At)]) -
     let waited = if case.state == State::Stall { case.look.timeout } else { Span(0) };
     let sure = Span(case.look.every.0 + waited.0 + facts.prober.lag_p99.unwrap_or_default().0 + 2_000_000);
     let to_see: Vec<&True> = expected.iter().filter(|truth| length_of(truth).is_some_and(|(least, _)| least > sure.0)).collect();
-    if probe.outages.is_empty() && !to_see.is_empty() {
+    let seen = |truth: &True| {
+        let overlaps = |outage: &Outage| {
+            raw(outage.onset.lo) <= truth.up.map_or(u64::MAX, |up| up.1) && outage.recovery.hi.is_none_or(|hi| truth.down.0 <= raw(hi))
+        };
+        probe.outages.iter().any(overlaps)
+    };
+    let unseen: Vec<&&True> = to_see.iter().filter(|truth| !seen(truth)).collect();
+    if !unseen.is_empty() {
         // A time-out that was decided while the prober stood still says nothing, and so the measurement takes it.
-        if to_see.iter().any(|truth| stalls.iter().any(|stall| blinded(raw, truth, case.look.timeout, *stall))) {
+        if unseen.iter().any(|truth| stalls.iter().any(|stall| blinded(raw, truth, case.look.timeout, *stall))) {
             return Err("the prober stood still when its samples were decided".into());
         }
-        wrong.push("the outage was not seen".into());
+        wrong.push(match expected.len() {
+            1 => "the outage was not seen".into(),
+            all => format!("{} of {all} outages were not seen", unseen.len()),
+        });
     }
+    wrong.extend(in_all(&probe.outages, &expected));
     if let ([outage], [truth]) = (probe.outages.as_slice(), expected.as_slice()) {
         trial.measured_us = Some((outage.lo.as_micros(), outage.hi.map(|hi| hi.0.div_ceil(1000))));
+        trial.arrival = outage.arrival.map(|arrival| {
+            let held = meets(raw, arrival.onset, Some(truth.down)) && meets(raw, arrival.recovery, truth.up);
+            (held, arrival.hi.map(|hi| (hi - arrival.lo).as_micros()))
+        });
         trial.width_us = outage.hi.map(|hi| (hi - outage.lo).as_micros());
         if let Some((least, most)) = length_of(truth) {
             if outage.lo.0 > most || outage.hi.is_some_and(|hi| hi.0 < least) {
@@ -189,6 +214,20 @@ fn blinded(raw: impl Fn(At) -> u64, truth: &True, timeout: Span, (from, to): (At
     raw(from) <= end && truth.down.0 <= raw(to)
 }
 
+/// What is wrong with how long it was down in all, where it was more than once: at least as long as measured, and at most, if each was seen.
+fn in_all(outages: &[Outage], expected: &[True]) -> Option<String> {
+    if expected.len() < 2 {
+        return None;
+    }
+    let (least, most) = truly_down(expected)?;
+    let lo: u64 = outages.iter().map(|outage| outage.lo.as_micros()).sum();
+    let hi = outages.iter().try_fold(0u64, |sum, outage| outage.hi.map(|hi| sum + hi.0.div_ceil(1000)));
+    let open = expected.iter().any(|truth| truth.up.is_none());
+    let short = outages.len() == expected.len() && !open && hi.is_some_and(|hi| hi < least);
+    let long = !open && lo > most;
+    (short || long).then(|| format!("it was down for {} to {} in all", Span::micros(least).human(), Span::micros(most).human()))
+}
+
 fn length_of(truth: &True) -> Option<(u64, u64)> {
     truth.up.map(|up| (up.0.saturating_sub(truth.down.1), up.1 - truth.down.0))
 }
@@ -246,6 +285,8 @@ impl Summary {
             redone,
             median_width_fast_us: widths(true),
             median_width_slow_us: widths(false),
+            arrivals: (count(&|t| t.arrival.is_some()), count(&|t| t.arrival.is_some_and(|(held, _)| held))),
+            median_arrival_slow_us: median(trials.iter().filter(|t| !t.fast).filter_map(|t| t.arrival?.1).collect()),
             points_near: count(&near),
             points: count(&|t| t.point_error_us.is_some()),
             median_point_error_us: median(trials.iter().filter_map(|t| t.point_error_us).collect()),
@@ -271,6 +312,11 @@ pub fn text(summary: &Summary, trials: &[Trial]) -> String {
         summary.points,
         us(summary.median_point_error_us)
     );
+    let (arrivals, held) = summary.arrivals;
+    if arrivals > 0 {
+        let width = us(summary.median_arrival_slow_us);
+        let _ = writeln!(out, "arrival bounds    {held} of {arrivals} hold the truth, median width {width} where they wait");
+    }
     if summary.redone > 0 {
         let _ = writeln!(
             out,
@@ -300,6 +346,7 @@ mod tests {
             samples: 1,
             reason: String::new(),
             widened: false,
+            arrival: None,
         }
     }
 

@@ -11,11 +11,12 @@ use super::super::known::known;
 use super::super::load::load;
 use super::super::out::{Voice, print, say};
 use super::super::{named, store};
-use super::{Over, Refused, found, there};
+use super::{Over, Refused, there};
 use crate::base::Digest;
 use crate::journal::{self, Start, register_start};
 use crate::plan::Mode;
 use crate::score::many::{CONFIDENCE, share_shown};
+use crate::score::words::many;
 use crate::sys::clock;
 
 /// More than a declaration ever has.
@@ -35,6 +36,14 @@ struct Declared {
     wall: String,
     /// The checksum of its own line in the register: shows what was started after it.
     line: String,
+}
+
+impl Declared {
+    /// What the register holds of it, so that nothing of it can be changed afterwards.
+    fn marked(&self) -> String {
+        let workload = self.workload_digest.as_ref().map_or_else(String::new, |digest| format!(" with {digest}"));
+        format!("{} runs of {}{workload}", self.runs, self.scenario_digest)
+    }
 }
 
 /// Does what was asked.
@@ -72,22 +81,21 @@ fn start(args: &CampaignStart, voice: Voice) -> Exit {
         let runs = std::path::absolute(&args.runs.dir).map_err(|error| error.to_string())?;
         std::fs::create_dir_all(&runs).map_err(|error| error.to_string())?;
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(|error| error.to_string())?;
-        let wall = clock::wall();
-        let label = format!("{MARK}{name}");
-        register_start(&runs, &label, &plan.name, &format!("{} runs of {}", args.count, plan.scenario_digest), &wall)
-            .map_err(|error| error.to_string())?;
-        let register = journal::register(&runs).map_err(|error| error.to_string())?;
-        let line = register.starts.iter().rev().find(|start| start.run == label).map(|start| start.sum.clone()).unwrap_or_default();
-        let declared = Declared {
+        let mut declared = Declared {
             schema: "firedrill.campaign/1".into(),
             name: name.clone(),
             scenario: plan.name.clone(),
             scenario_digest: plan.scenario_digest.clone(),
             workload_digest: plan.workload_digest.clone(),
             runs: args.count,
-            wall,
-            line,
+            wall: clock::wall(),
+            line: String::new(),
         };
+        let label = format!("{MARK}{name}");
+        register_start(&runs, &label, &plan.name, &declared.marked(), &declared.wall).map_err(|error| error.to_string())?;
+        let register = journal::register(&runs).map_err(|error| error.to_string())?;
+        let line = register.starts.iter().rev().find(|start| start.run == label).map(|start| start.sum.clone());
+        declared.line = line.unwrap_or_default();
         let text = serde_json::to_string_pretty(&declared).map_err(|error| error.to_string())?;
         std::fs::write(&path, text + "\n").map_err(|error| error.to_string())
     };
@@ -107,6 +115,21 @@ fn start(args: &CampaignStart, voice: Voice) -> Exit {
 /// Whether a line of the register declares a campaign, and is no run.
 pub(super) fn declares(start: &Start) -> bool {
     start.run.starts_with(MARK)
+}
+
+/// What else was declared or run of the same scenario: who declares again and again, or only after some runs, chooses among what was seen.
+fn beside(starts: &[Start], at: usize, declared: &Declared) -> Option<String> {
+    let of_it = || starts.iter().enumerate().filter(|(_, start)| start.scenario == declared.scenario);
+    let others: Vec<&str> = of_it().filter(|(i, start)| *i != at && declares(start)).map(|(_, start)| &start.run[MARK.len()..]).collect();
+    let before = of_it().filter(|(i, start)| *i < at && !declares(start)).count();
+    let campaigns = match &others[..] {
+        [] => None,
+        [one] => Some(format!("another campaign of it was declared: {one}")),
+        more => Some(format!("{} other campaigns of it were declared: {}", more.len(), more.join(", "))),
+    };
+    let runs = (before > 0).then(|| format!("{} of it had been started before", many(before as u64, "run")));
+    let all: Vec<String> = [campaigns, runs].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn declared(runs: &Path, name: &str) -> Result<Declared, String> {
@@ -130,7 +153,9 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
         Err(error) => return refuse(&format!("failed to {error}"), "without the register nobody knows what was started"),
     };
     let label = format!("{MARK}{}", declared.name);
-    let Some(at) = register.starts.iter().position(|start| start.run == label && start.sum == declared.line) else {
+    let Some(at) =
+        register.starts.iter().position(|start| start.run == label && start.sum == declared.line && start.plan_digest == declared.marked())
+    else {
         voice.error(
             &format!("the register does not hold the declaration of `{}`: one of them was changed", declared.name),
             Some("begin anew, in a directory of its own (`--runs`)"),
@@ -141,20 +166,18 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
     let mut valid = 0;
     for start in register.starts.iter().skip(at + 1).filter(|start| start.scenario == declared.scenario && !declares(start)) {
         let dir = runs.join(&start.run);
-        if let Err(Refused { why, help }) = there(&runs, start) {
-            voice.error(&why, Some(&help));
-            return Exit::Run(31);
-        }
-        let one = found(&dir);
-        let other = one.as_ref().is_ok_and(|one| {
-            one.plan.scenario_digest != declared.scenario_digest
-                || one.plan.workload_digest != declared.workload_digest
-                || one.plan.mode != Mode::Normal
-        });
-        if other {
+        let one = match there(&runs, start) {
+            Ok(one) => one,
+            Err(Refused { why, help }) => {
+                voice.error(&why, Some(&help));
+                return Exit::Run(31);
+            }
+        };
+        let other = one.plan.scenario_digest != declared.scenario_digest || one.plan.workload_digest != declared.workload_digest;
+        if other || one.plan.mode != Mode::Normal {
             continue;
         }
-        let says = one.as_ref().is_ok_and(|one| one.facts.validity.valid && one.facts.episodes.values().any(|e| e.command.is_some()));
+        let says = one.facts.validity.valid && one.facts.episodes.values().any(|e| e.command.is_some());
         if store::all(&runs).contains(&dir) {
             counted.push(dir);
         }
@@ -164,6 +187,7 @@ fn status(args: &CampaignStatus, voice: Voice) -> Exit {
         }
     }
     let rule = format!("{} runs were declared at {}, before the first of them; {valid} were made", declared.runs, declared.wall);
+    let rule = beside(&register.starts, at, &declared).map_or_else(|| rule.clone(), |beside| format!("{rule}; {beside}"));
     if counted.is_empty() {
         print(&rule);
         return Exit::Run(31);

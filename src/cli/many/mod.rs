@@ -17,7 +17,7 @@ use crate::base::{Digest, Span, digest_of};
 use crate::journal::{self, Register, Start};
 use crate::measure::facts::Facts;
 use crate::plan::{Mode, Plan};
-use crate::score::many::{CONFIDENCE, Counted, Excluded, Many, Share};
+use crate::score::many::{Bound, CONFIDENCE, Counted, Excluded, Many, Share};
 use crate::score::words::{self, bounds};
 
 /// One run as it was found.
@@ -25,8 +25,10 @@ struct Found {
     id: String,
     plan: Plan,
     facts: Facts,
-    /// What was tested: two runs of one sameness may be taken together.
+    /// What was planned and tested: two runs of one sameness may be taken together.
     same: Digest,
+    /// What was planned alone.
+    planned: Digest,
 }
 
 /// What is said of many runs.
@@ -112,20 +114,33 @@ fn newest(runs: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(store::all(runs).into_iter().filter(|dir| found(dir).is_ok_and(|found| found.same == wanted)).collect())
 }
 
+/// A run as it was found, if its directory holds what was run: the plan that its journal names, and the journal of that run.
 fn found(dir: &Path) -> Result<Found, String> {
     let (plan, entries) = store::read(dir).map_err(|error| format!("failed to {error}"))?;
+    let path = dir.join(journal::PLAN);
+    let bytes = std::fs::read(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
     let facts = crate::measure::facts(&plan, &entries);
     let id = dir.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default();
-    let same = sameness(&plan, &facts);
-    Ok(Found { id, plan, facts, same })
+    if facts.run.id != id {
+        return Err(format!("its journal is that of run {}", if facts.run.id.is_empty() { "nobody" } else { &facts.run.id }));
+    }
+    if digest_of(&bytes).to_string() != facts.run.plan_digest {
+        return Err("its plan was changed after the run".into());
+    }
+    let (same, planned) = (sameness(&plan, &facts), of_plan(&plan, ""));
+    Ok(Found { id, plan, facts, same, planned })
 }
 
 /// What makes two runs runs of the same thing: everything that was planned but for whose leave there was, and what was tested.
 pub fn sameness(plan: &Plan, facts: &Facts) -> Digest {
-    let plan = Plan { policy: None, pins: None, base_dir: String::new(), ..plan.clone() };
     let subject: Vec<String> = facts.subject.iter().map(|(id, (before, _))| format!("{id}={before:?}")).collect();
+    of_plan(plan, &subject.join("\n"))
+}
+
+fn of_plan(plan: &Plan, beside: &str) -> Digest {
+    let plan = Plan { policy: None, pins: None, base_dir: String::new(), ..plan.clone() };
     let text = serde_json::to_string(&plan).unwrap_or_default();
-    digest_of(format!("{text}\n{}", subject.join("\n")).as_bytes())
+    digest_of(format!("{text}\n{beside}").as_bytes())
 }
 
 fn said(runs: &Path, dirs: &[PathBuf], rule: Option<String>, over: Over) -> Result<Said, Refused> {
@@ -147,7 +162,11 @@ fn said(runs: &Path, dirs: &[PathBuf], rule: Option<String>, over: Over) -> Resu
     let register =
         register.map_err(|error| refused(format!("failed to {error}"), "without the register nobody knows how many were started"))?;
     let (started, left_out) = gaps(runs, &register, &all, over)?;
-    let claims = first.plan.claims.keys().map(|claim| Many::of(claim.as_str(), all.iter().map(|found| (found.id.as_str(), &found.facts))));
+    let claims = first
+        .plan
+        .claims
+        .keys()
+        .map(|claim| Many::of(claim.as_str(), all.iter().map(|found| (found.id.as_str(), &found.plan, &found.facts))));
     Ok(Said {
         title: first.plan.title.clone(),
         scenario: first.plan.name.clone(),
@@ -171,15 +190,23 @@ fn difference(a: &Found, b: &Found) -> &'static str {
     }
 }
 
-/// Refuses a start whose directory is gone.
-fn there(runs: &Path, start: &Start) -> Result<(), Refused> {
-    if runs.join(&start.run).is_dir() {
-        return Ok(());
+/// A start as it was found; one that is gone or cannot be read may have failed, and nothing is said without it.
+fn there(runs: &Path, start: &Start) -> Result<Found, Refused> {
+    let help =
+        "name runs, and only those from the first to the last of them are spoken of; or begin anew, in a directory of its own (`--runs`)";
+    let refused = |what: String| Refused {
+        why: format!("run {} was started and {what}: whether it held, nobody can say", start.run),
+        help: help.into(),
+    };
+    let dir = runs.join(&start.run);
+    if !dir.is_dir() {
+        return Err(refused("its directory is gone".into()));
     }
-    Err(Refused {
-        why: format!("run {} was started and its directory is gone: whether it held, nobody can say", start.run),
-        help: "name runs, and only those from the first to the last of them are spoken of; or begin anew, in a directory of its own (`--runs`)".into(),
-    })
+    let found = found(&dir).map_err(|why| refused(format!("cannot be relied on ({why})")))?;
+    if found.facts.run.plan_digest != start.plan_digest {
+        return Err(refused("its directory holds the record of another plan".into()));
+    }
+    Ok(found)
 }
 
 /// What the register says: how many were started of this, and which are not among these runs.
@@ -198,20 +225,21 @@ fn gaps(runs: &Path, register: &Register, taken: &[Found], over: Over) -> Result
     let runs_of_it = register.starts.iter().filter(|start| start.scenario == first.plan.name && !campaign::declares(start));
     let (mut started, mut left_out) = (0, Vec::new());
     for start in runs_of_it.filter(|start| between(start)) {
+        let other = there(runs, start)?;
         if taken.iter().any(|found| found.id == start.run) {
             started += 1;
             continue;
         }
-        there(runs, start)?;
-        let why = match found(&runs.join(&start.run)) {
-            // Of another version of the scenario, or of other vars: no part of this.
-            Ok(other) if other.same != first.same => continue,
-            Ok(other) if other.plan.mode != Mode::Normal => continue,
-            Ok(_) => "not named".to_owned(),
-            Err(why) => why,
+        let unread = other.facts.subject.values().any(|(before, _)| before.is_none());
+        let why = match () {
+            () if other.plan.mode != Mode::Normal => continue,
+            () if other.same == first.same => "not named",
+            () if other.planned == first.planned && unread => "what was tested (`subject`) could not be read before it",
+            // Of another version of the scenario, of other vars, or of something else: no part of this.
+            () => continue,
         };
         started += 1;
-        left_out.push(Excluded { run: start.run.clone(), why });
+        left_out.push(Excluded { run: start.run.clone(), why: why.into() });
     }
     Ok((started, left_out))
 }
@@ -239,6 +267,9 @@ fn value(said: &Said) -> Value {
         });
         put(&mut one, "objective_us", many.objective.map(|objective| json!(objective.as_micros())));
         put(&mut one, "within", many.within().map(share));
+        let at_most =
+            |bound: Bound| json!({ "share": bound.share, "us": bound.within.0.div_ceil(1000), "rank": bound.rank.0, "of": bound.rank.1 });
+        put(&mut one, "at_most", many.bound().map(at_most));
         one
     };
     let mut value = json!({
@@ -271,6 +302,7 @@ fn text(said: &Said) -> String {
         lines.push(format!("  {}: {}", many.claim, many.counts()));
         if let (Some(share), Some(objective)) = (many.within(), many.objective) {
             lines.push(format!("    {}", share.sentence(&format!("it comes back within {}", objective.human()))));
+            lines.extend(many.bound().map(|bound| format!("    {}", bound.sentence())));
             lines.push(String::new());
             lines.extend(drawn(&many.counted, objective).into_iter().map(|line| format!("    {line}")));
             lines.push(String::new());
@@ -324,6 +356,7 @@ mod tests {
             run: run.into(),
             lo: Some(Span::millis(lo)),
             hi: hi.map(Span::millis),
+            itself: hi.map(Span::millis),
             rto: Some(Judged::Passed),
             whole: Judged::Passed,
         };

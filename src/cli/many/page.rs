@@ -40,7 +40,9 @@ fn panel(claim: &Many) -> Panel {
         objective: Some(objective.0 as f64),
         runs: claim.counted.iter().map(bar).collect(),
     };
-    Panel { name: claim.claim.clone(), said: vec![sentence(&claim.counts()), within, whole], bars: Some(bars), more: None }
+    let bound = claim.bound().map(|bound| sentence(&bound.sentence()));
+    let said = [Some(sentence(&claim.counts())), Some(within), bound, Some(whole)].into_iter().flatten().collect();
+    Panel { name: claim.claim.clone(), said, bars: Some(bars), more: None }
 }
 
 fn sentence(text: &str) -> String {

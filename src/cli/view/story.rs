@@ -322,7 +322,7 @@ impl Story {
 
     /// What a reader of a ledger found of what was acknowledged.
     fn ledger(&self, entry: &Entry) -> Option<Line> {
-        let Event::LedgerRead { ledger, reader, authority, settled, found, duplicated, unexpected, error } = &entry.event else {
+        let Event::LedgerRead { ledger, reader, authority, settled, found, duplicated, unexpected, error, .. } = &entry.event else {
             return None;
         };
         let at = entry.at;

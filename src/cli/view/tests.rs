@@ -85,6 +85,7 @@ fn ending() -> Vec<(u64, Event)> {
         found,
         duplicated: vec![],
         unexpected: 0,
+        appeared: vec![],
         error: None,
     };
     vec![

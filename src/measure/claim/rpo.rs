@@ -4,7 +4,7 @@ use crate::base::Span;
 use crate::plan::RpoPlan;
 
 use super::super::facts::{Judged, LossWindow, PartVerdict, RpoFacts};
-use super::super::ledger::Ledger;
+use super::super::ledger::{FED, Ledger};
 use super::super::words::count;
 use super::{Case, part};
 
@@ -52,6 +52,14 @@ fn verdict(case: &Case<'_>, rpo: &RpoPlan, ledger: &Ledger, window: &LossWindow)
     if window.window > rpo.max {
         let why = format!("{lost} lost over {} to {}; the objective is {}", least.human(), window.window.human(), allowed(rpo.max));
         return part(Judged::Inconclusive, why);
+    }
+    let interval = case.court.read.probes.get(rpo.ledger.as_str()).map(|watch| watch.interval).unwrap_or_default();
+    if window.lost == 0 && window.blind > rpo.max.max(interval.times(FED)) {
+        let why = format!(
+            "for {} before the effect no write was acknowledged and none failed: what was lost then would not show",
+            window.blind.human()
+        );
+        return part(Judged::Inconclusive, format!("{why} (prober)"));
     }
     let mut why = if window.lost == 0 {
         format!("none of {} is missing", count(ledger.facts.acknowledged, "acknowledged write"))

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::Span;
+use crate::base::{At, Span};
 use crate::event::Verdict;
 use crate::plan::{By, RtoFrom, RtoPlan};
 
 use super::super::facts::{ByFacts, Judged, PartVerdict, Range, RtoFacts};
+use super::super::read::Watch;
 use super::super::words::{bounds, list, range};
 use super::{Case, part};
 
@@ -41,7 +42,27 @@ fn at_least_resolution(case: &Case<'_>, measured: Range) -> Range {
     if case.recovery.onset_point.is_some() {
         return measured;
     }
-    Range { lo: Span::ZERO, hi: measured.hi.map(|hi| hi.max(interval(case))), point: None }
+    Range { lo: Span::ZERO, hi: measured.hi.map(|hi| hi.max(unseen(case))), point: None }
+}
+
+/// The smallest outage that was sure to be seen from the effect until the undo.
+fn unseen(case: &Case<'_>) -> Span {
+    let from = case.item.effective.map(|effect| effect.lo).or(case.item.command).unwrap_or_default();
+    let to = case.item.undo_started.unwrap_or(case.recovery.until).min(case.recovery.until);
+    let probes = case.claim.measured_by.iter().filter_map(|id| case.court.read.probes.get(id.as_str()));
+    probes.map(|watch| watch.detectable(from, to)).max().unwrap_or_default()
+}
+
+/// How long before the undo the first of the probes had its last sample, where more than one in flight can be missing.
+fn watched_short(case: &Case<'_>) -> Option<String> {
+    let read = case.court.read;
+    let to = case.item.undo_started.unwrap_or(read.end).min(case.recovery.until).min(read.end);
+    let probes = case.claim.measured_by.iter().filter_map(|id| read.probes.get(id.as_str()));
+    let left = |watch: &Watch<'_>| {
+        let last = watch.ends().map_or(At(0), |(_, last)| last);
+        to.since(last) - (watch.plan.gap().times(2) + watch.plan.timeout)
+    };
+    probes.map(left).max().filter(|left| *left > Span::ZERO).map(Span::human)
 }
 
 fn interval(case: &Case<'_>) -> Span {
@@ -92,16 +113,30 @@ fn verdict(case: &Case<'_>, rto: RtoPlan, measured: &Range) -> PartVerdict {
 }
 
 fn never_failed(case: &Case<'_>, rto: RtoPlan, measured: &Range) -> PartVerdict {
-    let (service, smallest) = (case.service(), interval(case).human());
-    let none = format!("{service} did not fail: no outage of {smallest} or longer was seen");
+    let (service, smallest) = (case.service(), unseen(case));
+    let none = format!("{service} did not fail: no outage of {} or longer was seen", smallest.human());
     if case.recovery.doubt {
         let why = "some of our own samples were lost where an outage could hide";
         if measured.hi.is_none_or(|hi| hi > rto.max) {
             return part(Judged::Inconclusive, format!("no failure of {service} was seen, but {why} (prober)"));
         }
     }
+    if case.recovery.self_recovered.is_none() && case.recovery.doubt {
+        let why = "samples were lost on our side until after the undo began: whether it came back by itself cannot be told (prober)";
+        return part(Judged::Inconclusive, format!("no failure of {service} was seen, but {why}"));
+    }
+    if let Some(left) = watched_short(case) {
+        return part(
+            Judged::Inconclusive,
+            format!("no failure of {service} was seen, but watching ended {left} before the fault was undone (prober)"),
+        );
+    }
     if measured.hi.is_none_or(|hi| hi > rto.max) {
-        return part(Judged::Inconclusive, format!("{none}; an objective of {} needs a shorter interval", rto.max.human()));
+        let wanted = match smallest > interval(case).max(rto.max) {
+            true => "the prober was late for longer than that (prober): run it again on a quieter host".to_owned(),
+            false => format!("an objective of {} needs a shorter interval", rto.max.human()),
+        };
+        return part(Judged::Inconclusive, format!("{none}; {wanted}"));
     }
     part(Judged::Passed, none)
 }

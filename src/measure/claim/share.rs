@@ -1,18 +1,18 @@
 //! Shares of time and of samples: availability, and what must hold beside recovery (design 1.7).
 
 use crate::base::{At, Span};
-use crate::event::Verdict;
-use crate::fold::steady::percent;
-use crate::plan::{AvailabilityPlan, HoldsPlan};
+use crate::event::Class;
+use crate::fold::steady::{State, percent};
+use crate::plan::{AvailabilityPlan, BudgetDecl, HoldsPlan};
 
-use super::super::facts::{AvailabilityFacts, HoldsFacts, Judged, PartVerdict};
+use super::super::facts::{AvailabilityFacts, BudgetFacts, HoldsFacts, Judged, PartVerdict};
 use super::super::outage::{Times, down, union, within};
 use super::super::words::count;
 use super::{Case, part};
 
 pub(super) fn unmeasured(plan: AvailabilityPlan, part: PartVerdict) -> AvailabilityFacts {
     let claimed = plan.min.fraction();
-    AvailabilityFacts { part, claimed, over: plan.over, by_time_lo: None, by_time_hi: None, by_requests: None }
+    AvailabilityFacts { part, claimed, over: plan.over, by_time_lo: None, by_time_hi: None, by_requests: None, budget: None }
 }
 
 pub(super) fn unheld(part: PartVerdict) -> HoldsFacts {
@@ -35,9 +35,9 @@ pub(super) fn availability(case: &Case<'_>, plan: AvailabilityPlan) -> Availabil
         may = union([may, m].concat());
         seen = seen.min(watch.ends().map_or(from, |(_, last)| last + watch.interval));
         tainted = tainted.max(case.court.taint.blind_share(id.as_str(), from, to));
-        for row in watch.planned(from, to) {
-            ok += u64::from(row.verdict == Verdict::Ok);
-            all += u64::from(matches!(row.verdict, Verdict::Ok | Verdict::Bad));
+        for state in watch.planned(from, to).iter().map(|row| watch.state(row)) {
+            ok += u64::from(state == State::Ok);
+            all += u64::from(state != State::Unknown);
         }
         let quietly = watch.quietly(from, to);
         (ok, all) = (ok + quietly, all + quietly);
@@ -69,13 +69,31 @@ pub(super) fn availability(case: &Case<'_>, plan: AvailabilityPlan) -> Availabil
             format!("{said}, which may be under or over {}: a shorter interval would decide it (resolution)", percent(min)),
         )
     };
+    let by_requests = (all > 0).then(|| ok as f64 / all as f64);
     AvailabilityFacts {
         part,
         claimed: min,
         over: plan.over,
         by_time_lo: Some(lo),
         by_time_hi: Some(hi),
-        by_requests: (all > 0).then(|| ok as f64 / all as f64),
+        by_requests,
+        budget: plan.budget.map(|budget| spent(budget, (within(&sure, from, to), within(&may, from, to)), by_requests)),
+    }
+}
+
+/// What so much time down, at least and at most, and so many failures spend of an error budget.
+fn spent(budget: BudgetDecl, (least, most): (Span, Span), by_requests: Option<f64>) -> BudgetFacts {
+    // `check` refuses an objective that allows nothing; a plan that was written by hand may have one.
+    let left: f64 = (1.0 - budget.slo.fraction()).max(f64::MIN_POSITIVE);
+    let allowed = left * budget.over.0 as f64;
+    let share = |down: Span| (allowed >= 1.0).then(|| down.0 as f64 / allowed);
+    BudgetFacts {
+        slo: budget.slo.fraction(),
+        over: budget.over,
+        allowed: Span(allowed.round() as u64),
+        spent_lo: share(least),
+        spent_hi: share(most),
+        burn_rate: by_requests.filter(|_| allowed >= 1.0).map(|good| (1.0 - good) / left),
     }
 }
 
@@ -97,10 +115,12 @@ pub(super) fn holds(case: &Case<'_>, plan: &HoldsPlan) -> HoldsFacts {
     let cut = planned_end.is_none_or(|end| end > to) || seen + watch.interval < to;
     let (mut good, mut bad, mut unknown) = (watch.quietly(from, to), 0u64, watch.missing(from, to));
     for row in watch.planned(from, to) {
-        match row.verdict {
-            Verdict::Ok => good += 1,
-            Verdict::Bad => bad += 1,
-            Verdict::Local | Verdict::Capped => unknown += 1,
+        match watch.state(row) {
+            State::Ok => good += 1,
+            // Nobody answered the question whether it works: that does not show that it does not.
+            State::Bad if row.class == Class::NoData && plan.success.max.is_some() => unknown += 1,
+            State::Bad => bad += 1,
+            State::Unknown => unknown += 1,
         }
     }
     let part = share_verdict(case, plan, (good, bad, unknown), cut, to.since(from));

@@ -94,6 +94,25 @@ pub struct AvailabilityFacts {
     pub by_time_hi: Option<f64>,
     /// By requests; a fraction.
     pub by_requests: Option<f64>,
+    /// What it would have spent of an error budget.
+    pub budget: Option<BudgetFacts>,
+}
+
+/// What a window would have spent of an error budget, were it the service itself and not its probes (design 1.7).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BudgetFacts {
+    /// The objective, a fraction.
+    pub slo: f64,
+    /// Its period.
+    pub over: Span,
+    /// What it allows to be down in its period.
+    pub allowed: Span,
+    /// Share of it, by time, at least: `time down / ((1 − slo) · period)`.
+    pub spent_lo: Option<f64>,
+    /// At most.
+    pub spent_hi: Option<f64>,
+    /// How many times faster than the objective allows requests failed: `share of failed ones / (1 − slo)`.
+    pub burn_rate: Option<f64>,
 }
 
 /// Latency against its objective.

@@ -10,7 +10,7 @@ use crate::base::{At, Interval, Span};
 use crate::event::{Calibrated, Class, Leg, Outcome, UndoRecord};
 use crate::response::Response;
 
-pub use claim::{AvailabilityFacts, ByFacts, ClaimFacts, HoldsFacts, Judged, LatencyFacts, PartVerdict, RpoFacts, RtoFacts};
+pub use claim::{AvailabilityFacts, BudgetFacts, ByFacts, ClaimFacts, HoldsFacts, Judged, LatencyFacts, PartVerdict, RpoFacts, RtoFacts};
 
 /// Everything measured in one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -212,6 +212,23 @@ pub struct Outage {
     pub reason: String,
     /// An edge was widened because the prober itself was in doubt.
     pub widened: bool,
+    /// Narrower bounds, for one more assumption; none where it does not hold for how it failed, or the way there is not known.
+    pub arrival: Option<Arrival>,
+}
+
+/// Bounds of an outage where an answer is decided when the request arrives (design 1.4). No verdict rests on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Arrival {
+    /// The longest way there: p99.9 of good answers before the fault, the longest of fewer than a thousand.
+    pub way: Span,
+    /// When it began.
+    pub onset: Interval,
+    /// When it ended; `hi` absent when it had not.
+    pub recovery: Interval,
+    /// At least.
+    pub lo: Span,
+    /// At most; absent when it had not ended.
+    pub hi: Option<Span>,
 }
 
 /// One probe in one phase. Latencies are of `response_all` (done − planned; time-outs count at their limit).
@@ -231,8 +248,56 @@ pub struct PhaseFacts {
     pub lag_p99: Option<Span>,
     /// More than 1 % of the phase is tainted: not to be scored.
     pub tainted: bool,
+    /// Failures that say nothing of the target, since the prober stood still or its own path was cut when they were decided.
+    pub in_doubt: u64,
+    /// Seconds with good answers that did not keep to the steady state; none without a steady state of this probe.
+    pub degraded: Option<Span>,
+    /// Its response times against those before the fault; none of the time before itself.
+    pub shifts: Option<Shifts>,
     /// Histogram for the picture: (upper bound of the bucket, count), log-spaced.
     pub histogram: Vec<(Span, u64)>,
+}
+
+/// How response times of a phase lie against those before the fault: quantiles of its seconds against quantiles of theirs (design 1.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shifts {
+    /// The medians of seconds.
+    pub p50: Shift,
+    /// Their 99th percentiles.
+    pub p99: Shift,
+}
+
+/// How much one set of values lies above another. Bounds are of 98 % confidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shift {
+    /// How many seconds, before and now, in which the prober was not in doubt.
+    pub seconds: (u64, u64),
+    /// The middle one before.
+    pub before: Option<Span>,
+    /// The middle one now.
+    pub now: Option<Span>,
+    /// The Hodges–Lehmann estimate of the difference, in nanoseconds; none with too few seconds.
+    pub by_ns: Option<i64>,
+    /// At least.
+    pub lo_ns: Option<i64>,
+    /// At most.
+    pub hi_ns: Option<i64>,
+    /// What that comes to.
+    pub verdict: Shifted,
+}
+
+/// What a difference comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shifted {
+    /// None that is sure and as much as a tenth.
+    Same,
+    /// Slower for sure, by a tenth or more.
+    Higher,
+    /// Faster for sure, by a tenth or more.
+    Lower,
+    /// Too few seconds to say.
+    NoData,
 }
 
 /// One part of the way of those that had gone it to its end: who was refused or timed out in it is not among them, so that the count belongs to it.
@@ -305,6 +370,8 @@ pub struct LedgerFacts {
     pub resurrected: u64,
     /// Unknown and found.
     pub recovered: u64,
+    /// Acknowledged, and found at the authority only by a later read than the first: it was not lost, and a reader could have missed it.
+    pub stale: u64,
     /// Lost per episode fault with its loss window.
     pub windows: IndexMap<String, LossWindow>,
     /// Readers that disagree with the authority: reader → how.
@@ -325,8 +392,13 @@ pub struct LossWindow {
     pub lost: u64,
     /// Gap between acks around the effect: "RPO 0" means "less than this".
     pub resolution: Option<Span>,
+    /// From the last acknowledgement before the effect until it, or until a write was not acknowledged: what was lost then would not show.
+    #[serde(skip)]
+    pub blind: Span,
     /// Acknowledged before the effect.
     pub acknowledged_before: u64,
+    /// From the newest acknowledged write that was found, as all before it were, to the effect: how old the state is that survived.
+    pub point: Option<Span>,
 }
 
 /// Steady state after the last undo.

@@ -11,6 +11,7 @@ use super::super::chart::clipped;
 use super::super::histogram::{histogram, merged};
 use super::super::rows::rows;
 use super::super::view::{self, DEFINITIONS, clock, is_censored, plain, quantiles};
+use super::compared::compared;
 use super::legs::legs;
 use super::{Detail, words};
 
@@ -124,7 +125,12 @@ fn outages(p: &ProbeFacts) -> String {
         .outages
         .iter()
         .take(4)
-        .map(|o| format!("{} from {}{}", bounds(o.lo, o.hi), clock(o.onset.lo), if o.widened { " (widened: prober in doubt)" } else { "" }))
+        .map(|o| {
+            let narrower = o.arrival.filter(|a| (a.lo, a.hi) != (o.lo, o.hi));
+            let arrival = narrower.map_or_else(String::new, |a| format!(" (arrival: {})", bounds(a.lo, a.hi)));
+            let doubt = if o.widened { " (widened: prober in doubt)" } else { "" };
+            format!("{} from {}{arrival}{doubt}", bounds(o.lo, o.hi), clock(o.onset.lo))
+        })
         .collect();
     match p.outages.len() {
         0 => format!("none as long as {}", p.min_detectable.human()),
@@ -144,6 +150,7 @@ fn ledger(id: &str, l: &LedgerFacts) -> Markup {
                     dt { "Read back" } dd {
                         (count(l.lost.len() as u64)) " acknowledged lost, " (count(l.duplicated)) " duplicated, " (count(l.unexpected)) " unexpected, "
                         (count(l.resurrected)) " failed and yet found, " (count(l.recovered)) " of unknown outcome found"
+                        @if l.stale > 0 { ", " (count(l.stale)) " acknowledged and found only by a later read (stale, not lost)" }
                     }
                     @if !l.lost.is_empty() { dt { "Lost writes" } dd { (numbers(&l.lost)) } }
                     @for (reader, how) in l.divergent.iter().take(20) { dt { "Reader " (words(reader)) } dd { (words(how)) } }
@@ -209,9 +216,12 @@ fn exclusions(report: &Report<'_>) -> Markup {
 fn definitions(report: &Report<'_>) -> Markup {
     let rows = rows(report);
     let used = |name: &str| {
-        matches!(name, "response_all" | "min_detectable" | "stably up" | "outage")
+        matches!(name, "response_all" | "min_detectable" | "stably up" | "outage" | "arrival")
             || rows.iter().any(|r| r.definition == name)
             || report.facts.episodes.values().any(|e| e.times.contains_key(name))
+            || (name == "rpo_point" && rows.iter().any(|r| r.definition == "rpo_time"))
+            || (name == "error_budget" && report.facts.claims.values().any(|c| c.availability.as_ref().is_some_and(|a| a.budget.is_some())))
+            || (name == "degraded" && report.facts.probes.values().any(|p| p.phases.values().any(|phase| phase.degraded.is_some())))
             || (name == "availability_requests" && rows.iter().any(|r| r.definition == "availability_time"))
     };
     html! { dl { @for (name, text) in DEFINITIONS.iter().filter(|(name, _)| used(name)) { dt { (name) } dd { (text) } } } }
@@ -234,6 +244,7 @@ pub(super) fn phases(report: &Report<'_>, detail: Detail) -> Markup {
             }
         }
         p.note { "≥ marks quantiles that fall among time-outs: they are lower bounds. Refusals count with the time that they took, time-outs at their limit." }
+        (compared(report))
         (legs(report))
         @if detail == Detail::Full { (histograms(&all)) }
     }

@@ -1,6 +1,7 @@
 //! The report as one HTML file: no script, no request to anywhere, light and dark, for screens of any width and for paper. It reads from
 //! verdict to evidence: a busy director stops early, a sceptical reviewer gets to the bottom. It must never know where the file goes.
 
+mod compared;
 mod evidence;
 mod gameday;
 mod legs;

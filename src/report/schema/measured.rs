@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Field, boolean, instant, interval, list, map_of, number, object, range_fields, text};
+use super::{Field, boolean, instant, interval, list, map_of, number, object, range_fields, signed, text, word};
 
 pub(super) fn fault() -> Value {
     let (always, sometimes) = range_fields();
@@ -71,7 +71,12 @@ pub(super) fn probe() -> Value {
 }
 
 fn outage() -> Value {
-    let (mut always, sometimes) = range_fields();
+    let (mut always, mut sometimes) = range_fields();
+    sometimes.push((
+        "arrival",
+        arrival(),
+        "when answers were not decided at arrival, for all that their failures say, or none was good before the fault",
+    ));
     always.extend([
         ("onset", interval(), "when it began"),
         ("recovery", interval(), "when it ended"),
@@ -83,16 +88,53 @@ fn outage() -> Value {
     object(always, sometimes)
 }
 
+fn shift() -> Value {
+    let unsaid = "with fewer than five seconds on either side";
+    object(
+        vec![
+            ("seconds_before", number(), "seconds before the fault in which the prober was not in doubt"),
+            ("seconds", number(), "such seconds of the phase"),
+            ("verdict", word(&["same", "higher", "lower", "no_data"]), "a difference that is sure at 98 %, and at least a tenth"),
+        ],
+        vec![
+            ("before_us", number(), "without such seconds; the middle one before"),
+            ("now_us", number(), "without such seconds; the middle one of the phase"),
+            ("by_us", signed(), unsaid),
+            ("lo_us", signed(), unsaid),
+            ("hi_us", signed(), unsaid),
+        ],
+    )
+}
+
+fn arrival() -> Value {
+    object(
+        vec![
+            ("way_us", number(), "the longest way there: p99.9 of good answers before the fault"),
+            ("onset", interval(), "when it began, if answers are decided at arrival"),
+            ("recovery", interval(), "when it ended, if answers are decided at arrival"),
+            ("lo_us", number(), "at least"),
+        ],
+        vec![("hi_us", number(), "when it had not ended")],
+    )
+}
+
 fn phase() -> Value {
     let mut always = count_fields();
     always.extend([
         ("length_us", number(), "length of the phase"),
+        ("in_doubt", number(), "failed samples that say nothing of the target: the prober stood still, or its own path was cut"),
         ("tainted", boolean(), "more than 1 % of it is tainted: its percentiles are not to be scored"),
     ]);
     let mut sometimes: Vec<Field> = ["p50_us", "p90_us", "p95_us", "p99_us", "p999_us", "max_us"]
         .into_iter()
         .map(|name| (name, number(), "without samples; of response_all: planned send time to classified answer"))
         .collect();
+    sometimes.push(("degraded_us", number(), "without a steady state; seconds with good answers that did not keep to it"));
+    sometimes.push((
+        "against_before",
+        object(vec![("p50", shift(), "medians of seconds"), ("p99", shift(), "their 99th percentiles")], vec![]),
+        "of the time before itself",
+    ));
     sometimes.push(("at_least", list(text()), "when no quantile falls among time-outs; those named here are lower bounds"));
     let leg = object(
         vec![
@@ -122,6 +164,7 @@ pub(super) fn ledger() -> Value {
             ("unexpected", number(), unread),
             ("resurrected", number(), unread),
             ("recovered", number(), unread),
+            ("stale", number(), unread),
             ("divergent", list(object(vec![("reader", text(), "the reader"), ("how", text(), "how it differs")], vec![])), unread),
             ("not_read", text(), "when it was read back"),
         ],

@@ -97,6 +97,16 @@ fn fraction() -> Value {
     json!({ "type": "number", "minimum": 0, "maximum": 1 })
 }
 
+/// A number that may be below zero.
+fn signed() -> Value {
+    json!({ "type": "integer" })
+}
+
+/// A share that may be above one.
+fn multiple() -> Value {
+    json!({ "type": "number", "minimum": 0 })
+}
+
 fn boolean() -> Value {
     json!({ "type": "boolean" })
 }
@@ -264,15 +274,37 @@ fn rpo() -> Value {
             ("unknown", number(), unmeasured),
             ("loss_window_us", number(), unmeasured),
             ("resolution_us", number(), "when it was not measured; a loss window shorter than this would not show"),
+            (
+                "point_us",
+                number(),
+                "when it was not measured, or not even the first write survived; how old the state is that survived, at the effect",
+            ),
         ],
     )
 }
 
 fn availability() -> Value {
     let unmeasured = "when it was not measured";
+    let budget = object(
+        vec![
+            ("slo", fraction(), "the service level objective"),
+            ("period_us", number(), "its period"),
+            ("allowed_us", number(), "what it allows to be down in its period"),
+        ],
+        vec![
+            ("spent_lo", multiple(), "when it was not measured; share of the budget that the time down spends, at least"),
+            ("spent_hi", multiple(), "when it was not measured; at most"),
+            ("burn_rate", multiple(), "when nothing was asked; failed requests against what the objective allows"),
+        ],
+    );
     part(
         vec![("claimed", fraction(), "the objective"), ("over_us", number(), "the window from effect on")],
-        vec![("by_time_lo", fraction(), unmeasured), ("by_time_hi", fraction(), unmeasured), ("by_requests", fraction(), unmeasured)],
+        vec![
+            ("by_time_lo", fraction(), unmeasured),
+            ("by_time_hi", fraction(), unmeasured),
+            ("by_requests", fraction(), unmeasured),
+            ("budget", budget, "when the scenario names none"),
+        ],
     )
 }
 

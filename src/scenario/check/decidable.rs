@@ -73,6 +73,11 @@ fn rto(place: &str, claim: &ClaimDecl, probes: &[(Id, &ProbeDecl)]) -> Vec<Findi
 /// Each edge of an outage is known to one interval: the time that may be lost must be longer than two.
 fn availability(place: &str, claim: &ClaimDecl, probes: &[(Id, &ProbeDecl)]) -> Vec<Finding> {
     let Some(given) = claim.how.availability else { return Vec::new() };
+    if let Some(budget) = given.budget.filter(|budget| budget.slo.fraction() >= 1.0 || budget.over == Span::ZERO) {
+        let what = format!("{} over {} allows nothing to fail", budget.slo, budget.over.human());
+        let help = "a budget is what an objective below 100% leaves, for example `budget: { slo: 99.9%, over: 30d }`";
+        return vec![Finding::error(format!("{place}/availability/budget"), "this is no error budget", what).help(help)];
+    }
     let budget = Span(((1.0 - given.min.fraction()) * given.over.0 as f64).round() as u64);
     if budget == Span::ZERO {
         return Vec::new();

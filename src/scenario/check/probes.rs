@@ -16,6 +16,7 @@ pub(super) fn check(s: &Scenario, known: &Known) -> Vec<Finding> {
     for (id, probe) in &s.probes {
         out.extend(pace(id, probe, is_ledger(probe, known)));
         out.extend(ledger(s, id, probe, known));
+        out.extend(expected_of_ledger(id, probe, known));
         out.extend(left_behind(s, id, probe, known));
         out.extend(served_by(id, probe, known));
     }
@@ -74,6 +75,14 @@ fn ledger(s: &Scenario, id: &Id, probe: &ProbeDecl, known: &Known) -> Option<Fin
     (!keyed).then(|| {
         Finding::error(write, format!("the ledger `{id}` has no unique keys"), "does not name `${key}`")
             .help("put `${key}` into the URL or the body: without a key of its own, a lost write cannot be told from another")
+    })
+}
+
+/// A ledger counts what was acknowledged. Expecting more of an acknowledgement would make those that lack it unknown, and unknown writes are never lost.
+fn expected_of_ledger(id: &Id, probe: &ProbeDecl, known: &Known) -> Option<Finding> {
+    (is_ledger(probe, known) && !probe.how.expect.is_empty()).then(|| {
+        Finding::error(at(&["probes", id.as_str(), "expect"]), format!("the ledger `{id}` cannot expect more than an acknowledgement"), "may hide a loss")
+            .help("say what an acknowledgement is under `acknowledged_when`, where the kind has it, and expect the rest of a probe that is no ledger")
     })
 }
 
@@ -241,6 +250,14 @@ mod tests {
         s.probes[1].what.spec["keep"] = json!(false);
         s.environment = crate::scenario::model::Environment::Test;
         assert!(found(&s).is_empty());
+    }
+
+    #[test]
+    fn a_ledger_expects_no_more_than_an_acknowledgement() {
+        let mut s = scenario();
+        let expect = serde_json::from_value(json!({ "duration": { "max": 0.05 } })).unwrap();
+        s.probes[1].how.expect = expect;
+        assert!(refuses(&s, "/probes/orders/expect", "cannot expect more").help.unwrap().contains("acknowledged_when"));
     }
 
     #[test]

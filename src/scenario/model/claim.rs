@@ -97,6 +97,19 @@ pub struct AvailabilityDecl {
     pub min: Percent,
     /// From effect on.
     pub over: Span,
+    /// The error budget of which the report says how much this fault would have spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetDecl>,
+}
+
+/// An error budget: what a service level objective allows to be down, or to fail, in its period.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetDecl {
+    /// The service level objective; below 100%.
+    pub slo: Percent,
+    /// Its period.
+    pub over: Span,
 }
 
 /// A latency objective.

@@ -20,7 +20,8 @@ use crate::base::{Id, Span};
 
 pub use aws::AwsDecl;
 pub use claim::{
-    AvailabilityDecl, By, ClaimDecl, ClaimHow, HoldsDecl, LatencyDecl, PhaseName, RpoDecl, RtoDecl, RtoFrom, ShareBounds, SourceDecl,
+    AvailabilityDecl, BudgetDecl, By, ClaimDecl, ClaimHow, HoldsDecl, LatencyDecl, PhaseName, RpoDecl, RtoDecl, RtoFrom, ShareBounds,
+    SourceDecl,
 };
 pub use fault::{AfterMoment, FaultDecl, FaultHow, HoldDecl, HoldUntil, OnceWord, RecoveryDecl, RestoreDecl, RestoreHow, UndoDecl, When};
 pub use host::HostDecl;

@@ -81,6 +81,8 @@ fn failed(_: &mut Plan, facts: &mut Facts) {
         lost: 37,
         resolution: Some(Span::millis(104)),
         acknowledged_before: 301,
+        blind: Span::millis(50),
+        point: Some(Span::millis(3_720)),
     };
     if let Some(rpo) = &mut claim.rpo {
         rpo.part = part(Judged::Failed, "37 acknowledged writes are missing");

@@ -63,6 +63,9 @@ fn phase(length: u64, bad: u64, p: Percentiles) -> PhaseFacts {
         legs: IndexMap::new(),
         lag_p99: Some(Span::micros(310)),
         tainted: false,
+        in_doubt: 0,
+        degraded: Some(Span::secs(bad.min(2))),
+        shifts: None,
         histogram,
     }
 }
@@ -106,6 +109,13 @@ fn probe(end: u64) -> ProbeFacts {
         samples: 147,
         reason: "connection refused".into(),
         widened: false,
+        arrival: Some(Arrival {
+            way: Span::millis(12),
+            onset: Interval::new(ms(30_006), ms(30_057)),
+            recovery: Interval::new(ms(37_318), ms(37_374)),
+            lo: Span::millis(7_261),
+            hi: Some(Span::millis(7_368)),
+        }),
     };
     let counts = Counts {
         planned: end * 20,
@@ -162,6 +172,8 @@ fn claim() -> ClaimFacts {
                 lost: 0,
                 resolution: Some(Span::millis(104)),
                 acknowledged_before: 301,
+                blind: Span::millis(50),
+                point: Some(Span::millis(50)),
             }),
         }),
         availability: Some(AvailabilityFacts {
@@ -171,6 +183,14 @@ fn claim() -> ClaimFacts {
             by_time_lo: Some(0.9176),
             by_time_hi: Some(0.9193),
             by_requests: Some(0.9183),
+            budget: Some(BudgetFacts {
+                slo: 0.999,
+                over: Span::secs(30 * 86_400),
+                allowed: Span::secs(2_592),
+                spent_lo: Some(0.0028),
+                spent_hi: Some(0.002_861),
+                burn_rate: Some(81.7),
+            }),
         }),
         latency: Some(LatencyFacts {
             part: part(p, "p99 14 ms is within 800 ms"),
@@ -252,6 +272,7 @@ pub(crate) fn facts() -> Facts {
         unexpected: 0,
         resurrected: 0,
         recovered: 2,
+        stale: 1,
         windows: IndexMap::new(),
         divergent: vec![],
         not_read: None,
