@@ -12,6 +12,7 @@ mod drill;
 use std::path::PathBuf;
 
 use drill::{Done, Place, free_ports, signal, wait};
+use firedrill::journal;
 
 const PATIENCE: u64 = 120;
 
@@ -79,6 +80,34 @@ fn repeats_are_runs_of_their_own_and_claim_what_so_many_can() {
     assert!(done.stdout.contains("2 runs taken together, of 3 that were started"), "{}", done.stdout);
     assert!(done.stdout.contains(&format!("left out: {}: not named", all[1])), "{}", done.stdout);
 
+    // A directory that holds anything but what was run is believed nothing, whether its run is named or not.
+    let run = place.runs()[1].clone();
+    let whole = [journal::PLAN, journal::FILE].map(|file| (file, std::fs::read(run.join(file)).unwrap()));
+    let other = place.runs()[0].clone();
+    type Change<'a> = (&'a str, &'a dyn Fn());
+    let changes: [Change; 3] = [
+        ("its plan was changed after the run", &|| {
+            let text = std::fs::read_to_string(run.join(journal::PLAN)).unwrap();
+            std::fs::write(run.join(journal::PLAN), text.replace("A node stands still", "A node stands up")).unwrap();
+        }),
+        ("its journal is that of run", &|| {
+            for (file, _) in &whole {
+                std::fs::copy(other.join(file), run.join(file)).unwrap();
+            }
+        }),
+        ("cannot be relied on", &|| std::fs::remove_file(run.join(journal::FILE)).unwrap()),
+    ];
+    for (why, change) in changes {
+        change();
+        for words in [&["claims"][..], &["claims", &all[0], &all[2]], &["claims", &all[0], &all[1]]] {
+            let done = place.run(words, PATIENCE).expect(31);
+            assert!(done.stderr.contains(why) || words.len() == 3 && done.stderr.contains("run"), "{words:?}: {}", done.stderr);
+            assert!(done.stdout.is_empty(), "{}", done.stdout);
+        }
+        whole.iter().for_each(|(file, bytes)| std::fs::write(run.join(file), bytes).unwrap());
+    }
+    place.run(&["claims"], PATIENCE).expect(0);
+
     // What is gone may have failed.
     std::fs::remove_dir_all(&place.runs()[1]).unwrap();
     let done = place.run(&["claims"], PATIENCE).expect(31);
@@ -130,6 +159,11 @@ fn a_campaign_is_declared_before_and_not_changed_after() {
     // The third one after the declaration is one too many.
     assert!(done.stdout.contains("2 runs taken together, of 2 that were started"), "{}", done.stdout);
     assert!(done.stdout.contains("2 runs were declared at"), "{}", done.stdout);
+    assert!(done.stdout.contains("1 run of it had been started before"), "{}", done.stdout);
+    // Nor is it hidden that somebody declared again.
+    place.run(&["campaign", "start", "s.yaml", "--count", "1", "--name", "winter"], PATIENCE).expect(0);
+    let done = place.run(&["campaign", "status", "autumn"], PATIENCE).expect(0);
+    assert!(done.stdout.contains("another campaign of it was declared: winter"), "{}", done.stdout);
 
     // A declaration is no run that could be missing.
     let done = place.run(&["claims"], PATIENCE).expect(0);
@@ -147,6 +181,9 @@ fn a_campaign_is_declared_before_and_not_changed_after() {
     let declared: PathBuf = file.clone();
     let text = std::fs::read_to_string(&declared).unwrap();
     std::fs::write(&file, text.replace("\"line\": \"", "\"line\": \"0")).unwrap();
+    let done = place.run(&["campaign", "status", "autumn"], PATIENCE).expect(31);
+    assert!(done.stderr.contains("does not hold the declaration"), "{}", done.stderr);
+    std::fs::write(&file, text.replace("\"runs\": 2", "\"runs\": 1")).unwrap();
     let done = place.run(&["campaign", "status", "autumn"], PATIENCE).expect(31);
     assert!(done.stderr.contains("does not hold the declaration"), "{}", done.stderr);
 }

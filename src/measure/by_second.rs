@@ -10,8 +10,9 @@ use crate::plan::SteadyBounds;
 use super::facts::{PhaseFacts, Shifts};
 use super::latency::{Phase, response_of};
 use super::prober::Taint;
-use super::read::{Watch, bounds_of};
+use super::read::bounds_of;
 use super::shift::shift;
+use super::watch::Watch;
 
 const SECOND: u64 = 1_000_000_000;
 const BEFORE: &str = "before";

@@ -4,8 +4,9 @@ use hdrhistogram::Histogram;
 
 use super::latency::{self, Phase, response_of};
 use super::outage;
-use super::read::{Read, Watch};
+use super::read::Read;
 use super::recoveries;
+use super::watch::Watch;
 use crate::base::{At, Span};
 use crate::event::{Entry, Packed, Quiet, Sample, Verdict};
 use crate::fold::packed::{histogram, record, unpack};

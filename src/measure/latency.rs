@@ -16,7 +16,8 @@ use crate::fold::steady::rank;
 use super::episode::Recovery;
 use super::facts::{Counts, LegFacts, Percentiles, PhaseFacts, Second};
 use super::prober::Taint;
-use super::read::{Item, Piece, Read, Watch};
+use super::read::{Item, Read};
+use super::watch::{Piece, Watch};
 
 const SECOND: u64 = 1_000_000_000;
 /// A phase of an episode: its name and its times.

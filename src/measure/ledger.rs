@@ -8,7 +8,8 @@ use crate::event::{BROKE, Class, Event, Leg, Sample, Verdict};
 
 use super::episode::Recovery;
 use super::facts::{LedgerFacts, LossWindow};
-use super::read::{Item, Read, Watch};
+use super::read::{Item, Read};
+use super::watch::Watch;
 use super::words::count;
 
 /// How many intervals before the injector's call, or the effect, the last acknowledgement may lie.

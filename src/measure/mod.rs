@@ -27,6 +27,7 @@ mod shift;
 mod timeline;
 mod told;
 mod validity;
+mod watch;
 mod words;
 
 use indexmap::IndexMap;
@@ -41,7 +42,8 @@ use facts::{Counts, Facts, LedgerFacts, Outage, Owed, ProbeFacts, RunFacts, Stea
 use latency::{Measured, Phase};
 use ledger::Ledger;
 use prober::Taint;
-use read::{Read, Watch};
+use read::Read;
+use watch::Watch;
 
 /// Everything measured in one run. The same plan and journal always give the same facts.
 pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {

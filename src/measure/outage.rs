@@ -24,7 +24,7 @@ use crate::fold::series::HELD_UP;
 use crate::fold::steady::{Point, State, reason};
 
 use super::facts::Outage;
-use super::read::Watch;
+use super::watch::Watch;
 
 /// A run of bad samples.
 #[derive(Debug, Clone)]

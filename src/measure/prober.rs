@@ -21,7 +21,8 @@ use crate::fold::steady::rank;
 use crate::fold::thin::late_above;
 
 use super::facts::ProberFacts;
-use super::read::{Piece, Read, Watch};
+use super::read::Read;
+use super::watch::{Piece, Watch};
 use super::words::{count, grouped};
 
 const SECOND: u64 = 1_000_000_000;
@@ -190,18 +191,15 @@ fn missing(taint: &mut Taint, id: &str, watch: &Watch<'_>) {
 /// Prober health over the run.
 pub(super) fn health(read: &Read<'_>, taint: &Taint) -> ProberFacts {
     let lag_p99 = lag_p99(read);
+    let contended = || read.entries.iter().filter_map(|e| if let Event::Contended(told) = &e.event { Some(told) } else { None });
     let of = |wanted: fn(&Event) -> bool| read.entries.iter().filter(|e| wanted(&e.event)).count() as u64;
     ProberFacts {
         lag_p99,
         stalls: read.stalls.len() as u64,
         longest_stall: read.stalls.iter().map(|(from, to)| to.since(*from)).max().unwrap_or_default(),
-        waits: of(|e| matches!(e, Event::Contended(_))),
-        longest_wait: read
-            .entries
-            .iter()
-            .filter_map(|e| if let Event::Contended(c) = &e.event { Some(c.waited) } else { None })
-            .max()
-            .unwrap_or_default(),
+        waits: contended().count() as u64,
+        longest_wait: contended().map(|told| told.waited).max().unwrap_or_default(),
+        pressed: contended().filter_map(|told| told.pressed).max(),
         clock_steps: of(|e| matches!(e, Event::ClockStep { .. })),
         suspends: of(|e| matches!(e, Event::Suspended { .. })),
         tainted: taint.reasons.iter().map(|(second, why)| (At(second * SECOND), why.clone())).collect(),

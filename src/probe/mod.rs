@@ -21,6 +21,8 @@ mod judge;
 mod kind;
 mod ledger;
 mod ledger_command;
+#[cfg(feature = "redis")]
+mod ledger_redis;
 #[cfg(feature = "dns")]
 mod names;
 mod news;
@@ -82,7 +84,7 @@ pub const KINDS: &[&dyn ErasedProbe] = &[
     &ledger::LedgerHttp,
     &ledger_command::LedgerCommand,
     #[cfg(feature = "redis")]
-    &redis::LedgerRedis,
+    &ledger_redis::LedgerRedis,
     #[cfg(feature = "postgres")]
     &postgres::LedgerPostgres,
 ];

@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::exchange::Client;
 use super::http::HttpSpec;
 use super::kind::{Remove, Removed, Typed};
+#[cfg(feature = "redis")]
+use super::ledger_redis::{List, list_of};
 #[cfg(feature = "postgres")]
 use super::postgres::Table;
-#[cfg(feature = "redis")]
-use super::redis::{List, list_of};
 use super::request::Template;
 #[cfg(feature = "redis")]
 use super::room::{KEYS, Room};

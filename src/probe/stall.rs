@@ -50,7 +50,7 @@ pub(super) fn watch(clock: Clock, every: Span, threads: &Threads, news: &Sender<
             && let Some(contended) = account.turn(now, &threads.lock().unwrap_or_else(PoisonError::into_inner))
         {
             // The same: one that covers both, with the longer wait.
-            waiting = Some(waiting.take().map_or(contended.clone(), |before: Contended| Contended {
+            waiting = Some(waiting.take().map_or(contended, |before: Contended| Contended {
                 from: before.from,
                 waited: before.waited.max(contended.waited),
                 pressed: before.pressed.max(contended.pressed),

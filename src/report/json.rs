@@ -37,7 +37,7 @@ pub fn value(report: &Report<'_>) -> Value {
             "stalls": facts.prober.stalls,
             "longest_stall_us": up(facts.prober.longest_stall),
             "waits": facts.prober.waits,
-            "longest_wait_us": up(facts.prober.longest_wait),
+            "longest_wait_us": up(facts.prober.longest_wait), "pressed_us": facts.prober.pressed.map(up),
             "clock_steps": facts.prober.clock_steps,
             "suspends": facts.prober.suspends,
         },

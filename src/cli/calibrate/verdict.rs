@@ -118,6 +118,22 @@ pub fn compare(case: &Case, facts: &Facts, told: &[Told], stalls: &[(At, At)]) -
             wrong.push(format!("an outage ended, it says, {}, and truly nothing did", shown(outage.recovery)));
         }
     }
+    wrong.extend(unseen(case, facts, (&probe.outages, &expected), stalls)?);
+    wrong.extend(in_all(&probe.outages, &expected));
+    if let ([outage], [truth]) = (probe.outages.as_slice(), expected.as_slice()) {
+        trial.measured(outage, truth, raw);
+    }
+    let wrong = &mut trial.wrong;
+    if probe.outages.len() > expected.len() {
+        wrong.push(format!("{} outages were seen where there were {}", probe.outages.len(), expected.len()));
+    }
+    trial.covered = trial.wrong.is_empty();
+    Ok(trial)
+}
+
+/// What is wrong with which outages were seen; `Err` where those that were not prove nothing.
+fn unseen(case: &Case, facts: &Facts, (outages, expected): (&[Outage], &[True]), stalls: &[(At, At)]) -> Result<Option<String>, String> {
+    let raw = |at: At| facts.run.start_mono_ns + at.0;
     // Samples this far apart may fall beside an outage; a longer one has met at least one of them. And whoever only had to wait, and not for too
     // long, was answered: that is no outage by its definition.
     let waited = if case.state == State::Stall { case.look.timeout } else { Span(0) };
@@ -127,39 +143,18 @@ pub fn compare(case: &Case, facts: &Facts, told: &[Told], stalls: &[(At, At)]) -
         let overlaps = |outage: &Outage| {
             raw(outage.onset.lo) <= truth.up.map_or(u64::MAX, |up| up.1) && outage.recovery.hi.is_none_or(|hi| truth.down.0 <= raw(hi))
         };
-        probe.outages.iter().any(overlaps)
+        outages.iter().any(overlaps)
     };
     let unseen: Vec<&&True> = to_see.iter().filter(|truth| !seen(truth)).collect();
-    if !unseen.is_empty() {
-        // A time-out that was decided while the prober stood still says nothing, and so the measurement takes it.
-        if unseen.iter().any(|truth| stalls.iter().any(|stall| blinded(raw, truth, case.look.timeout, *stall))) {
-            return Err("the prober stood still when its samples were decided".into());
-        }
-        wrong.push(match expected.len() {
-            1 => "the outage was not seen".into(),
-            all => format!("{} of {all} outages were not seen", unseen.len()),
-        });
+    // A time-out that was decided while the prober stood still says nothing, and so the measurement takes it.
+    if unseen.iter().any(|truth| stalls.iter().any(|stall| blinded(raw, truth, case.look.timeout, *stall))) {
+        return Err("the prober stood still when its samples were decided".into());
     }
-    wrong.extend(in_all(&probe.outages, &expected));
-    if let ([outage], [truth]) = (probe.outages.as_slice(), expected.as_slice()) {
-        trial.measured_us = Some((outage.lo.as_micros(), outage.hi.map(|hi| hi.0.div_ceil(1000))));
-        trial.arrival = outage.arrival.map(|arrival| {
-            let held = meets(raw, arrival.onset, Some(truth.down)) && meets(raw, arrival.recovery, truth.up);
-            (held, arrival.hi.map(|hi| (hi - arrival.lo).as_micros()))
-        });
-        trial.width_us = outage.hi.map(|hi| (hi - outage.lo).as_micros());
-        if let Some((least, most)) = length_of(truth) {
-            if outage.lo.0 > most || outage.hi.is_some_and(|hi| hi.0 < least) {
-                wrong.push(format!("it was down for {} to {}", Span(least).human(), Span(most).human()));
-            }
-            trial.point_error_us = outage.point.map(|point| point.0.abs_diff(u64::midpoint(least, most)) / 1000);
-        }
-    }
-    if probe.outages.len() > expected.len() {
-        wrong.push(format!("{} outages were seen where there were {}", probe.outages.len(), expected.len()));
-    }
-    trial.covered = trial.wrong.is_empty();
-    Ok(trial)
+    Ok(match (unseen.len(), expected.len()) {
+        (0, _) => None,
+        (_, 1) => Some("the outage was not seen".into()),
+        (missed, all) => Some(format!("{missed} of {all} outages were not seen")),
+    })
 }
 
 /// Why a trial proves nothing: the truth is not sharp, the drill itself says that its evidence is not valid, or there was no outage.
@@ -252,6 +247,22 @@ fn shown(bounds: Interval) -> String {
 }
 
 impl Trial {
+    /// Of one outage where there truly was one: its bounds, and whether its length is within them.
+    fn measured(&mut self, outage: &Outage, truth: &True, raw: impl Fn(At) -> u64 + Copy) {
+        self.measured_us = Some((outage.lo.as_micros(), outage.hi.map(|hi| hi.0.div_ceil(1000))));
+        self.arrival = outage.arrival.map(|arrival| {
+            let held = meets(raw, arrival.onset, Some(truth.down)) && meets(raw, arrival.recovery, truth.up);
+            (held, arrival.hi.map(|hi| (hi - arrival.lo).as_micros()))
+        });
+        self.width_us = outage.hi.map(|hi| (hi - outage.lo).as_micros());
+        if let Some((least, most)) = length_of(truth) {
+            if outage.lo.0 > most || outage.hi.is_some_and(|hi| hi.0 < least) {
+                self.wrong.push(format!("it was down for {} to {}", Span(least).human(), Span(most).human()));
+            }
+            self.point_error_us = outage.point.map(|point| point.0.abs_diff(u64::midpoint(least, most)) / 1000);
+        }
+    }
+
     /// One line for people.
     pub fn line(&self) -> String {
         let us = |us: u64| Span::micros(us).human();

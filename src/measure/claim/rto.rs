@@ -7,7 +7,7 @@ use crate::event::Verdict;
 use crate::plan::{By, RtoFrom, RtoPlan};
 
 use super::super::facts::{ByFacts, Judged, PartVerdict, Range, RtoFacts};
-use super::super::read::Watch;
+use super::super::watch::Watch;
 use super::super::words::{bounds, list, range};
 use super::{Case, part};
 

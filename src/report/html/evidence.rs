@@ -60,7 +60,8 @@ fn prober(report: &Report<'_>) -> Markup {
             dt { "Lag, p99" } dd { (lag) " between due and woken" }
             dt { "Stood still" } dd { (many(p.stalls, "time")) @if p.stalls > 0 { ", at most " (p.longest_stall.human()) } }
             dt { "Waited for a processor" }
-            dd { (many(p.waits, "time")) @if p.waits > 0 { ", at most " (p.longest_wait.human()) " within a second" } }
+            dd { (many(p.waits, "time")) @if p.waits > 0 { ", at most " (p.longest_wait.human()) " within a second" }
+                @if let Some(pressed) = p.pressed { ", while somebody on the machine waited for up to " (pressed.human()) " of one" } }
             dt { "Clock steps" } dd { (p.clock_steps) " of wall time; durations do not depend on it" }
             dt { "Suspends" } dd { (p.suspends) }
             dt { "Calibration" } dd { (words(&view::calibration(report))) }

@@ -185,7 +185,14 @@ fn prober() -> Value {
             ("clock_steps", number(), "steps of the wall clock; durations do not depend on it"),
             ("suspends", number(), "sleeps of the machine"),
         ],
-        vec![("lag_p99_us", number(), "when nothing was sent")],
+        vec![
+            ("lag_p99_us", number(), "when nothing was sent"),
+            (
+                "pressed_us",
+                number(),
+                "when its threads never notably waited, or the kernel does not tell; how long somebody on the machine waited in the worst such second",
+            ),
+        ],
     )
 }
 

@@ -319,6 +319,7 @@ pub(crate) fn facts() -> Facts {
             longest_stall: Span::millis(61),
             waits: 2,
             longest_wait: Span::millis(57),
+            pressed: Some(Span::millis(410)),
             clock_steps: 0,
             suspends: 0,
             tainted: vec![(ms(71_000), "the prober stood still for 61 ms".into())],
