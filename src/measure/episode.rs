@@ -121,18 +121,21 @@ impl Recovery {
     fn look_at_outages(&mut self, lists: &[&[Run]], impact_end: At) {
         let Some(start) = self.onset_point else { return };
         let decided = self.stable.when.hi.unwrap_or(At(u64::MAX));
+        let mut back = Some(At(0));
         for list in lists {
             let begin = list.partition_point(|run| run.outage.recovery.lo < start);
             let mine = &list[begin..list.partition_point(|run| run.first < impact_end).max(begin)];
             let Some((first, more)) = mine.split_first() else { continue };
             let (lo, hi) = (first.outage.onset.lo, first.outage.onset.hi);
             self.onset = Some(self.onset.map_or(first.outage.onset, |o| Interval { lo: o.lo.min(lo), hi: o.hi.min(hi) }));
-            self.first_up = self.first_up.max(first.next_up);
+            // Of several, all must have come back.
+            back = back.and_then(|back| Some(back.max(first.next_up?)));
             self.flaps += more.iter().filter(|run| run.first < decided).count() as u32;
             self.widened |= mine.iter().any(|run| run.outage.widened && run.first < decided);
             let later = more.iter().find(|run| run.first >= decided).map(|run| run.first);
             self.again = [self.again, later].into_iter().flatten().min();
         }
+        self.first_up = back.filter(|back| *back > At(0));
     }
 
     fn name_times(&mut self, effect: Interval, item: &Item<'_>) {

@@ -133,6 +133,16 @@ pub(super) fn taint(read: &Read<'_>) -> Taint {
             }
         }
     }
+    for (from, to) in read.stalls.iter().filter(|(from, to)| to.since(*from) > FELT) {
+        // An answer that came meanwhile was read late, however seldom its probe asks.
+        let why = format!("an answer was under way while the prober stood still for {}", to.since(*from).human());
+        for (id, watch) in read.probes.iter().filter(|(_, watch)| to.since(*from) <= watch.interval) {
+            let rows = watch.planned(from.minus(watch.plan.timeout), *to);
+            for row in rows.iter().filter(|row| row.sent < *to && row.done > *from) {
+                taint.late(Some(id), row.planned.0 / SECOND, &why);
+            }
+        }
+    }
     for (id, watch) in &read.probes {
         samples(&mut taint, id, watch);
     }
@@ -305,12 +315,22 @@ mod tests {
     }
 
     #[test]
+    fn a_stall_taints_the_second_of_an_answer_that_was_under_way() {
+        // Sent at 20,003 ms, answered 10 ms later, and every 50 ms.
+        let of = |from, to| facts(|_| {}, &[(to, Event::Stall { from: ms(from), to: ms(to) })]);
+        let why = "an answer was under way while the prober stood still for 20 ms";
+        assert_eq!(tainted(&of(20_010, 20_030)), vec![(20, why)]);
+        assert_eq!(tainted(&of(20_020, 20_040)), vec![], "between two of them");
+        assert_eq!(tainted(&of(20_005, 20_012)), vec![], "too short to be felt");
+    }
+
+    #[test]
     fn a_stall_longer_than_the_interval_taints_what_it_touches() {
         let stall = |from, to| (to, Event::Stall { from: ms(from), to: ms(to) });
         let long = facts(|_| {}, &[stall(20_950, 21_020)]);
         assert_eq!(tainted(&long), vec![(20, "the prober stood still for 70 ms"), (21, "the prober stood still for 70 ms")]);
         assert_eq!((long.prober.stalls, long.prober.longest_stall), (1, Span::millis(70)));
-        assert_eq!(tainted(&facts(|_| {}, &[stall(20_950, 20_990)])), vec![]);
+        assert_eq!(tainted(&facts(|_| {}, &[stall(20_966, 20_990)])), vec![]);
         // A sample under way when it began was planned in the second before.
         let slow = facts(|rows| rows[418].done = rows[418].sent + Span::millis(300), &[stall(21_010, 21_080)]);
         assert_eq!(tainted(&slow).first().map(|t| t.0), Some(20));

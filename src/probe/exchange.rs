@@ -28,6 +28,7 @@ use super::http::{Connection, HttpSpec, Resolve};
 use super::judge::{Answer, Head};
 #[cfg(feature = "dns")]
 use super::names::Names;
+use super::redirect::{again, leads_to};
 use super::request::{Filled, Target};
 use super::wire::{Failure, Resolving, addresses, dial, dial_any, of_hyper, of_io};
 use crate::base::Span;
@@ -78,6 +79,8 @@ struct Shared {
 pub(super) struct Client {
     tls: Option<(Arc<ClientConfig>, Option<ServerName<'static>>)>,
     connection: Connection,
+    /// How many redirects are followed.
+    redirects: u8,
     resolve: Resolve,
     /// What the name stood for when it was first resolved.
     addresses: OnceCell<Vec<SocketAddr>>,
@@ -93,7 +96,7 @@ pub(super) struct Client {
 impl Client {
     /// A client for one probe.
     pub(super) fn new(spec: &HttpSpec, cx: &Cx) -> Result<Client, Why> {
-        let tls = if cx.reveal(&spec.url, Some("1"))?.starts_with("https:") {
+        let tls = if spec.redirects > 0 || cx.reveal(&spec.url, Some("1"))?.starts_with("https:") {
             let name = spec.tls.server_name.as_deref().map(|name| cx.reveal(name, None)).transpose()?;
             let name =
                 name.map(|name| ServerName::try_from(name).map_err(|_| Why::Spec("`server_name` is not a name".into()))).transpose()?;
@@ -108,6 +111,7 @@ impl Client {
         Ok(Client {
             tls,
             connection: spec.connection,
+            redirects: spec.redirects,
             resolve: spec.resolve,
             addresses: OnceCell::new(),
             #[cfg(feature = "dns")]
@@ -126,7 +130,11 @@ impl Client {
             Err(why) => return Answer::failed(sent, sent, Class::Local, why),
         };
         let resolving = Resolving::timed(cx.clock);
-        let exchanged = tokio::time::timeout(limit.std(), self.exchange(&target, request, limit, &resolving)).await;
+        let exchanged = if self.redirects == 0 {
+            tokio::time::timeout(limit.std(), self.exchange(&target, request, limit, &resolving)).await
+        } else {
+            tokio::time::timeout(limit.std(), Box::pin(self.follow(target, request, limit, &resolving))).await
+        };
         let done = cx.clock.now();
         let mut answer = match exchanged.unwrap_or_else(|_| Err(resolving.timed_out(limit))) {
             Ok((head, body)) => Answer { text: Some(body), head: Some(head), ..Answer::of(sent, done) },
@@ -134,6 +142,26 @@ impl Client {
         };
         answer.legs = Some(resolving.legs());
         answer.within(limit)
+    }
+
+    /// Exchanges for as long as answers lead on.
+    async fn follow(
+        &self,
+        mut target: Arc<Target>,
+        mut request: Question,
+        limit: Span,
+        resolving: &Resolving,
+    ) -> Result<(Head, String), Failure> {
+        for _ in 0..=self.redirects {
+            let (method, headers) = (request.method().clone(), request.headers().clone());
+            let (head, body) = self.exchange(&target, request, limit, resolving).await?;
+            let Some(next) = leads_to(&head, &target) else { return Ok((head, body)) };
+            let next = Arc::new(next?);
+            request = again(&method, &headers, &target, &next)?;
+            target = next;
+        }
+        let times = if self.redirects == 1 { "once".to_owned() } else { format!("{} times", self.redirects) };
+        Err(Failure::new(Class::Error, format!("redirected more than {times}")))
     }
 
     async fn exchange(&self, target: &Target, request: Question, limit: Span, resolving: &Resolving) -> Result<(Head, String), Failure> {

@@ -1,4 +1,4 @@
-//! `http`: one request over a connection that is ours alone: no pool, no retry, no redirect.
+//! `http`: one request over a connection that is ours alone: no pool, no retry, and no redirect unless it is asked for.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -45,6 +45,9 @@ pub(super) struct HttpSpec {
     #[cfg(feature = "dns")]
     #[serde(default)]
     pub(super) name_server: Option<String>,
+    /// How many redirects are followed, each over a connection of its own; headers go to no other host. Default 0: a redirect is an answer.
+    #[serde(default)]
+    pub(super) redirects: u8,
     /// How TLS is spoken, for `https`.
     #[serde(default)]
     pub(super) tls: TlsSpec,
@@ -139,6 +142,7 @@ pub(super) fn check_request(spec: &HttpSpec, at: &str, keyed: bool) -> Vec<Probl
     if spec.tls.insecure && spec.tls.ca_file.is_some() {
         problems.push(Problem::new(format!("{at}/tls/ca_file"), "`ca_file` has no meaning beside `insecure: true`"));
     }
+    problems.extend(check_redirects(spec, at));
     #[cfg(feature = "dns")]
     if let Some(server) = &spec.name_server {
         let place = format!("{at}/name_server");
@@ -155,6 +159,23 @@ pub(super) fn check_request(spec: &HttpSpec, at: &str, keyed: bool) -> Vec<Probl
         problems.push(Problem::new(format!("{at}{place}"), "only a ledger's write has a key").help(help));
     }
     problems
+}
+
+fn check_redirects(spec: &HttpSpec, at: &str) -> Option<Problem> {
+    let place = format!("{at}/redirects");
+    let problem = |text: &str, help: &str| Some(Problem::new(place.clone(), text).help(help));
+    match spec.redirects {
+        0 => None,
+        n if n > super::redirect::MOST => problem("nobody is redirected so often", "at most 10"),
+        _ if !matches!(spec.method.as_str(), "GET" | "HEAD") || spec.json.is_some() || spec.body.is_some() => {
+            problem("what is written is not sent to somebody else", "only `GET` and `HEAD` without a body follow redirects")
+        }
+        _ if spec.connection != Connection::New => {
+            problem("redirects are followed over new connections alone", "write `connection: new`, or the URL that it ends at")
+        }
+        _ if spec.tls.server_name.is_some() => problem("`server_name` is one host's", "write the URL that it ends at"),
+        _ => None,
+    }
 }
 
 /// What is wrong with headers.
@@ -186,7 +207,7 @@ fn pointer_part(name: &str) -> String {
 
 impl Probe for Http {
     const KIND: &'static str = "http";
-    const ABOUT: &'static str = "Sends an HTTP request and reads the whole answer; a redirect is an answer, not followed.";
+    const ABOUT: &'static str = "Sends an HTTP request and reads the whole answer; a redirect is an answer, unless `redirects` follows it.";
     const EXAMPLE: &'static str = concat!(
         "http: { url: \"http://127.0.0.1:8080/health\" }\n",
         "rate: 20/s\ntimeout: 500ms\n",

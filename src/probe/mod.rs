@@ -33,6 +33,7 @@ mod postgres;
 mod postgres_tls;
 mod prometheus;
 mod readback;
+mod redirect;
 #[cfg(feature = "redis")]
 mod redis;
 mod removers;

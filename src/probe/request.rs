@@ -30,6 +30,28 @@ pub(super) struct Target {
     path: String,
 }
 
+impl Target {
+    /// Path and query.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port as they were written.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The URL that it was.
+    pub(super) fn url(&self) -> String {
+        format!("http{}://{}{}", if self.tls { "s" } else { "" }, self.authority, self.path)
+    }
+
+    /// The same scheme, host and port.
+    pub(super) fn is_same_place(&self, other: &Target) -> bool {
+        (self.tls, self.port) == (other.tls, other.port) && self.host.eq_ignore_ascii_case(&other.host)
+    }
+}
+
 /// Takes a URL apart.
 pub(super) fn target_of(url: &str) -> Result<Target, String> {
     let uri: Uri = url.parse().map_err(|error| format!("`{url}` is not a URL: {error}"))?;

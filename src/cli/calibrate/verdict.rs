@@ -15,6 +15,8 @@ use crate::truth::{Outage as True, State, Told};
 const SHARP: Span = Span::millis(1);
 /// Lateness that the bar for the point estimate allows.
 const POINT_SLACK: Span = Span::millis(1);
+/// From which time-out on a connection whose first packet was lost may still be made in time: the kernel sends it again after a second.
+const SENT_AGAIN: Span = Span::millis(950);
 
 /// What became of one trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -136,7 +138,9 @@ fn unseen(case: &Case, facts: &Facts, (outages, expected): (&[Outage], &[True]),
     let raw = |at: At| facts.run.start_mono_ns + at.0;
     // Samples this far apart may fall beside an outage; a longer one has met at least one of them. And whoever only had to wait, and not for too
     // long, was answered: that is no outage by its definition.
-    let waited = if case.state == State::Stall { case.look.timeout } else { Span(0) };
+    // A packet that nobody took is sent again by the kernel after a second.
+    let answered_late = case.state == State::Stall || case.state == State::Blackhole && case.look.timeout >= SENT_AGAIN;
+    let waited = if answered_late { case.look.timeout } else { Span(0) };
     let sure = Span(case.look.every.0 + waited.0 + facts.prober.lag_p99.unwrap_or_default().0 + 2_000_000);
     let to_see: Vec<&True> = expected.iter().filter(|truth| length_of(truth).is_some_and(|(least, _)| least > sure.0)).collect();
     let seen = |truth: &True| {
@@ -209,18 +213,17 @@ fn blinded(raw: impl Fn(At) -> u64, truth: &True, timeout: Span, (from, to): (At
     raw(from) <= end && truth.down.0 <= raw(to)
 }
 
-/// What is wrong with how long it was down in all, where it was more than once: at least as long as measured, and at most, if each was seen.
+/// What is wrong with how long it was down in all, where it was more than once and each was seen. Where it was up for less than samples are apart, what was
+/// measured spans the time between.
 fn in_all(outages: &[Outage], expected: &[True]) -> Option<String> {
-    if expected.len() < 2 {
+    if expected.len() < 2 || outages.len() != expected.len() || expected.iter().any(|truth| truth.up.is_none()) {
         return None;
     }
     let (least, most) = truly_down(expected)?;
     let lo: u64 = outages.iter().map(|outage| outage.lo.as_micros()).sum();
     let hi = outages.iter().try_fold(0u64, |sum, outage| outage.hi.map(|hi| sum + hi.0.div_ceil(1000)));
-    let open = expected.iter().any(|truth| truth.up.is_none());
-    let short = outages.len() == expected.len() && !open && hi.is_some_and(|hi| hi < least);
-    let long = !open && lo > most;
-    (short || long).then(|| format!("it was down for {} to {} in all", Span::micros(least).human(), Span::micros(most).human()))
+    let wrong = lo > most || hi.is_some_and(|hi| hi < least);
+    wrong.then(|| format!("it was down for {} to {} in all", Span::micros(least).human(), Span::micros(most).human()))
 }
 
 fn length_of(truth: &True) -> Option<(u64, u64)> {
@@ -399,6 +402,17 @@ mod tests {
         assert!(explained(raw, &late, &waited(90, 140, 30), Span::millis(50)));
         assert!(!explained(raw, &late, &waited(90, 140, 20), Span::millis(50)), "less than half of the time");
         assert!(!explained(raw, &late, &waited(10, 50, 40), Span::millis(50)), "long before");
+    }
+
+    #[test]
+    fn several_outages_are_held_against_the_whole() {
+        let ms = |n: u64| Span::millis(n).0;
+        let truth = [(100, 200), (300, 400)].map(|(down, up)| True { down: (ms(down), ms(down)), up: Some((ms(up), ms(up))) });
+        let seen = |from: u64, to: u64| outage((ms(from - 10), ms(from + 10)), (ms(to - 10), Some(ms(to + 10))));
+        assert_eq!(in_all(&[seen(100, 200), seen(300, 400)], &truth), None);
+        assert!(in_all(&[seen(100, 130), seen(300, 330)], &truth).is_some(), "too short");
+        assert!(in_all(&[seen(100, 260), seen(300, 460)], &truth).is_some(), "too long");
+        assert_eq!(in_all(&[seen(100, 400)], &truth), None, "whoever did not see it up between says that it was down throughout");
     }
 
     #[test]

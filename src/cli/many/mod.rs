@@ -55,9 +55,9 @@ pub fn claims(args: &Claims, voice: Voice) -> Exit {
     let dirs = if args.run.is_empty() {
         match newest(&args.runs.dir) {
             Ok(dirs) => dirs,
-            Err(why) => {
+            Err((why, exit)) => {
                 voice.error(&why, Some("`firedrill runs` lists them"));
-                return Exit::Usage;
+                return exit;
             }
         }
     } else {
@@ -108,9 +108,9 @@ struct Refused {
 }
 
 /// Every run of what was run last.
-fn newest(runs: &Path) -> Result<Vec<PathBuf>, String> {
-    let last = store::find(runs, "last")?;
-    let wanted = found(&last)?.same;
+fn newest(runs: &Path) -> Result<Vec<PathBuf>, (String, Exit)> {
+    let last = store::find(runs, "last").map_err(|why| (why, Exit::Usage))?;
+    let wanted = found(&last).map_err(|why| (format!("{} cannot be relied on: {why}", last.display()), Exit::Run(31)))?.same;
     Ok(store::all(runs).into_iter().filter(|dir| found(dir).is_ok_and(|found| found.same == wanted)).collect())
 }
 
@@ -121,8 +121,11 @@ fn found(dir: &Path) -> Result<Found, String> {
     let bytes = std::fs::read(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
     let facts = crate::measure::facts(&plan, &entries);
     let id = dir.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default();
+    if facts.run.id.is_empty() {
+        return Err("its journal is empty".into());
+    }
     if facts.run.id != id {
-        return Err(format!("its journal is that of run {}", if facts.run.id.is_empty() { "nobody" } else { &facts.run.id }));
+        return Err(format!("its journal is that of run {}", facts.run.id));
     }
     if digest_of(&bytes).to_string() != facts.run.plan_digest {
         return Err("its plan was changed after the run".into());

@@ -25,7 +25,7 @@ pub(super) fn compared(report: &Report<'_>) -> Markup {
         section.scroll tabindex="0" aria-label="Phases against the time before the fault" {
             table {
                 thead { tr {
-                    th scope="col" { "Probe, phase" } th.n scope="col" { "Seconds" } th.n scope="col" { "p50 by" } th scope="col" { "which is" }
+                    th scope="col" { "Probe, phase" } th.n scope="col" { "Seconds before : now" } th.n scope="col" { "p50 by" } th scope="col" { "which is" }
                     th.n scope="col" { "p99 by" } th scope="col" { "which is" } th.n scope="col" { "Degraded" }
                 } }
                 tbody { @for (id, name, phase) in rows().take(MOST_ROWS) { (row(id, name, phase)) } }
@@ -33,7 +33,7 @@ pub(super) fn compared(report: &Report<'_>) -> Markup {
         }
         p.note {
             "Medians and 99th percentiles of the seconds of a phase against those of the seconds before the first fault: the middle of all differences, with its bounds at 98 % confidence (Hodges and Lehmann). "
-            "Higher or lower is what is sure and at least a tenth; nothing was watched that the fault did not touch, so it is a difference and not a cause. "
+            "Higher or lower is what is sure and at least a tenth. It is a difference and not a cause: a before and an after have no control group. "
             "Degraded counts whole seconds with good answers that did not keep to the steady state."
         }
     }
