@@ -1,13 +1,16 @@
 //! Scripted servers and a context for this room's tests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::kind::Opened;
 use super::{Judged, by_kind};
 use crate::base::{Rate, Span};
+use crate::event::Class;
 use crate::plan::{Condition, Expect, Plan, ProbePlan};
 use crate::sys::{Clock, Cx, Secret};
 
@@ -33,6 +36,25 @@ pub(super) async fn judged(kind: &str, spec: Value, wanted: Value, limit: Span, 
     let answer = opened.ask.ask(0, limit, cx).await;
     assert!(answer.sent <= answer.done && answer.done <= cx.clock.now());
     opened.wanted.judge(&answer, None)
+}
+
+/// Asks sixty times, every 20 ms and for 300 ms each; half-way what is asked comes back. How each question ended.
+pub(super) async fn asked_until_it_is_back(opened: Opened, back: &AtomicBool) -> Vec<Class> {
+    let (opened, cx) = (Arc::new(opened), Arc::new(cx()));
+    let mut asked = Vec::new();
+    for n in 0..60 {
+        let (opened, cx) = (Arc::clone(&opened), Arc::clone(&cx));
+        asked.push(tokio::spawn(async move { opened.ask.ask(n, Span::millis(300), &cx).await.class }));
+        if n == 30 {
+            back.store(true, Ordering::SeqCst);
+        }
+        crate::sys::clock::sleep(Span::millis(20)).await;
+    }
+    let mut classes = Vec::new();
+    for one in asked {
+        classes.push(one.await.unwrap());
+    }
+    classes
 }
 
 pub(super) fn probe(kind: &str, spec: Value, hz: f64, timeout: Span) -> ProbePlan {
