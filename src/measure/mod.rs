@@ -85,7 +85,7 @@ pub fn facts(plan: &Plan, entries: &[Entry]) -> Facts {
         probes: read
             .probes
             .iter()
-            .map(|(id, w)| ((*id).to_owned(), probe(id, (w, read.first_call()), &outages, &phases, &measured, &taint)))
+            .map(|(id, w)| ((*id).to_owned(), probe(id, (w, read.first_call().unwrap_or_default()), &outages, &phases, &measured, &taint)))
             .collect(),
         timeline: timeline::timeline(&read, &recoveries, &ledgers),
         team,

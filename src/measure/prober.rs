@@ -237,7 +237,7 @@ const FROZEN: Span = Span::millis(300);
 /// Why the prober was starved, when it was: it was frozen once the first fault was injected, or more than a tenth of a probe's watched
 /// seconds, and at least three, were blind.
 pub(super) fn starved(read: &Read<'_>, taint: &Taint) -> Option<String> {
-    let first = read.items.values().filter(|item| !item.support).filter_map(|item| item.command).min()?;
+    let first = read.first_call()?;
     let frozen = read.stalls.iter().filter(|(_, to)| *to >= first).map(|(from, to)| to.since(*from)).max().filter(|long| *long >= FROZEN);
     if let Some(long) = frozen {
         return Some(format!("the prober was starved: it stood still for {} while the fault was in play", long.human()));

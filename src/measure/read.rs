@@ -186,9 +186,9 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// When the first fault was called; the start where none was.
-    pub fn first_call(&self) -> At {
-        self.items.values().filter(|i| !i.support).filter_map(|i| i.command).min().unwrap_or_default()
+    /// When the first fault was called.
+    pub fn first_call(&self) -> Option<At> {
+        self.items.values().filter(|i| !i.support).filter_map(|i| i.command).min()
     }
 
     /// When watching for the sake of a fault ended: the next fault's injection, or the abort.

@@ -57,7 +57,7 @@ pub(super) fn validity(read: &Read<'_>, taint: &Taint, of_run: Vec<String>) -> V
 
 /// The machine slept while a fault was in play: the clock that everything is measured with stood still meanwhile, and nobody knows what it missed.
 fn slept(read: &Read<'_>) -> Option<String> {
-    let first = read.items.values().filter(|item| !item.support).filter_map(|item| item.command).min()?;
+    let first = read.first_call()?;
     let told = |entry: &Entry| match &entry.event {
         Event::Suspended { slept } if entry.at >= first => Some(*slept),
         _ => None,

@@ -372,53 +372,12 @@ pub(super) fn code_word(code: ResponseCode) -> String {
 mod tests {
     use super::*;
     use crate::event::Verdict;
+    use crate::probe::testing::name_server::{Script, reply, server};
     use crate::probe::testing::{cx, expect};
     use crate::probe::{Judged, by_kind};
     use hickory_proto::rr::rdata::{A, CAA, CNAME, MX, TXT};
     use serde_json::Value;
-    use std::sync::Arc;
     use tokio::net::TcpListener;
-
-    /// The answers to one question, as bytes; the second argument says whether it came over TCP.
-    type Script = fn(&Message, bool) -> Vec<Vec<u8>>;
-
-    /// A name server that answers by the book of a test, over UDP and TCP at the same port.
-    async fn server(script: Script) -> SocketAddr {
-        let (udp, tcp) = loop {
-            let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
-                break (udp, tcp);
-            }
-        };
-        let address = udp.local_addr().unwrap();
-        tokio::spawn(async move {
-            let mut datagram = [0; 1500];
-            while let Ok((length, from)) = udp.recv_from(&mut datagram).await {
-                for answer in script(&Message::from_vec(&datagram[..length]).unwrap(), false) {
-                    udp.send_to(&answer, from).await.unwrap();
-                }
-            }
-        });
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = tcp.accept().await {
-                let length = stream.read_u16().await.unwrap();
-                let mut question = vec![0; usize::from(length)];
-                stream.read_exact(&mut question).await.unwrap();
-                for answer in script(&Message::from_vec(&question).unwrap(), true) {
-                    stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
-                    stream.write_all(&answer).await.unwrap();
-                }
-            }
-        });
-        address
-    }
-
-    fn reply(question: &Message, code: ResponseCode) -> Message {
-        let mut message = Message::response(question.metadata.id, OpCode::Query);
-        message.metadata.response_code = code;
-        message.add_queries(question.queries.clone());
-        message
-    }
 
     fn named(name: &str) -> Name {
         let mut name = Name::from_ascii(name).unwrap();
@@ -639,94 +598,5 @@ mod tests {
         let (_, judged) = of(script, json!({})).await;
         assert_eq!(judged.verdict, Verdict::Bad);
         assert_eq!(of(script, json!({"transport": "tcp"})).await.1.class, Class::Error);
-    }
-
-    #[tokio::test]
-    async fn a_name_is_kept_for_as_long_as_its_server_says() {
-        use std::sync::atomic::AtomicUsize;
-        static ASKED: AtomicUsize = AtomicUsize::new(0);
-        let script: Script = |question, _| {
-            let mut message = reply(question, ResponseCode::NoError);
-            if question.queries[0].query_type == RecordType::A {
-                // Each answer may be kept for a second; the first leads nowhere.
-                let last = if ASKED.fetch_add(1, Ordering::SeqCst) == 0 { 2 } else { 1 };
-                let data = RData::A(A::new(127, 0, 0, last));
-                message.add_answer(Record::from_rdata(question.queries[0].name.clone(), 1, data));
-            }
-            vec![message.to_vec().unwrap()]
-        };
-        let server = server(script).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    crate::probe::testing::request(&mut stream).await;
-                    let _ = stream.write_all(&crate::probe::testing::reply("200 OK", "", "ok")).await;
-                });
-            }
-        });
-        let spec = json!({"url": format!("http://orders.test:{port}/"), "resolve": "ttl", "name_server": server.to_string()});
-        let cx = cx();
-        let opened = by_kind("http").unwrap().open(&spec, &expect(json!({})), None, &cx).unwrap();
-        let mut classes = Vec::new();
-        let begin = cx.clock.now();
-        let mut back = None;
-        while back.is_none() && cx.clock.now().since(begin) < Span::secs(4) {
-            let class = opened.ask.ask(0, Span::millis(500), &cx).await.class;
-            classes.push(class);
-            if class == Class::Ok {
-                back = Some(cx.clock.now().since(begin));
-            }
-            crate::sys::clock::sleep(Span::millis(20)).await;
-        }
-        assert!(classes[0] == Class::Refused && classes.len() > 5, "{classes:?}");
-        assert!(back.is_some_and(|back| back >= Span::millis(900)), "kept for its second, and then asked anew: {back:?}");
-        assert_eq!(ASKED.load(Ordering::SeqCst), 2);
-        let silent = json!({"url": "http://orders.test/", "resolve": "ttl", "name_server": "127.0.0.1:1"});
-        let opened = by_kind("http").unwrap().open(&silent, &expect(json!({})), None, &cx).unwrap();
-        let answer = opened.ask.ask(0, Span::millis(300), &cx).await;
-        assert_eq!(answer.class, Class::Dns, "{answer:?}");
-    }
-
-    #[tokio::test]
-    async fn a_name_server_that_comes_back_is_reached_although_many_wait() {
-        // It is silent at first, and then takes longer than the time between two questions; what it says may not be kept at all.
-        let udp = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-        let server = udp.local_addr().unwrap();
-        let back = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let up = Arc::clone(&back);
-        tokio::spawn(async move {
-            let mut datagram = [0; 1500];
-            while let Ok((length, from)) = udp.recv_from(&mut datagram).await {
-                let question = Message::from_vec(&datagram[..length]).unwrap();
-                if !up.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let udp = Arc::clone(&udp);
-                tokio::spawn(async move {
-                    crate::sys::clock::sleep(Span::millis(40)).await;
-                    let mut message = reply(&question, ResponseCode::NoError);
-                    if question.queries[0].query_type == RecordType::A {
-                        message.add_answer(Record::from_rdata(question.queries[0].name.clone(), 0, RData::A(A::new(127, 0, 0, 1))));
-                    }
-                    udp.send_to(&message.to_vec().unwrap(), from).await.unwrap();
-                });
-            }
-        });
-        let (listener, url) = crate::probe::testing::listen().await;
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    crate::probe::testing::request(&mut stream).await;
-                    let _ = stream.write_all(&crate::probe::testing::reply("200 OK", "", "ok")).await;
-                });
-            }
-        });
-        let spec = json!({"url": url.replace("127.0.0.1", "orders.test"), "resolve": "ttl", "name_server": server.to_string()});
-        let opened = by_kind("http").unwrap().open(&spec, &expect(json!({})), None, &cx()).unwrap();
-        let classes = crate::probe::testing::asked_until_it_is_back(opened, &back).await;
-        assert!(classes[..10].iter().all(|class| *class == Class::Dns), "{classes:?}");
-        assert!(classes[40..].contains(&Class::Ok), "{classes:?}");
     }
 }

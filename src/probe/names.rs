@@ -87,3 +87,109 @@ async fn addresses(host: &str, server: Option<SocketAddr>, limit: Span) -> Resul
     }
     Ok((found, lowest))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use hickory_proto::op::Message;
+    use hickory_proto::rr::rdata::A;
+    use hickory_proto::rr::{RData, Record, RecordType};
+    use serde_json::json;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, UdpSocket};
+
+    use super::*;
+    use crate::probe::by_kind;
+    use crate::probe::testing::name_server::{Script, reply, server};
+    use crate::probe::testing::{cx, expect};
+
+    #[tokio::test]
+    async fn a_name_is_kept_for_as_long_as_its_server_says() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let script: Script = |question, _| {
+            let mut message = reply(question, ResponseCode::NoError);
+            if question.queries[0].query_type == RecordType::A {
+                // Each answer may be kept for a second; the first leads nowhere.
+                let last = if ASKED.fetch_add(1, Ordering::SeqCst) == 0 { 2 } else { 1 };
+                let data = RData::A(A::new(127, 0, 0, last));
+                message.add_answer(Record::from_rdata(question.queries[0].name.clone(), 1, data));
+            }
+            vec![message.to_vec().unwrap()]
+        };
+        let server = server(script).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    crate::probe::testing::request(&mut stream).await;
+                    let _ = stream.write_all(&crate::probe::testing::reply("200 OK", "", "ok")).await;
+                });
+            }
+        });
+        let spec = json!({"url": format!("http://orders.test:{port}/"), "resolve": "ttl", "name_server": server.to_string()});
+        let cx = cx();
+        let opened = by_kind("http").unwrap().open(&spec, &expect(json!({})), None, &cx).unwrap();
+        let mut classes = Vec::new();
+        let begin = cx.clock.now();
+        let mut back = None;
+        while back.is_none() && cx.clock.now().since(begin) < Span::secs(4) {
+            let class = opened.ask.ask(0, Span::millis(500), &cx).await.class;
+            classes.push(class);
+            if class == Class::Ok {
+                back = Some(cx.clock.now().since(begin));
+            }
+            crate::sys::clock::sleep(Span::millis(20)).await;
+        }
+        assert!(classes[0] == Class::Refused && classes.len() > 5, "{classes:?}");
+        assert!(back.is_some_and(|back| back >= Span::millis(900)), "kept for its second, and then asked anew: {back:?}");
+        assert_eq!(ASKED.load(Ordering::SeqCst), 2);
+        let silent = json!({"url": "http://orders.test/", "resolve": "ttl", "name_server": "127.0.0.1:1"});
+        let opened = by_kind("http").unwrap().open(&silent, &expect(json!({})), None, &cx).unwrap();
+        let answer = opened.ask.ask(0, Span::millis(300), &cx).await;
+        assert_eq!(answer.class, Class::Dns, "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_server_that_comes_back_is_reached_although_many_wait() {
+        // It is silent at first, and then takes longer than the time between two questions; what it says may not be kept at all.
+        let udp = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let server = udp.local_addr().unwrap();
+        let back = Arc::new(AtomicBool::new(false));
+        let up = Arc::clone(&back);
+        tokio::spawn(async move {
+            let mut datagram = [0; 1500];
+            while let Ok((length, from)) = udp.recv_from(&mut datagram).await {
+                let question = Message::from_vec(&datagram[..length]).unwrap();
+                if !up.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let udp = Arc::clone(&udp);
+                tokio::spawn(async move {
+                    crate::sys::clock::sleep(Span::millis(40)).await;
+                    let mut message = reply(&question, ResponseCode::NoError);
+                    if question.queries[0].query_type == RecordType::A {
+                        message.add_answer(Record::from_rdata(question.queries[0].name.clone(), 0, RData::A(A::new(127, 0, 0, 1))));
+                    }
+                    udp.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+                });
+            }
+        });
+        let (listener, url) = crate::probe::testing::listen().await;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    crate::probe::testing::request(&mut stream).await;
+                    let _ = stream.write_all(&crate::probe::testing::reply("200 OK", "", "ok")).await;
+                });
+            }
+        });
+        let spec = json!({"url": url.replace("127.0.0.1", "orders.test"), "resolve": "ttl", "name_server": server.to_string()});
+        let opened = by_kind("http").unwrap().open(&spec, &expect(json!({})), None, &cx()).unwrap();
+        let classes = crate::probe::testing::asked_until_it_is_back(opened, &back).await;
+        assert!(classes[..10].iter().all(|class| *class == Class::Dns), "{classes:?}");
+        assert!(classes[40..].contains(&Class::Ok), "{classes:?}");
+    }
+}

@@ -147,3 +147,54 @@ pub(super) fn plan(probes: impl IntoIterator<Item = (&'static str, ProbePlan)>) 
     }))
     .unwrap()
 }
+
+/// A name server that answers by the book of a test.
+#[cfg(feature = "dns")]
+pub(super) mod name_server {
+    use std::net::SocketAddr;
+
+    use hickory_proto::op::{Message, OpCode, ResponseCode};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, UdpSocket};
+
+    /// The answers to one question, as bytes; the second argument says whether it came over TCP.
+    pub(in crate::probe) type Script = fn(&Message, bool) -> Vec<Vec<u8>>;
+
+    /// A name server that answers by the book of a test, over UDP and TCP at the same port.
+    pub(in crate::probe) async fn server(script: Script) -> SocketAddr {
+        let (udp, tcp) = loop {
+            let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+                break (udp, tcp);
+            }
+        };
+        let address = udp.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut datagram = [0; 1500];
+            while let Ok((length, from)) = udp.recv_from(&mut datagram).await {
+                for answer in script(&Message::from_vec(&datagram[..length]).unwrap(), false) {
+                    udp.send_to(&answer, from).await.unwrap();
+                }
+            }
+        });
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = tcp.accept().await {
+                let length = stream.read_u16().await.unwrap();
+                let mut question = vec![0; usize::from(length)];
+                stream.read_exact(&mut question).await.unwrap();
+                for answer in script(&Message::from_vec(&question).unwrap(), true) {
+                    stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
+                    stream.write_all(&answer).await.unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    pub(in crate::probe) fn reply(question: &Message, code: ResponseCode) -> Message {
+        let mut message = Message::response(question.metadata.id, OpCode::Query);
+        message.metadata.response_code = code;
+        message.add_queries(question.queries.clone());
+        message
+    }
+}

@@ -228,13 +228,8 @@ fn whole(plan: &Plan, facts: &Facts, found: &ClaimFacts) -> Judged {
         sustained_through(plan, facts, &found.fault, episode, effective, &mut said);
         parts.extend(said.into_iter().map(|(verdict, _)| verdict));
     }
-    let any = |verdict: Judged| parts.contains(&verdict);
-    match () {
-        () if any(Judged::Failed) => Judged::Failed,
-        () if any(Judged::Invalid) => Judged::Invalid,
-        () if any(Judged::Inconclusive) => Judged::Inconclusive,
-        () => Judged::Passed,
-    }
+    let worst = [Judged::Failed, Judged::Invalid, Judged::Inconclusive].into_iter().find(|verdict| parts.contains(verdict));
+    worst.unwrap_or(Judged::Passed)
 }
 
 fn counted(run: &str, found: &ClaimFacts) -> Counted {

@@ -234,15 +234,18 @@ fn gaps(runs: &Path, register: &Register, taken: &[Found], over: Over) -> Result
             continue;
         }
         let unread = other.facts.subject.values().any(|(before, _)| before.is_none());
-        let why = match () {
-            () if other.plan.mode != Mode::Normal => continue,
-            () if other.same == first.same => "not named",
-            () if other.planned == first.planned && unread => "what was tested (`subject`) could not be read before it",
+        let why = if other.same == first.same {
+            Some("not named")
+        } else if other.planned == first.planned && unread {
+            Some("what was tested (`subject`) could not be read before it")
+        } else {
             // Of another version of the scenario, of other vars, or of something else: no part of this.
-            () => continue,
+            None
         };
-        started += 1;
-        left_out.push(Excluded { run: start.run.clone(), why: why.into() });
+        if let Some(why) = why.filter(|_| other.plan.mode == Mode::Normal) {
+            started += 1;
+            left_out.push(Excluded { run: start.run.clone(), why: why.into() });
+        }
     }
     Ok((started, left_out))
 }

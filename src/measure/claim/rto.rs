@@ -132,9 +132,10 @@ fn never_failed(case: &Case<'_>, rto: RtoPlan, measured: &Range) -> PartVerdict 
         );
     }
     if measured.hi.is_none_or(|hi| hi > rto.max) {
-        let wanted = match smallest > interval(case).max(rto.max) {
-            true => "the prober was late for longer than that (prober): run it again on a quieter host".to_owned(),
-            false => format!("an objective of {} needs a shorter interval", rto.max.human()),
+        let wanted = if smallest > interval(case).max(rto.max) {
+            "the prober was late for longer than that (prober): run it again on a quieter host".to_owned()
+        } else {
+            format!("an objective of {} needs a shorter interval", rto.max.human())
         };
         return part(Judged::Inconclusive, format!("{none}; {wanted}"));
     }
